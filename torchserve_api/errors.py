@@ -1,0 +1,124 @@
+"""TorchServe's failures as exceptions.
+
+    TorchServeError
+      UnreachableError            no connection, or it broke before the answer was complete
+      InvalidAnswerError          an answer that is not TorchServe's
+      DeadlineExceededError       no answer in time
+      RefusedError                an answer with an error status
+        RequestRefusedError         4xx: the request is wrong; TorchServe and the model are fine
+          ModelNotFoundError          no such model or version, or no such archive
+          VersionConflictError        this version is registered already
+        TokenRefusedError           token missing, wrong or expired (TorchServe says 400, not 401)
+        ApiDisabledError            405: the model API is switched off
+        NoCapacityError             the queue is full or there is no worker; the job never ran
+        HandlerFailedError          the handler raised; the whole batch failed
+        WorkerDiedError             crash, time-out or kill while the batch ran
+        OutOfMemoryError            the worker says so
+
+Statuses and types as TorchServe 0.12.0 sends them; its 503, 500 and 507 say less than their numbers.
+"""
+
+import json
+from typing import Any
+
+
+class TorchServeError(Exception):
+    """Anything that keeps TorchServe from giving the wanted answer."""
+
+
+class UnreachableError(TorchServeError):
+    """TorchServe could not be connected to, or the connection broke before its answer was complete."""
+
+
+class InvalidAnswerError(TorchServeError):
+    """Something answered, but not what TorchServe answers."""
+
+
+class DeadlineExceededError(TorchServeError):
+    """No complete answer within the deadline; TorchServe leaves some requests open for ever."""
+
+
+class RefusedError(TorchServeError):
+    """TorchServe answered with an error.
+
+    status: HTTP status; type and message: TorchServe's own keys.
+    """
+
+    def __init__(self, status: int, type_: str, message: str) -> None:
+        super().__init__(message or f"TorchServe answered {status} {type_}")
+        self.status = status
+        self.type = type_
+        self.message = message
+
+
+class RequestRefusedError(RefusedError):
+    """4xx: the request is wrong, TorchServe and the model are fine."""
+
+
+class ModelNotFoundError(RequestRefusedError):
+    """No such model, version or archive."""
+
+
+class VersionConflictError(RequestRefusedError):
+    """The version is registered already."""
+
+
+class TokenRefusedError(RefusedError):
+    """TorchServe wants a token and did not get a valid one."""
+
+
+class ApiDisabledError(RefusedError):
+    """Registering and unregistering are off: `enable_model_api` in TorchServe's configuration."""
+
+
+class NoCapacityError(RefusedError):
+    """The job queue is full or no worker runs. The job never ran, so asking again is safe."""
+
+
+class HandlerFailedError(RefusedError):
+    """The handler raised an exception, which fails every request of the batch."""
+
+
+class WorkerDiedError(RefusedError):
+    """The worker crashed, was killed, or was stopped after `response_timeout`, with its whole batch."""
+
+
+class OutOfMemoryError(RefusedError):
+    """The worker ran out of memory on this batch."""
+
+
+def refusal(status: int, body: bytes) -> RefusedError:
+    """Reads an error answer of either API."""
+    content = _error_body(body)
+    type_, message = str(content.get("type", "")), str(content.get("message", ""))
+    return _kind(status, type_, message)(status, type_, message)
+
+
+def _error_body(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {"message": body[:200].decode(errors="replace")}
+    return content if isinstance(content, dict) else {"message": str(content)[:200]}
+
+
+_BY_STATUS = {
+    404: ModelNotFoundError,
+    405: ApiDisabledError,
+    409: VersionConflictError,
+    503: HandlerFailedError,
+    507: OutOfMemoryError,
+}
+_BY_TYPE = {
+    "InvalidKeyException": TokenRefusedError,
+    "ServiceUnavailableException": NoCapacityError,
+}
+
+
+def _kind(status: int, type_: str, message: str) -> type[RefusedError]:
+    # "Worker died." comes as 500 or 507, depending on how it died.
+    if message.startswith("Worker died"):
+        return WorkerDiedError
+    if type_ in _BY_TYPE:
+        return _BY_TYPE[type_]
+    return _BY_STATUS.get(status, RequestRefusedError if status < 500 else RefusedError)

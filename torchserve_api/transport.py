@@ -1,0 +1,85 @@
+"""One HTTP call to TorchServe: token, deadline, and httpx's exceptions as ours."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import quote
+
+import httpx
+
+from torchserve_api.errors import DeadlineExceededError, TokenRefusedError, UnreachableError, refusal
+from torchserve_api.settings import TorchServeSettings
+from torchserve_api.tokens import Tokens
+
+Api = Literal["inference", "management"]
+
+
+def path_of(*segments: str) -> str:
+    """A URL path in which every segment stays one, whatever it contains."""
+    return "/" + "/".join(quote(segment, safe="") for segment in segments)
+
+
+def new_client(
+    settings: TorchServeSettings, transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """The client both APIs share. Only connecting has a time-out here: every call has its own deadline."""
+    timeout = httpx.Timeout(None, connect=settings.connect_timeout_s)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+    # trust_env: a proxy variable in the shell must not send loopback calls elsewhere.
+    return httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, transport=transport)
+
+
+class Transport:
+    """Sends calls to one of TorchServe's two APIs. The caller owns and closes the client."""
+
+    def __init__(self, client: httpx.AsyncClient, api: Api, base_url: str, tokens: Tokens) -> None:
+        self._client = client
+        self._api = api
+        self._base_url = base_url
+        self._tokens = tokens
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        deadline_s: float,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        content: bytes | None = None,
+        content_type: str | None = None,
+    ) -> httpx.Response:
+        """Sends one call; renews the token and sends it again if TorchServe refused the token.
+
+        A call refused for its token was not executed, so sending it again is safe.
+
+        Raises:
+            UnreachableError, DeadlineExceededError: no answer.
+            RefusedError: an answer of status 400 or above, as the subclass that fits.
+        """
+        headers = {"Content-Type": content_type} if content_type else {}
+        request = self._client.build_request(
+            method, self._base_url + path, params=params, content=content, headers=headers
+        )
+        try:
+            async with asyncio.timeout(deadline_s):
+                token = self._tokens.current(self._api)
+                try:
+                    return await self._send(request, token)
+                except TokenRefusedError:
+                    return await self._send(request, await self._tokens.renewed(self._api, token))
+        except TimeoutError as exc:
+            raise DeadlineExceededError(
+                f"TorchServe's {self._api} API did not answer {method} {path} within {deadline_s:g} s"
+            ) from exc
+        except httpx.HTTPError as exc:
+            raise UnreachableError(
+                f"TorchServe's {self._api} API at {self._base_url}: {exc or type(exc).__name__}"
+            ) from exc
+
+    async def _send(self, request: httpx.Request, token: str | None) -> httpx.Response:
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
+        response = await self._client.send(request)
+        if response.status_code >= 400:
+            raise refusal(response.status_code, response.content)
+        return response

@@ -1,0 +1,146 @@
+"""Checkpoint + handler + labels + preprocessing -> model archive, with torch-model-archiver."""
+
+import filecmp
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from model_archiver.model_archiver_config import ModelArchiverConfig
+from model_archiver.model_archiver_error import ModelArchiverError
+from model_archiver.model_packaging import generate_model_archive
+
+from configuration import PROJECT_ROOT
+from ts_serialize.settings import ArchiveSettings, ImageSettings, ModelSettings
+
+logger = logging.getLogger(__name__)
+
+# The oldest time a zip file can hold: identical inputs give identical archives.
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class ArchiveError(Exception):
+    """No archive was written; one that was there is untouched."""
+
+
+def build_archive(settings: ArchiveSettings) -> Path:
+    """Checks the checkpoint, packs the archive and moves it into `model_mars`.
+
+    Identical inputs give a byte-identical file, so packing again changes nothing.
+
+    Raises:
+        ArchiveError: a part is missing, parts do not fit together, or this version exists with other content.
+    """
+    target = settings.archive_path
+    check_checkpoint(settings.model)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".packing-") as directory:
+            packed = _pack(settings.model, Path(directory))
+            if target.exists() and filecmp.cmp(packed, target, shallow=False):
+                logger.info("%s is up to date", target.name)
+                return target
+            if target.exists() and not settings.force:
+                raise ArchiveError(
+                    f"{target} exists with other content; a version never changes: "
+                    f"choose another VERSION than {settings.model.version}, or pass ARGS=force=true"
+                )
+            packed.replace(target)
+    except (OSError, ModelArchiverError) as exc:
+        raise ArchiveError(f"packing {target.name} failed: {exc}") from exc
+    logger.info("packed %s (%.1f MB)", target, target.stat().st_size / 1e6)
+    return target
+
+
+def check_checkpoint(model: ModelSettings) -> None:
+    """Runs the checkpoint once, so that a wrong one is found here and not in a worker.
+
+    Raises:
+        ArchiveError: it is missing, is not TorchScript, or gives another number of classes than labels.
+    """
+    path = model.weights.path
+    for part in (path, model.handler, *model.handler_modules):
+        if not part.is_file():
+            raise ArchiveError(f"{part} is missing")
+    try:
+        with warnings.catch_warnings():
+            # TorchScript is what TorchServe serves; that torch would rather have another format is no news.
+            warnings.simplefilter("ignore", FutureWarning)
+            network: torch.nn.Module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+    except (RuntimeError, ValueError) as exc:
+        raise ArchiveError(f"{path} is not a TorchScript file: {_first_line(exc)}") from exc
+    shape = (1, 3, *input_size(model.image))
+    try:
+        with torch.inference_mode():
+            output = network(torch.zeros(shape))
+    except RuntimeError as exc:
+        raise ArchiveError(f"{path} does not run on an input of shape {shape}: {_first_line(exc)}") from exc
+    found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    if found != (1, len(model.labels)):
+        raise ArchiveError(
+            f"{path} answers {found} to one image, the {len(model.labels)} labels of model "
+            f"{model.name} want (1, {len(model.labels)})"
+        )
+
+
+def input_size(image: ImageSettings) -> tuple[int, int]:
+    """Height and width of the network's input in pixels; a square where only the shorter edge is given."""
+    if image.crop:
+        return image.crop, image.crop
+    if isinstance(image.resize, int):
+        return image.resize, image.resize
+    return image.resize[0], image.resize[1]
+
+
+def _pack(model: ModelSettings, directory: Path) -> Path:
+    labels = directory / "index_to_name.json"
+    labels.write_text(json.dumps({str(index): label for index, label in enumerate(model.labels)}, indent=1))
+    preprocessing = directory / "preprocessing.json"
+    preprocessing.write_text(model.image.model_dump_json(indent=1))
+    # The archiver always works in <temporary directory>/<model name>; two runs must not meet there.
+    export, modules = directory / "export", directory / "modules"
+    export.mkdir()
+    modules.mkdir()
+    for module in model.handler_modules:
+        copy = modules / module.relative_to(PROJECT_ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(module, copy)
+    previous, tempfile.tempdir = tempfile.tempdir, str(directory)
+    try:
+        generate_model_archive(
+            ModelArchiverConfig(
+                model_name=model.name,
+                version=model.version,
+                handler=str(model.handler),
+                serialized_file=str(model.weights.path),
+                extra_files=f"{labels},{preprocessing},{modules}",  # of a folder: what it holds
+                export_path=str(export),
+                archive_format="no-archive",
+            )
+        )
+    finally:
+        tempfile.tempdir = previous
+    return _zip(export / model.name, directory / model.archive_name)
+
+
+def _zip(folder: Path, target: Path) -> Path:
+    # The archiver's own zip holds today's date in every entry and in the manifest, so no two are the same.
+    manifest = folder / "MAR-INF" / "MANIFEST.json"
+    content = json.loads(manifest.read_text())
+    content["createdOn"] = datetime(*ZIP_EPOCH, tzinfo=UTC).strftime("%d/%m/%Y %H:%M:%S")
+    manifest.write_text(json.dumps(content, indent=2))
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(str(file.relative_to(folder)), ZIP_EPOCH)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, file.read_bytes())
+    return target
+
+
+def _first_line(exc: Exception) -> str:
+    return next((line.strip() for line in str(exc).splitlines() if line.strip()), type(exc).__name__)

@@ -1,0 +1,16 @@
+"""`make download_weights`: the configured model's checkpoint into weights/."""
+
+import sys
+
+from entry_point import run
+from ts_serialize.settings import ArchiveSettings
+from ts_serialize.weights import WeightsError, fetch_weights
+
+
+def download_weights(settings: ArchiveSettings) -> None:
+    """Fetches the checkpoint and says where it is."""
+    print(fetch_weights(settings.model.weights))
+
+
+if __name__ == "__main__":
+    sys.exit(run("archive", ArchiveSettings, download_weights, (WeightsError,)))

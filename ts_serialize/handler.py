@@ -1,0 +1,125 @@
+"""TorchServe handler: N images in, N answers `{class: probability}` out, highest probability first.
+
+Runs inside the TorchServe worker from the model archive, so it imports only what TorchServe's own
+handlers import and what `handler_modules` in config/model/ packs beside it. Also in the archive:
+`index_to_name.json` (the class list, TorchServe's convention) and `preprocessing.json` (see
+`image_transform`). TorchServe takes the one class of this file, so all others live elsewhere.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from ts.metrics.metric_type_enum import MetricTypes
+from ts.torch_handler.vision_handler import VisionHandler
+
+from ts_serialize.image_input import Batch, InputError, decode_image, image_bytes, image_transform
+
+logger = logging.getLogger(__name__)
+
+
+class ImageClassificationHandler(VisionHandler):
+    """Classifies images with a TorchScript model that maps float32 (N, 3, H, W) to logits (N, classes)."""
+
+    model: torch.nn.Module
+
+    def initialize(self, context: Any) -> None:
+        """Loads model, class list and preprocessing; returns when the first request would be answered fast.
+
+        Raises:
+            FileNotFoundError, ValueError: the archive lacks a part or its parts do not fit together.
+        """
+        super().initialize(context)
+        model_dir = Path(context.system_properties["model_dir"])
+        settings = json.loads((model_dir / "preprocessing.json").read_text())
+        if not self.mapping:
+            raise FileNotFoundError(f"index_to_name.json with the class list is missing in {model_dir}")
+        self.labels = [self.mapping[str(index)] for index in range(len(self.mapping))]
+        self.max_pixels: int = settings["max_pixels"]
+        self.image_processing = image_transform(settings)
+        self.version_header = str(context.manifest["model"]["modelVersion"])
+        if self.device.type == "cpu":
+            self.model = _optimized(self.model)
+        self._warm_up(settings, context.system_properties["batch_size"] or 1)
+
+    def preprocess(self, data: Sequence[Mapping[str, Any]]) -> Batch:
+        """Decodes every request's image; one that cannot be decoded becomes a failure of its own."""
+        with self._timed("PreprocessTime"):
+            tensors: list[torch.Tensor] = []
+            positions: list[int] = []
+            failures: dict[int, InputError] = {}
+            for position, row in enumerate(data):
+                try:
+                    image = decode_image(image_bytes(row), self.max_pixels)
+                    tensors.append(self.image_processing(image))
+                    positions.append(position)
+                except InputError as exc:
+                    failures[position] = exc
+            tensor = torch.stack(tensors).to(self.device) if tensors else None
+        self._report("BatchSize", len(data), "count")
+        return Batch(len(data), positions, tensor, failures)
+
+    def inference(self, data: Batch, *args: Any, **kwargs: Any) -> Batch:
+        """Runs the network once for all decoded images of the batch."""
+        if data.tensor is None:
+            return data
+        with self._timed("InferenceTime"):
+            logits = super().inference(data.tensor, *args, **kwargs)
+        return Batch(data.size, data.positions, logits, data.failures)
+
+    def postprocess(self, data: Batch) -> list[dict[str, Any]]:
+        """One answer per request, in the order of the requests; failures get their own status code."""
+        with self._timed("PostprocessTime"):
+            answers: list[dict[str, Any]] = [{} for _ in range(data.size)]
+            if data.tensor is not None:
+                for position, answer in zip(data.positions, self._answers(data.tensor), strict=True):
+                    answers[position] = answer
+            for position, error in data.failures.items():
+                self.context.set_response_status(code=error.status, phrase=error.phrase, idx=position)
+                answers[position] = {"code": error.status, "type": error.type, "message": str(error)}
+            for position in range(data.size):
+                self.context.set_response_header(position, "Content-Type", "application/json")
+                self.context.set_response_header(position, "X-Model-Version", self.version_header)
+        return answers
+
+    def _answers(self, logits: torch.Tensor) -> Iterator[dict[str, float]]:
+        probabilities, indices = torch.softmax(logits.float(), dim=1).sort(dim=1, descending=True)
+        for row, order in zip(probabilities.tolist(), indices.tolist(), strict=True):
+            yield {self.labels[index]: value for index, value in zip(order, row, strict=True)}
+
+    def _warm_up(self, settings: Mapping[str, Any], batch_size: int) -> None:
+        # TorchScript compiles in its first two runs of a shape; a worker is READY when this returns.
+        shape = (settings["crop"],) * 2 if settings["crop"] else settings["resize"]
+        if isinstance(shape, int):
+            return
+        for size in (1, 1, batch_size, batch_size):
+            logits = super().inference(torch.zeros(size, 3, *shape))
+        if tuple(logits.shape) != (batch_size, len(self.labels)):
+            raise ValueError(
+                f"the model's output has shape {tuple(logits.shape)}, "
+                f"the class list wants ({batch_size}, {len(self.labels)})"
+            )
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        self._report(name, round((perf_counter() - start) * 1000, 3), "ms")
+
+    def _report(self, name: str, value: float, unit: str) -> None:
+        self.context.metrics.add_metric(name, value, unit, metric_type=MetricTypes.GAUGE)
+
+
+def _optimized(model: torch.nn.Module) -> torch.nn.Module:
+    """Folds batch norms and picks CPU kernels; same answers up to float rounding."""
+    try:
+        return torch.jit.optimize_for_inference(model)  # type: ignore[arg-type]
+    # A model somebody else wrote may use what freezing does not support; it then serves as it is.
+    except RuntimeError as exc:
+        logger.warning("serving the model unoptimized: %s", exc)
+        return model
