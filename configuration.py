@@ -56,9 +56,7 @@ def compose_yaml(root: str, overrides: Sequence[str] = ()) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(_compose(root, overrides)))
 
 
-def load(
-    root: str, settings_type: type[SettingsT], overrides: Sequence[str] = ()
-) -> SettingsT:
+def load(root: str, settings_type: type[SettingsT], overrides: Sequence[str] = ()) -> SettingsT:
     """Composes `config/<root>.yaml` with Hydra overrides and validates the result.
 
     Raises:

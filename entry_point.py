@@ -3,7 +3,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from configuration import ConfigurationError, Settings, compose_yaml, load
@@ -18,15 +18,17 @@ def run(
     settings_type: type[SettingsT],
     operation: Callable[[SettingsT], int | None],
     failures: tuple[type[Exception], ...] = (),
+    argv: Sequence[str] | None = None,
 ) -> int:
     """Composes `config/<root>.yaml` with the command line's overrides and runs `operation`.
 
     failures: exceptions that mean "failed, and what served before still serves"; each becomes one line.
+    argv: the arguments, where some were taken off the command line before.
 
     Returns:
         the exit code: 0 done, 1 failed, 2 bad usage or configuration, or what `operation` returned.
     """
-    arguments = _parse_arguments(root)
+    arguments = _parse_arguments(root, argv)
     _log_to_stderr()
     try:
         if arguments.cfg:
@@ -44,14 +46,14 @@ def run(
         return FAILED
 
 
-def _parse_arguments(root: str) -> argparse.Namespace:
+def _parse_arguments(root: str, argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         epilog=f"Settings and their defaults: config/{root}.yaml and the files it lists. "
         "An override is KEY=VALUE in Hydra's syntax, for example model.batch_size=4."
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra override")
     parser.add_argument("--cfg", action="store_true", help="print the composed configuration and stop")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def _log_to_stderr() -> None:

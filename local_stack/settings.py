@@ -3,12 +3,13 @@
 import hashlib
 import tempfile
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import PositiveFloat, PositiveInt, StringConstraints
+from pydantic import PositiveFloat, PositiveInt
 
-from configuration import ProjectPath, Settings
+from configuration import ProjectPath, Settings, reachable_address
+from gateway.settings import GatewaySettings
 from torchserve_api.settings import Port, TorchServeSettings
+from ts_serialize.settings import ModelSettings
 
 
 class FileBrowserSettings(Settings):
@@ -18,19 +19,20 @@ class FileBrowserSettings(Settings):
     port: Port
 
     @property
-    def path(self) -> str:
-        """The URL path below which archives are downloaded."""
-        return "/files/"
+    def url(self) -> str:
+        """Where TorchServe and people reach it; archives are below `/files/`."""
+        return f"http://{reachable_address(self.host)}:{self.port}"
 
 
 class StackSettings(Settings):
     """The parts of the local stack and how long they may take."""
 
     torchserve: TorchServeSettings
+    model: ModelSettings
+    gateway: GatewaySettings
     file_browser: FileBrowserSettings
-    gateway_config: Annotated[str, StringConstraints(pattern=r"^[a-z_]+$")]
-    gateway_overrides: list[str]
     state_dir: ProjectPath
+    model_mars: ProjectPath
     start_timeout_s: PositiveFloat
     stop_timeout_s: PositiveInt
     min_free_disk_mb: PositiveInt

