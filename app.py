@@ -7,10 +7,10 @@ import uvicorn
 from entry_point import run
 from gateway.application import create_app
 from gateway.observability import configure_logging
-from gateway.settings import ApplicationSettings
+from project_settings import ProjectSettings
 
 
-def serve(settings: ApplicationSettings) -> int:
+def serve(settings: ProjectSettings) -> int:
     """Runs until SIGTERM or SIGINT; requests in flight are finished.
 
     Returns:
@@ -33,4 +33,4 @@ def serve(settings: ApplicationSettings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run("gateway", ApplicationSettings, serve))
+    sys.exit(run("gateway", ProjectSettings, serve))

@@ -12,16 +12,15 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from configuration import ProjectPath, Settings
 from entry_point import run
-from local_stack.settings import FileBrowserSettings
+from project_settings import ProjectSettings
 from torchserve_api.deployed import DeployedModel
 from torchserve_api.deployment import Deployment, DeploymentError, swap_version
 from torchserve_api.golden_check import golden_check
 from torchserve_api.inference import InferenceClient
 from torchserve_api.management import ManagementClient
-from torchserve_api.settings import TorchServeSettings
 from torchserve_api.tokens import Tokens
 from torchserve_api.transport import Transport, new_client
-from ts_serialize.settings import ModelName, ModelSettings
+from ts_serialize.settings import ModelName
 
 
 class ServedModelSettings(Settings):
@@ -47,12 +46,9 @@ class ArchiveSourceSettings(Settings):
     url: str
 
 
-class UploadSettings(Settings):
+class UploadSettings(ProjectSettings):
     """The root `config/upload.yaml`."""
 
-    torchserve: TorchServeSettings
-    model: ModelSettings
-    file_browser: FileBrowserSettings
     archive_source: ArchiveSourceSettings
     served_model: ServedModelSettings
     request_params: RequestParams

@@ -11,14 +11,14 @@ from fastapi_offline import FastAPIOffline
 from gateway import health, predictions
 from gateway.errors import install_error_handlers
 from gateway.observability import RequestLogMiddleware
-from gateway.settings import ApplicationSettings
+from project_settings import ProjectSettings
 from torchserve_api.inference import InferenceClient
 from torchserve_api.management import ManagementClient
 from torchserve_api.tokens import Tokens
 from torchserve_api.transport import Transport, new_client
 
 
-def create_app(settings: ApplicationSettings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
+def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
     """The gateway as an ASGI application. transport: what reaches TorchServe; tests pass their own."""
     torchserve = settings.torchserve
     client = new_client(torchserve, transport)

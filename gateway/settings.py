@@ -1,16 +1,16 @@
-"""What `config/gateway.yaml` and `config/gateway/<name>.yaml` say."""
+"""What `config/gateway/<name>.yaml` says."""
 
 from typing import Literal
 
-from pydantic import PositiveFloat, PositiveInt, model_validator
+from pydantic import PositiveFloat, PositiveInt
 
 from configuration import Settings, reachable_address
-from torchserve_api.settings import Port, TorchServeSettings
-from ts_serialize.settings import ModelName, ModelSettings
+from torchserve_api.settings import Port
+from ts_serialize.settings import ModelName
 
 
 class GatewaySettings(Settings):
-    """The gateway's own settings, `config/gateway/<name>.yaml`. Times in seconds, sizes in bytes."""
+    """The gateway's own settings. Times in seconds, sizes in bytes."""
 
     host: str
     port: Port
@@ -25,21 +25,3 @@ class GatewaySettings(Settings):
     def url(self) -> str:
         """Where clients on this machine reach it."""
         return f"http://{reachable_address(self.host)}:{self.port}"
-
-
-class ApplicationSettings(Settings):
-    """The root `config/gateway.yaml`."""
-
-    torchserve: TorchServeSettings
-    model: ModelSettings
-    gateway: GatewaySettings
-
-    @model_validator(mode="after")
-    def _answers_before_torchserve_gives_up(self) -> "ApplicationSettings":
-        deadline_s, response_timeout = self.gateway.deadline_s, self.model.response_timeout
-        if deadline_s >= response_timeout:
-            raise ValueError(
-                f"gateway.deadline_s = {deadline_s:g} must be below model.response_timeout = "
-                f"{response_timeout}: at that age TorchServe kills the worker and its batch"
-            )
-        return self

@@ -6,31 +6,13 @@ from pathlib import Path
 
 from pydantic import PositiveFloat, PositiveInt
 
-from configuration import ProjectPath, Settings, reachable_address
-from gateway.settings import GatewaySettings
-from torchserve_api.settings import Port, TorchServeSettings
-from ts_serialize.settings import ModelSettings
+from configuration import ProjectPath
+from project_settings import ProjectSettings
 
 
-class FileBrowserSettings(Settings):
-    """Where nginx serves model_mars/."""
-
-    host: str
-    port: Port
-
-    @property
-    def url(self) -> str:
-        """Where TorchServe and people reach it; archives are below `/files/`."""
-        return f"http://{reachable_address(self.host)}:{self.port}"
-
-
-class StackSettings(Settings):
+class StackSettings(ProjectSettings):
     """The parts of the local stack and how long they may take."""
 
-    torchserve: TorchServeSettings
-    model: ModelSettings
-    gateway: GatewaySettings
-    file_browser: FileBrowserSettings
     state_dir: ProjectPath
     model_mars: ProjectPath
     start_timeout_s: PositiveFloat

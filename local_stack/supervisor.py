@@ -16,8 +16,8 @@ from supervisor.xmlrpc import SupervisorTransport
 from configuration import PROJECT_ROOT
 from local_stack.settings import StackSettings
 
-# Settings that every part understands; the others are the stack's own.
-SHARED_GROUPS = ("torchserve", "model", "gateway")
+# The groups of config/project.yaml; other settings are the stack's own.
+SHARED_GROUPS = ("torchserve", "model", "gateway", "file_browser")
 
 UNAVAILABLE = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 

@@ -15,13 +15,26 @@ from model_archiver.model_archiver_config import ModelArchiverConfig
 from model_archiver.model_archiver_error import ModelArchiverError
 from model_archiver.model_packaging import generate_model_archive
 
-from configuration import PROJECT_ROOT
-from ts_serialize.settings import ArchiveSettings, ImageSettings, ModelSettings
+from configuration import PROJECT_ROOT, ProjectPath
+from project_settings import ProjectSettings
+from ts_serialize.settings import ImageSettings, ModelSettings
 
 logger = logging.getLogger(__name__)
 
 # The oldest time a zip file can hold: identical inputs give identical archives.
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class ArchiveSettings(ProjectSettings):
+    """The root `config/archive.yaml`."""
+
+    model_mars: ProjectPath
+    force: bool
+
+    @property
+    def archive_path(self) -> Path:
+        """Where the archive is written."""
+        return self.model_mars / self.model.archive_name
 
 
 class ArchiveError(Exception):

@@ -3,7 +3,7 @@
 import sys
 
 from entry_point import run
-from ts_serialize.settings import ArchiveSettings
+from ts_serialize.archive import ArchiveSettings
 from ts_serialize.weights import WeightsError, fetch_weights
 
 

@@ -3,8 +3,7 @@
 import sys
 
 from entry_point import run
-from ts_serialize.archive import ArchiveError, build_archive
-from ts_serialize.settings import ArchiveSettings
+from ts_serialize.archive import ArchiveError, ArchiveSettings, build_archive
 
 
 def generate_mar(settings: ArchiveSettings) -> None:

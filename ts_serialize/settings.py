@@ -1,4 +1,4 @@
-"""What `config/model/<name>.yaml` and the archiver's own root file say."""
+"""What `config/model/<name>.yaml` says."""
 
 from pathlib import Path
 from typing import Annotated
@@ -100,16 +100,3 @@ class ModelSettings(Settings):
     def archive_name(self) -> str:
         """`<name>-<version>.mar`: TorchServe takes a file name only once, so every version has its own."""
         return f"{self.name}-{self.version}.mar"
-
-
-class ArchiveSettings(Settings):
-    """The root `config/archive.yaml`: what `make download_weights` and `make generate_mar` do."""
-
-    model: ModelSettings
-    model_mars: ProjectPath
-    force: bool
-
-    @property
-    def archive_path(self) -> Path:
-        """Where the archive is written."""
-        return self.model_mars / self.model.archive_name

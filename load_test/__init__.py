@@ -1,0 +1,1 @@
+"""Clients that load the gateway and check every answer."""

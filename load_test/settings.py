@@ -1,0 +1,17 @@
+"""What `config/stress.yaml` says."""
+
+from pydantic import PositiveFloat, PositiveInt
+
+from configuration import ProjectPath
+from project_settings import ProjectSettings
+
+
+class StressSettings(ProjectSettings):
+    """Times in seconds."""
+
+    images_dir: ProjectPath
+    clients: PositiveInt
+    rounds: PositiveInt
+    round_s: PositiveFloat
+    request_timeout_s: PositiveFloat
+    probability_tolerance: PositiveFloat

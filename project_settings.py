@@ -1,0 +1,39 @@
+"""The settings that all entry points share, `config/project.yaml`: an override of one suits every command."""
+
+from pydantic import model_validator
+
+from configuration import Settings, reachable_address
+from gateway.settings import GatewaySettings
+from torchserve_api.settings import Port, TorchServeSettings
+from ts_serialize.settings import ModelSettings
+
+
+class FileBrowserSettings(Settings):
+    """Where nginx serves model_mars/."""
+
+    host: str
+    port: Port
+
+    @property
+    def url(self) -> str:
+        """Where TorchServe and people reach it; archives are below `/files/`."""
+        return f"http://{reachable_address(self.host)}:{self.port}"
+
+
+class ProjectSettings(Settings):
+    """One model behind one TorchServe behind one gateway; also the root `config/gateway.yaml` as it is."""
+
+    torchserve: TorchServeSettings
+    model: ModelSettings
+    gateway: GatewaySettings
+    file_browser: FileBrowserSettings
+
+    @model_validator(mode="after")
+    def _gateway_answers_before_torchserve_gives_up(self) -> "ProjectSettings":
+        deadline_s, response_timeout = self.gateway.deadline_s, self.model.response_timeout
+        if deadline_s >= response_timeout:
+            raise ValueError(
+                f"gateway.deadline_s = {deadline_s:g} must be below model.response_timeout = "
+                f"{response_timeout}: at that age TorchServe kills the worker and its batch"
+            )
+        return self
