@@ -1,0 +1,95 @@
+# `make help` lists the targets. Every target does its own set-up first.
+.DEFAULT_GOAL := help
+.ONESHELL:
+.SHELLFLAGS := -eu -c
+
+MODEL ?= genre
+VERSION ?= 1.0
+# Hydra overrides for any target: make run_stress ARGS="clients=16 rounds=3"
+ARGS ?=
+# Where PyTorch's CPU wheels are, see README; empty: the default ones, with CUDA.
+TORCH_INDEX ?=
+
+RUN := .venv/bin/python
+CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
+SOURCES := $(wildcard *.py) gateway torchserve_api ts_serialize local_stack load_test demo_model tests
+
+.PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
+	run_ts run_app run_nginx_filebrowser upload_model run_stress format lock clean
+
+help: ## this list
+	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24
+
+install: .venv/.installed ## .venv with the pinned dependencies, a Java runtime included
+
+.venv/.installed: requirements.txt requirements.lock install.sh
+	@./install.sh requirements.txt $(TORCH_INDEX)
+	touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.txt
+	@./install.sh requirements-dev.txt $(TORCH_INDEX)
+	touch $@
+
+demo: install ## everything from nothing: predicts every image of imgs/ through the gateway
+	@$(MAKE) --no-print-directory up
+	$(MAKE) --no-print-directory upload_model
+	$(RUN) demo.py model=$(MODEL) $(ARGS)
+
+test: lint ## lint and all tests
+	@$(RUN) -m pytest $(PYTEST_ARGS)
+
+lint: .venv/.installed-dev ## ruff and mypy --strict
+	@$(RUN) -m ruff check --quiet $(SOURCES)
+	$(RUN) -m ruff format --check --quiet $(SOURCES)
+	$(RUN) -m mypy $(SOURCES)
+
+download_weights: install ## checkpoint into weights/ from the configured URL, checksum verified
+	@$(RUN) -m ts_serialize.download_weights $(CHOICE) $(ARGS)
+
+generate_mar: download_weights ## archive into model_mars/ (MODEL=genre VERSION=1.0)
+	@$(RUN) -m ts_serialize.generate_mar $(CHOICE) $(ARGS)
+
+train: install ## the demo checkpoint anew: draws posters, trains, evaluates
+	@$(RUN) -m demo_model.train $(ARGS)
+
+evaluate: install ## the demo checkpoint's accuracy on posters it was not trained on
+	@$(RUN) -m demo_model.evaluate $(ARGS)
+
+up: install ## TorchServe and the gateway in the background
+	@$(RUN) -m local_stack up model=$(MODEL) $(ARGS)
+
+down: install ## stop them
+	@$(RUN) -m local_stack down $(ARGS)
+
+status: install ## one line a part: state, pid, URL
+	@$(RUN) -m local_stack status $(ARGS)
+
+logs: install ## follow the logs
+	@$(RUN) -m local_stack logs $(ARGS)
+
+run_ts: install ## TorchServe alone in the foreground
+	@exec $(RUN) -m local_stack.torchserve $(ARGS)
+
+run_app: install ## the gateway alone in the foreground
+	@exec $(RUN) app.py model=$(MODEL) $(ARGS)
+
+run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
+	@exec $(RUN) -m local_stack.file_browser $(ARGS)
+
+# From a URL or the file browser the archive is there already.
+upload_model: $(if $(findstring ://,$(ARGS))$(findstring file_browser,$(ARGS)),install,generate_mar) ## swap a version in (MODEL=genre VERSION=1.0)
+	@$(RUN) upload_model.py $(CHOICE) $(ARGS)
+
+run_stress: install ## load and images per second
+	@$(RUN) stress.py model=$(MODEL) $(ARGS)
+
+format: .venv/.installed-dev ## ruff's formatter over everything
+	@$(RUN) -m ruff check --fix --quiet $(SOURCES)
+	$(RUN) -m ruff format $(SOURCES)
+
+lock: .venv/.installed-dev ## requirements.lock anew from requirements*.txt
+	@$(RUN) -m piptools compile --quiet --upgrade --allow-unsafe --strip-extras --no-emit-options \
+		--output-file requirements.lock requirements-dev.txt
+
+clean: down ## what was built, not the environment
+	@rm -rf var model_mars/*.mar
