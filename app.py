@@ -1,5 +1,6 @@
 """`make run_app`: the gateway in the foreground."""
 
+import signal
 import sys
 
 import uvicorn
@@ -28,6 +29,10 @@ def serve(settings: ProjectSettings) -> int:
             server_header=False,
         )
     )
+    # uvicorn shuts down properly and then sends itself the signal again; by default that would end in an
+    # exit code other than 0.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda *_: None)
     server.run()
     return 0 if server.started else 1
 

@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 PROJECT_ROOT = Path(__file__).resolve().parent
 CONFIG_DIR = PROJECT_ROOT / "config"
@@ -65,11 +66,17 @@ def load(root: str, settings_type: type[SettingsT], overrides: Sequence[str] = (
     try:
         return settings_type.model_validate(_compose(root, overrides))
     except ValidationError as exc:
-        problems = [
-            f"{'.'.join(map(str, error['loc']))} = {error['input']!r}: {error['msg']}"
-            for error in exc.errors(include_url=False)
-        ]
-        raise ConfigurationError(f"config/{root}.yaml: " + "; ".join(problems)) from exc
+        problems = "; ".join(_problem(error) for error in exc.errors(include_url=False))
+        raise ConfigurationError(f"config/{root}.yaml: {problems}") from exc
+
+
+def _problem(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    key = ".".join(map(str, error["loc"]))
+    # A whole group would fill the line; what is wrong with one is said by the message.
+    if isinstance(error["input"], dict):
+        return f"{key}: {message}" if key else message
+    return f"{key} = {error['input']!r}: {message}"
 
 
 def _compose(root: str, overrides: Sequence[str]) -> dict[str, object]:

@@ -70,7 +70,6 @@ async def swap_version(management: ManagementClient, deployment: Deployment, che
             logger.info("%s %s serves already", name, version)
         else:
             await _bring_up(management, deployment, check, found)
-            logger.info("default: %s", await management.set_default(name, version))
         _record(deployment)
     except (TorchServeError, ModelStoreError, OSError) as exc:
         raise DeploymentError(f"{name} {version} was not deployed: {exc}") from exc
@@ -109,7 +108,7 @@ def _refuse_differences(deployment: Deployment, serving: ModelVersion) -> None:
 async def _bring_up(
     management: ManagementClient, deployment: Deployment, check: Check, found: dict[str, ModelVersion]
 ) -> None:
-    """Registers the new version and proves that it answers; on any failure it is gone again."""
+    """Registers the new version, proves that it answers, makes it the default; or it is gone again."""
     name, wanted = deployment.model, deployment.wanted
     if wanted.version in found:
         logger.warning("%s %s is registered but does not serve; removing it first", name, wanted.version)
@@ -125,10 +124,12 @@ async def _bring_up(
         new = set(await _versions(management, name)) - set(found)
         if new != {wanted.version}:
             raise DeploymentError(
-                f"{name} {wanted.version} was not deployed: {deployment.url} holds {', '.join(sorted(new))}"
+                f"{name} {wanted.version} was not deployed: {deployment.url} is no model archive "
+                f"or one of version {', '.join(sorted(new))}"
             )
         await _until_ready(management, deployment)
         await check(name, wanted.version)
+        logger.info("default: %s", await management.set_default(name, wanted.version))
     # Also a deploy that is interrupted must not leave half a version behind.
     except BaseException:
         await _remove(management, deployment, found)

@@ -3,11 +3,11 @@
 import hashlib
 import logging
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
-import fsspec
+from fsspec.core import url_to_fs
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
@@ -76,32 +76,31 @@ def _no_source(weights: WeightsSettings) -> str:
 
 
 def _download(url: str, part: Path) -> None:
-    options = {"client_kwargs": {"timeout": HTTP_TIMEOUT}} if urlsplit(url).scheme.startswith("http") else {}
-    with fsspec.open(url, "rb", **options) as source, part.open("ab") as target:
-        offset = _resume(source, target)
-        with _progress() as progress:
-            task = progress.add_task(part.stem, total=getattr(source, "size", None), completed=offset)
-            while chunk := source.read(CHUNK_BYTES):
-                target.write(chunk)
-                progress.advance(task, len(chunk))
+    is_http = urlsplit(url).scheme.startswith("http")
+    filesystem, path = url_to_fs(url, **({"client_kwargs": {"timeout": HTTP_TIMEOUT}} if is_http else {}))
+    size = filesystem.size(path)
+    offset = part.stat().st_size if part.exists() else 0
+    if offset and size and offset <= size:
+        try:
+            with filesystem.open(path, "rb") as source:
+                source.seek(offset)
+                _copy(source, part, "ab", size)
+        # A server without range requests: fsspec finds out when it reads.
+        except ValueError as exc:
+            logger.info("starting again: %s", exc)
+        else:
+            return
+    # As a stream, since a seekable file over HTTP needs ranges even to be read in order.
+    with filesystem.open(path, "rb", **({"block_size": 0} if is_http else {})) as source:
+        _copy(source, part, "wb", size)
 
 
-def _resume(source: Any, target: BinaryIO) -> int:
-    """Moves source behind what target already holds, or empties target if source cannot seek or is shorter.
-
-    Returns:
-        the byte both stand at.
-    """
-    offset = target.tell()
-    size = getattr(source, "size", None)
-    try:
-        if size is None or offset > size:
-            raise ValueError("not the file of which the first part was fetched")
-        source.seek(offset)
-    except (ValueError, OSError):
-        target.truncate(0)
-        return 0
-    return offset
+def _copy(source: BinaryIO, part: Path, mode: Literal["ab", "wb"], size: int | None) -> None:
+    with part.open(mode) as target, _progress() as progress:
+        task = progress.add_task(part.stem, total=size, completed=target.tell())
+        while chunk := source.read(CHUNK_BYTES):
+            target.write(chunk)
+            progress.advance(task, len(chunk))
 
 
 def _progress() -> Progress:

@@ -1,0 +1,1 @@
+"""Demo checkpoint: a small classifier of procedurally generated movie posters, trained from scratch."""

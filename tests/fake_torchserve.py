@@ -1,0 +1,55 @@
+"""A TorchServe that fails on command, for faults the real one cannot be made to show."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx
+
+
+def error(status: int, type_: str, message: str) -> httpx.Response:
+    """An error answer in TorchServe's form."""
+    return httpx.Response(status, json={"code": status, "type": type_, "message": message})
+
+
+@dataclass
+class FakeTorchServe:
+    """Answers every call with `answer`, a response or an exception, and records what it received."""
+
+    answer: httpx.Response | Exception | Callable[[httpx.Request], httpx.Response] = field(
+        default_factory=lambda: httpx.Response(200, content=b'{"Horror": 1.0}')
+    )
+    hangs: bool = False
+    requests: list[httpx.Request] = field(default_factory=list)
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        """One call, as httpx.MockTransport passes it on."""
+        self.requests.append(request)
+        if self.hangs:
+            await asyncio.sleep(3600)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer(request) if callable(self.answer) else self.answer
+
+
+def version(name: str, ready: int, workers: int, *, pending: int = 0) -> dict[str, object]:
+    """One entry of a describe answer."""
+    states = ["READY"] * ready + ["UNLOADING"] * (workers - ready)
+    return {
+        "modelName": "genre",
+        "modelVersion": name,
+        "modelUrl": f"genre-{name}.mar",
+        "minWorkers": workers,
+        "maxWorkers": workers,
+        "batchSize": 8,
+        "maxBatchDelay": 20,
+        "responseTimeout": 30,
+        "workers": [{"id": str(index), "status": state, "pid": 7} for index, state in enumerate(states)],
+        "jobQueueStatus": {"remainingCapacity": 200, "pendingRequests": pending},
+    }
+
+
+def described(*versions: dict[str, object]) -> httpx.Response:
+    """A describe answer."""
+    return httpx.Response(200, content=json.dumps(versions).encode())

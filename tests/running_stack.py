@@ -1,0 +1,80 @@
+"""The real stack, started and spoken to as a user does: through the project's own commands."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from configuration import PROJECT_ROOT, load
+from local_stack.settings import StackSettings
+from tests.free_ports import free_ports
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A stack of its own: own ports, own state. overrides: what sets it apart, for every command."""
+
+    directory: Path
+    overrides: tuple[str, ...]
+
+    @classmethod
+    def configure(cls, directory: Path, *extra: str) -> "RunningStack":
+        """Chooses ports and folders; starts nothing."""
+        inference, management, metrics, grpc1, grpc2, gateway, browser = free_ports(7)
+        return cls(
+            directory,
+            (
+                f"torchserve.inference_url=http://127.0.0.1:{inference}",
+                f"torchserve.management_url=http://127.0.0.1:{management}",
+                f"torchserve.metrics_url=http://127.0.0.1:{metrics}",
+                f"torchserve.grpc_inference_port={grpc1}",
+                f"torchserve.grpc_management_port={grpc2}",
+                f"torchserve.model_store={directory}/model_store",
+                f"torchserve.key_file={directory}/var/torchserve/key_file.json",
+                f"gateway.port={gateway}",
+                f"file_browser.port={browser}",
+                *extra,
+            ),
+        )
+
+    @property
+    def settings(self) -> StackSettings:
+        return load("stack", StackSettings, [*self.overrides, *self._own("state_dir", "model_mars")])
+
+    def stack(self, action: str, *extra: str) -> subprocess.CompletedProcess[str]:
+        """`make up`, `down`, `status`."""
+        own = self._own("state_dir", "model_mars")
+        return run("-m", "local_stack", action, *self.overrides, *own, *extra)
+
+    def generate_mar(self, version: str, *extra: str) -> subprocess.CompletedProcess[str]:
+        """`make generate_mar VERSION=...`."""
+        return run("-m", "ts_serialize.generate_mar", *self._model(version), *extra)
+
+    def upload_model(self, version: str, *extra: str) -> subprocess.CompletedProcess[str]:
+        """`make upload_model VERSION=...`, of an archive that exists."""
+        return run("upload_model.py", *self._model(version), *extra)
+
+    def deploy(self, version: str, *extra: str) -> None:
+        """Builds and uploads; both must succeed."""
+        for step in (self.generate_mar, self.upload_model):
+            result = step(version, *extra)
+            assert result.returncode == 0, result.stderr
+
+    def _model(self, version: str) -> tuple[str, ...]:
+        return (f'model.version="{version}"', *self.overrides, *self._own("model_mars"))
+
+    def _own(self, *keys: str) -> tuple[str, ...]:
+        folders = {"state_dir": "var", "model_mars": "model_mars"}
+        return tuple(f"{key}={self.directory}/{folders[key]}" for key in keys)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """One of the project's commands, to its end."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )

@@ -1,0 +1,138 @@
+"""Through the real gateway, the real TorchServe and the real handler: everybody gets their own answer."""
+
+import asyncio
+import base64
+from pathlib import Path
+
+import httpx
+import pytest
+
+from load_test.clients import same_answer
+from load_test.images import client_images
+from tests.running_stack import RunningStack
+
+TOLERANCE = 1e-4
+Answer = dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def gateway(stack: RunningStack) -> str:
+    return stack.settings.gateway.url
+
+
+def genre_of(image: Path) -> str:
+    return image.stem.removesuffix("-2").replace("-", " ").title()
+
+
+def test_every_sample_poster_is_classified_as_its_name_says(gateway: str, images: list[Path]) -> None:
+    for image in images:
+        response = httpx.post(f"{gateway}/predict", files={"file": (image.name, image.read_bytes())})
+        answer = response.raise_for_status().json()
+        assert next(iter(answer)) == genre_of(image)
+        assert response.headers["x-model-name"] == "genre"
+        assert response.headers["x-model-version"]
+        assert response.headers["server-timing"].startswith("gateway;dur=")
+
+
+def test_all_ways_to_send_an_image_give_the_same_answer(gateway: str, images: list[Path]) -> None:
+    image = images[0].read_bytes()
+    url = f"{gateway}/predictions/genre"
+    responses = [
+        httpx.put(url, content=image),  # curl -T
+        httpx.post(url, content=image),
+        httpx.post(url, content=image, headers={"content-type": "application/x-www-form-urlencoded"}),
+        httpx.post(url, content=image, headers={"content-type": "image/jpeg"}),
+        httpx.post(url, files={"data": ("a.jpg", image)}),  # curl -F data=@
+        httpx.post(url, json={"data": base64.b64encode(image).decode()}),
+        httpx.post(f"{gateway}/predict", files={"file": ("a.jpg", image)}),
+    ]
+    version = responses[0].headers["x-model-version"]
+    responses.append(httpx.post(f"{url}/{version}", content=image))
+    first = responses[0].raise_for_status().json()
+    for response in responses:
+        assert same_answer(response.raise_for_status().json(), first, TOLERANCE)
+
+
+def test_a_success_is_torchserves_answer_unchanged(stack: RunningStack, images: list[Path]) -> None:
+    direct, through = (
+        httpx.put(f"{base}/predictions/genre", content=images[0].read_bytes())
+        for base in (stack.settings.torchserve.inference_url, stack.settings.gateway.url)
+    )
+    assert through.status_code == direct.status_code == 200
+    assert through.content == direct.content
+    assert through.headers["content-type"] == direct.headers["content-type"]
+
+
+async def test_64_concurrent_clients_get_exactly_their_own_answers(gateway: str, images: list[Path]) -> None:
+    """Every fourth client sends something broken, and only those are refused, each by its own status."""
+    sent = client_images(images[0].parent, 64)
+    broken = {0: (b"not an image", 415), 1: (sent[4][:2000], 422), 2: (b"\xff\xd8\xff\xe0" + b"x" * 99, 422)}
+    wanted: dict[int, Answer | int] = {}
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=gateway, timeout=60, limits=limits) as client:
+        for index, image in enumerate(sent):
+            if index % 4 == 1:
+                sent[index], wanted[index] = broken[index // 4 % 3]
+            else:
+                wanted[index] = (
+                    (await client.post("/predictions/genre", content=image)).raise_for_status().json()
+                )
+        responses = await asyncio.gather(
+            *(client.post("/predictions/genre", content=image) for image in sent)
+        )
+    for index, response in enumerate(responses):
+        expected = wanted[index]
+        if isinstance(expected, int):
+            assert response.status_code == expected, response.text
+            assert response.json()["code"] == expected
+        else:
+            assert response.status_code == 200, response.text
+            assert same_answer(response.json(), expected, TOLERANCE)
+    # The check above sees a swap only if the answers differ.
+    answers = [each for each in wanted.values() if isinstance(each, dict)]
+    assert not any(same_answer(one, two, TOLERANCE) for i, one in enumerate(answers) for two in answers[:i])
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/predictions/nonesuch", 404, "Model not found: nonesuch"),
+        ("/predictions/genre/9.9", 404, "9.9"),
+        ("/predictions/..%2Fmodels", 404, ""),
+    ],
+)
+def test_an_unknown_model_or_version_is_404(gateway: str, path: str, status: int, said: str) -> None:
+    response = httpx.post(f"{gateway}{path}", content=b"image")
+    assert response.status_code == status
+    assert said in response.json()["detail"]
+
+
+def test_a_body_over_the_limit_is_413(stack: RunningStack) -> None:
+    limit = stack.settings.gateway.max_request_bytes
+    response = httpx.post(f"{stack.settings.gateway.url}/predictions/genre", content=b"x" * (limit + 1))
+    assert response.status_code == 413
+    assert str(limit) in response.json()["detail"]
+
+
+def test_health_and_metrics(stack: RunningStack) -> None:
+    gateway = stack.settings.gateway.url
+    assert httpx.get(f"{gateway}/health/ready").json() == {"status": "ready"}
+    assert httpx.get(f"{gateway}/ping").json() == {"status": "Healthy"}
+    metrics = httpx.get(f"{stack.settings.torchserve.metrics_url}/metrics").text
+    for name in ("PreprocessTime", "InferenceTime", "PostprocessTime", "BatchSize"):
+        assert f'{name}{{ModelName="genre"' in metrics
+
+
+def test_torchserve_listens_to_this_machine_only(stack: RunningStack) -> None:
+    """Every listening socket of the java process is a loopback one."""
+    url = stack.settings.torchserve.management_url
+    port = int(url.rsplit(":", 1)[1])
+    listening = [
+        line.split()[1]
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+        if line.split()[3] == "0A" and int(line.split()[1].split(":")[1], 16) == port
+    ]
+    assert listening
+    loopback = ("0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000")
+    assert all(address.split(":")[0] in loopback for address in listening)

@@ -1,0 +1,151 @@
+"""make up, down, status: idempotent, and what fails leaves nothing running."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from configuration import PROJECT_ROOT
+from local_stack.preflight import PreflightError, check_before_start
+from tests.running_stack import RunningStack, run
+
+
+def processes_of(stack: RunningStack) -> list[str]:
+    """Command lines of all processes that carry the stack's folder or sockets in them."""
+    marks = (str(stack.directory), str(stack.settings.runtime_dir))
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if any(mark in command for mark in marks) and entry.parent.name != str(os.getpid()):
+            found.append(command)
+    return found
+
+
+def open_ports(stack: RunningStack) -> list[int]:
+    torchserve = stack.settings.torchserve
+    urls = (
+        torchserve.inference_url,
+        torchserve.management_url,
+        torchserve.metrics_url,
+        stack.settings.gateway.url,
+    )
+    ports = [urlsplit(url).port or 0 for url in urls]
+    listening = []
+    for port in ports:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                listening.append(port)
+    return listening
+
+
+def test_up_and_down_are_idempotent_and_leave_nothing(tmp_path: Path) -> None:
+    stack = RunningStack.configure(tmp_path)
+    assert stack.stack("status").returncode == 1
+    try:
+        for _ in range(2):
+            up = stack.stack("up")
+            assert up.returncode == 0, up.stderr
+            assert [line.split()[1] for line in up.stdout.splitlines()] == ["RUNNING", "RUNNING"]
+            assert stack.settings.gateway.url in up.stdout
+        assert stack.stack("status").returncode == 0
+        other = stack.stack("up", "gateway.deadline_s=5")
+        assert other.returncode == 1
+        assert "make down first" in other.stderr
+    finally:
+        assert stack.stack("down").stdout == "stopped\n"
+    assert stack.stack("down").stdout == "not running\n"
+    assert processes_of(stack) == []
+    assert open_ports(stack) == []
+    assert not stack.settings.runtime_dir.exists()
+
+
+def test_a_port_in_use_is_one_line_and_nothing_is_left_running(tmp_path: Path) -> None:
+    stack = RunningStack.configure(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", stack.settings.gateway.port))
+        taken.listen()
+        result = stack.stack("up")
+    assert result.returncode == 1
+    [line] = result.stderr.splitlines()
+    assert f"port {stack.settings.gateway.port}" in line
+    assert "gateway.port" in line
+    assert processes_of(stack) == []
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    stack = RunningStack.configure(tmp_path)
+    settings = stack.settings.model_copy(update={"min_free_disk_mb": 10**9})
+    with pytest.raises(PreflightError, match="MB of disk left, at least 1000000000 MB"):
+        check_before_start(settings)
+
+
+def test_a_part_that_does_not_start_is_said_with_its_log_and_nothing_is_left_running(tmp_path: Path) -> None:
+    stack = RunningStack.configure(tmp_path, "+torchserve.properties.inference_address=nonsense")
+    (tmp_path / "model_store").mkdir()
+    (tmp_path / "model_store" / "deployed.json").write_text("damaged")
+    result = stack.stack("up")
+    assert result.returncode == 1
+    assert "torchserve does not start" in result.stderr
+    assert "TorchServe cannot start" in result.stderr
+    assert processes_of(stack) == []
+    assert open_ports(stack) == []
+
+
+def test_torchserve_alone_in_the_foreground_stops_with_sigterm(tmp_path: Path) -> None:
+    stack = RunningStack.configure(tmp_path)
+    command = [sys.executable, "-m", "local_stack.torchserve", *stack.overrides, f"state_dir={tmp_path}/var"]
+    process = subprocess.Popen(
+        command, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        until_healthy(f"{stack.settings.torchserve.inference_url}/ping")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+    assert open_ports(stack) == []
+
+
+def test_the_gateway_alone_answers_without_torchserve_and_exits_with_0_on_sigterm(tmp_path: Path) -> None:
+    stack = RunningStack.configure(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "app.py", *stack.overrides],
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    gateway = stack.settings.gateway.url
+    try:
+        until_healthy(f"{gateway}/health/live")
+        assert httpx.get(f"{gateway}/health/ready").status_code == 503
+        assert httpx.put(f"{gateway}/predictions/genre", content=b"x").status_code == 502
+    finally:
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+
+
+def until_healthy(url: str) -> None:
+    give_up = time.monotonic() + 90
+    while True:
+        try:
+            if httpx.get(url).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        assert time.monotonic() < give_up
+        time.sleep(0.2)
+
+
+def test_a_wrong_action_is_2() -> None:
+    result = run("-m", "local_stack", "restart")
+    assert result.returncode == 2
+    assert "up|down|status|logs" in result.stderr

@@ -1,0 +1,83 @@
+"""The archive holds what the worker needs, is the same every time, and its parts fit together."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from configuration import load
+from tests.running_stack import run
+from ts_serialize.archive import ArchiveError, ArchiveSettings, build_archive
+
+
+def archive_settings(directory: Path, *overrides: str) -> ArchiveSettings:
+    return load("archive", ArchiveSettings, [f"model_mars={directory}", *overrides])
+
+
+def test_the_archive_holds_handler_checkpoint_labels_and_preprocessing(tmp_path: Path) -> None:
+    settings = archive_settings(tmp_path, 'model.version="2.10"')
+    archive = build_archive(settings)
+    assert archive.name == "genre-2.10.mar"
+    with zipfile.ZipFile(archive) as content:
+        manifest = json.loads(content.read("MAR-INF/MANIFEST.json"))
+        labels = json.loads(content.read("index_to_name.json"))
+        assert {"handler.py", "genre.pt", "preprocessing.json", "ts_serialize/image_input.py"} <= set(
+            content.namelist()
+        )
+    assert manifest["model"]["modelVersion"] == "2.10"
+    assert list(labels.values()) == settings.model.labels
+
+
+def test_identical_inputs_give_identical_bytes(tmp_path: Path) -> None:
+    first = build_archive(archive_settings(tmp_path / "one")).read_bytes()
+    assert build_archive(archive_settings(tmp_path / "two")).read_bytes() == first
+
+
+def test_building_again_changes_nothing(tmp_path: Path) -> None:
+    archive = build_archive(archive_settings(tmp_path))
+    before = archive.stat()
+    build_archive(archive_settings(tmp_path))
+    assert archive.stat().st_mtime_ns == before.st_mtime_ns
+    assert [file.name for file in tmp_path.iterdir()] == ["genre-1.0.mar"]
+
+
+def test_another_archive_of_the_same_version_is_replaced_only_by_force(tmp_path: Path) -> None:
+    archive = build_archive(archive_settings(tmp_path))
+    content = archive.read_bytes()
+    other = "model.image.max_pixels=1000"
+    with pytest.raises(ArchiveError, match=r"choose another VERSION than 1\.0"):
+        build_archive(archive_settings(tmp_path, other))
+    assert archive.read_bytes() == content
+    build_archive(archive_settings(tmp_path, other, "force=true"))
+    assert archive.read_bytes() != content
+
+
+def test_a_checkpoint_with_other_classes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=r"answers \(1, 10\) to one image, the 2 labels"):
+        build_archive(archive_settings(tmp_path, "model.labels=[A,B]"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_is_no_torchscript_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "state_dict.pt"
+    torch.save({"weight": torch.zeros(1)}, checkpoint)
+    with pytest.raises(ArchiveError, match="is not a TorchScript file"):
+        build_archive(archive_settings(tmp_path, f"model.weights.path={checkpoint}"))
+    checkpoint.write_bytes(b"rubbish")
+    with pytest.raises(ArchiveError, match="is not a TorchScript file"):
+        build_archive(archive_settings(tmp_path, f"model.weights.path={checkpoint}"))
+
+
+@pytest.mark.parametrize("part", ["model.weights.path", "model.handler"])
+def test_a_missing_part_is_named(tmp_path: Path, part: str) -> None:
+    with pytest.raises(ArchiveError, match="nonesuch is missing"):
+        build_archive(archive_settings(tmp_path, f"{part}={tmp_path}/nonesuch"))
+
+
+def test_the_command_says_one_line_and_exits_with_1(tmp_path: Path) -> None:
+    result = run("-m", "ts_serialize.generate_mar", f"model_mars={tmp_path}", "model.labels=[A,B]")
+    assert result.returncode == 1
+    assert result.stderr.startswith("failed: ")
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,81 @@
+"""The load test sees what is wrong: swapped answers, errors, nothing to send."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from configuration import PROJECT_ROOT
+from load_test.clients import WRONG_ANSWER, Client, same_answer
+from load_test.images import NoImagesError, client_images
+from load_test.statistics import Tally, latency_line, performance_line
+
+
+def test_every_client_sends_another_image() -> None:
+    images = client_images(PROJECT_ROOT / "imgs", 40)
+    assert len(set(images)) == 40
+
+
+def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoImagesError, match=tmp_path.name):
+        client_images(tmp_path, 1)
+
+
+def test_the_lines_are_the_ones_scripts_look_for() -> None:
+    assert performance_line([60.0, 63.46]) == "Mean performance: 61.73 imgs/s with std: 1.73"
+    assert latency_line([0.1] * 99 + [0.2]) == "Latency: p50 100 ms, p95 100 ms, p99 101 ms"
+
+
+def test_answers_are_the_same_up_to_rounding() -> None:
+    assert same_answer({"A": 0.50001, "B": 0.5}, {"A": 0.5, "B": 0.5}, 1e-4)
+    assert not same_answer({"A": 0.6, "B": 0.4}, {"A": 0.5, "B": 0.5}, 1e-4)
+    assert not same_answer({"A": 1.0}, {"A": 1.0, "B": 0.0}, 1e-4)
+    assert not same_answer([1.0], {"A": 1.0}, 1e-4)
+
+
+async def tally_of(later: httpx.Response | Exception) -> Tally:
+    """What a client counts whose first request is answered right and every other with `later`."""
+    tally, stop, sent = Tally(), asyncio.Event(), 0
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        nonlocal sent
+        sent += 1
+        if sent == 1:
+            return httpx.Response(200, json={"A": 1.0}, headers={"x-model-version": "1"})
+        stop.set()
+        if isinstance(later, Exception):
+            raise later
+        return later
+
+    transport = httpx.MockTransport(answer)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        client = Client(http, "/predictions/m", b"image", 1e-4)
+        await client.learn()
+        await client.run(tally, stop)
+    return tally
+
+
+@pytest.mark.parametrize(
+    ("later", "kind"),
+    [
+        (httpx.Response(200, json={"A": 0.9}, headers={"x-model-version": "1"}), WRONG_ANSWER),
+        (httpx.Response(200, content=b"garbage"), "answer is not JSON"),
+        (httpx.Response(503), "HTTP 503"),
+        (httpx.ReadTimeout("slow"), "ReadTimeout"),
+    ],
+)
+async def test_a_failed_request_is_counted_by_kind(later: httpx.Response | Exception, kind: str) -> None:
+    tally = await tally_of(later)
+    assert tally.errors == {kind: 1}
+    assert tally.answered == 0
+
+
+async def test_a_right_answer_is_counted_with_its_version() -> None:
+    tally = await tally_of(httpx.Response(200, json={"A": 1.0}, headers={"x-model-version": "1"}))
+    assert (tally.answered, tally.errors, tally.versions) == (1, {}, {"1": 1})
+
+
+async def test_a_version_deployed_meanwhile_is_compared_with_its_own_answer() -> None:
+    tally = await tally_of(httpx.Response(200, json={"A": 0.8}, headers={"x-model-version": "2"}))
+    assert (tally.answered, tally.errors, tally.versions) == (1, {}, {"2": 1})

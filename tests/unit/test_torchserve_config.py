@@ -1,0 +1,94 @@
+"""What TorchServe is started with: closed to others, and with what is deployed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from configuration import load
+from local_stack.settings import StackSettings
+from local_stack.torchserve import render_properties
+from torchserve_api.deployed import DeployedModel, model_snapshot, read_deployed, record_deployed
+from torchserve_api.model_store import ModelStoreError, stage, unstage
+
+DEPLOYED = DeployedModel(
+    version="1.10",
+    archive="genre-1.10.mar",
+    batch_size=8,
+    max_batch_delay=20,
+    initial_workers=2,
+    response_timeout=30,
+    startup_timeout=120,
+)
+
+
+def properties(*overrides: str) -> dict[str, str]:
+    text = render_properties(load("stack", StackSettings, overrides), {})
+    return dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
+
+
+def test_the_committed_configuration_is_closed() -> None:
+    rendered = properties()
+    for api in ("inference", "management", "metrics"):
+        assert rendered[f"{api}_address"].startswith("http://127.0.0.1:")
+    for api in ("inference", "management"):
+        assert rendered[f"grpc_{api}_address"] == "127.0.0.1"
+    assert rendered["allowed_urls"].replace("\\\\", "") == "http://127.0.0.1:5002/files/[A-Za-z0-9_.-]+.mar"
+    assert rendered["enable_model_api"] == "true"
+    assert rendered["metrics_mode"] == "prometheus"
+    assert rendered["disable_token_authorization"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "disabled"),
+    [
+        (["torchserve.inference_url=http://0.0.0.0:8080"], "false"),
+        (["torchserve.metrics_url=http://192.168.0.5:8082"], "false"),
+        (["torchserve.inference_url=http://localhost:8080"], "true"),
+        (["torchserve.token_authorization=true"], "false"),
+        (["torchserve.inference_url=http://0.0.0.0:8080", "torchserve.token_authorization=false"], "true"),
+    ],
+)
+def test_tokens_are_on_where_others_reach_torchserve(overrides: list[str], disabled: str) -> None:
+    assert properties(*overrides)["disable_token_authorization"] == disabled
+
+
+def test_the_record_of_what_is_deployed_survives_and_keeps_its_date(tmp_path: Path) -> None:
+    assert read_deployed(tmp_path) == {}
+    record_deployed(tmp_path, "genre", DEPLOYED)
+    record_deployed(tmp_path, "other", DEPLOYED)
+    later = DEPLOYED.model_copy(update={"deployed_at": DEPLOYED.deployed_at.replace(year=2030)})
+    record_deployed(tmp_path, "genre", later)
+    assert read_deployed(tmp_path) == {"genre": DEPLOYED, "other": DEPLOYED}
+    assert [file.name for file in tmp_path.iterdir()] == ["deployed.json"]
+
+
+def test_a_damaged_record_is_an_error_not_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "deployed.json").write_text('{"genre": {}}')
+    with pytest.raises(ValueError, match="genre"):
+        read_deployed(tmp_path)
+
+
+def test_torchserve_starts_with_the_deployed_version_as_the_default() -> None:
+    snapshot = json.loads(model_snapshot({"genre": DEPLOYED}))
+    assert snapshot["modelCount"] == 1
+    assert snapshot["models"]["genre"]["1.10"]["defaultVersion"] is True
+    assert snapshot["models"]["genre"]["1.10"]["marName"] == "genre-1.10.mar"
+
+
+def test_an_archive_goes_into_the_model_store_once(tmp_path: Path) -> None:
+    archive, store = tmp_path / "a-1.mar", tmp_path / "store"
+    archive.write_bytes(b"one")
+    assert stage(archive, store).read_bytes() == b"one"
+    stage(archive, store)
+    archive.write_bytes(b"two")
+    with pytest.raises(ModelStoreError, match=r"another a-1\.mar"):
+        stage(archive, store)
+    unstage("a-1.mar", store)
+    unstage("a-1.mar", store)
+    assert list(store.iterdir()) == []
+
+
+def test_a_missing_archive_says_how_to_build_it(tmp_path: Path) -> None:
+    with pytest.raises(ModelStoreError, match="make generate_mar"):
+        stage(tmp_path / "nonesuch.mar", tmp_path / "store")

@@ -1,0 +1,51 @@
+"""TorchServe's error answers, told apart as it really sends them; and each has a status of ours."""
+
+import inspect
+
+import pytest
+
+from gateway import errors as gateway_errors
+from torchserve_api import errors
+from torchserve_api.errors import RefusedError, RequestRefusedError, TorchServeError, refusal
+
+ANSWERS = [
+    (503, "ServiceUnavailableException", 'Model "m" has no worker to serve', errors.NoCapacityError),
+    (503, "InternalServerException", "Prediction failed", errors.HandlerFailedError),
+    (503, "InternalServerException", "number of batch response mismatched", errors.HandlerFailedError),
+    (500, "InternalServerException", "Worker died.", errors.WorkerDiedError),
+    (507, "InternalServerException", "Worker died.", errors.WorkerDiedError),
+    (507, "InternalServerException", "Out of resources", errors.OutOfMemoryError),
+    (400, "InvalidKeyException", "Token Authorization failed.", errors.TokenRefusedError),
+    (404, "ModelNotFoundException", "Model not found: m", errors.ModelNotFoundError),
+    (404, "ModelVersionNotFoundException", "Model version: 9 does not exist", errors.ModelNotFoundError),
+    (405, "MethodNotAllowedException", "Requested method is not allowed", errors.ApiDisabledError),
+    (409, "ConflictStatusException", "Model version 2.0 is already registered", errors.VersionConflictError),
+    (422, "UndecodableImageException", "broken", errors.RequestRefusedError),
+    (500, "InternalServerException", "Failed to save model: bad.mar", errors.RefusedError),
+]
+
+
+@pytest.mark.parametrize(("status", "type_", "message", "kind"), ANSWERS)
+def test_an_answer_becomes_the_exception_that_fits(
+    status: int, type_: str, message: str, kind: type[RefusedError]
+) -> None:
+    error = refusal(
+        status,
+        f'{{"code": {status}, "type": "{type_}", "message": "{message!s}"}}'.replace('"m"', "m").encode(),
+    )
+    assert type(error) is kind
+    assert error.status == status
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"null", b"\xff\xfe"])
+def test_a_body_that_is_not_torchserves_is_no_trouble(body: bytes) -> None:
+    assert isinstance(refusal(500, body), RefusedError)
+    assert str(refusal(500, body))
+
+
+def test_every_exception_has_a_status() -> None:
+    for module, base in ((errors, TorchServeError), (gateway_errors, gateway_errors.GatewayError)):
+        kinds = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, base)]
+        for kind in kinds:
+            if kind not in (TorchServeError, gateway_errors.GatewayError, RequestRefusedError):
+                assert any(parent in gateway_errors.STATUS for parent in kind.__mro__), kind
