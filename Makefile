@@ -12,10 +12,10 @@ TORCH_INDEX ?=
 
 RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
-SOURCES := $(wildcard *.py) gateway torchserve_api ts_serialize local_stack load_test demo_model tests
+SOURCES := $(wildcard *.py) gateway torchserve_api ts_serialize local_stack load_test demo_model bench tests
 
 .PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
-	run_ts run_app run_nginx_filebrowser upload_model run_stress format lock clean
+	run_ts run_app run_nginx_filebrowser upload_model run_stress bench format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24
@@ -82,6 +82,9 @@ upload_model: $(if $(findstring ://,$(ARGS))$(findstring file_browser,$(ARGS)),i
 
 run_stress: install ## load and images per second
 	@$(RUN) stress.py model=$(MODEL) $(ARGS)
+
+bench: .venv/.installed-dev ## side-by-side measurements
+	@$(RUN) -m bench.connection_pools
 
 format: .venv/.installed-dev ## ruff's formatter over everything
 	@$(RUN) -m ruff check --fix --quiet $(SOURCES)

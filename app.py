@@ -23,6 +23,7 @@ def serve(settings: ProjectSettings) -> int:
             create_app(settings),
             host=settings.gateway.host,
             port=settings.gateway.port,
+            timeout_keep_alive=settings.gateway.keep_alive_s,
             timeout_graceful_shutdown=settings.gateway.shutdown_grace_s,
             access_log=False,  # observability.py logs one line a request
             log_config=None,

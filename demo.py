@@ -10,6 +10,9 @@ from entry_point import run
 from load_test.images import NoImagesError, image_files
 from load_test.settings import StressSettings
 
+# Long file names are not cut where the output is no terminal.
+TABLE_WIDTH = 100
+
 
 class DemoError(Exception):
     """An image got no answer."""
@@ -27,7 +30,7 @@ def demo(settings: StressSettings) -> None:
     ) as http:
         for file in image_files(settings.images_dir):
             table.add_row(file.name, *_top_two(http, file.name, file.read_bytes()))
-    Console().print(table)
+    Console(width=TABLE_WIDTH).print(table)
     print(f"\nSwagger UI: {settings.gateway.url}/docs")
     print(f"Predict:    curl -F file=@{_relative(settings)} {settings.gateway.url}/predict")
     print("Stop:       make down")

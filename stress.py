@@ -18,6 +18,7 @@ from load_test.clients import Client, same_answer
 from load_test.images import NoImagesError, client_images
 from load_test.settings import StressSettings
 from load_test.statistics import Tally, latency_line, performance_line
+from torchserve_api.pools import PooledTransport
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +50,8 @@ def stress(settings: StressSettings) -> int:
 
 
 async def _play(settings: StressSettings, images: list[bytes]) -> tuple[Tally, list[float]]:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(
-        base_url=settings.gateway.url,
-        timeout=settings.request_timeout_s,
-        limits=limits,
-        trust_env=False,
+        base_url=settings.gateway.url, timeout=settings.request_timeout_s, transport=PooledTransport()
     ) as http:
         path = f"/predictions/{settings.model.name}"
         clients = [Client(http, path, image, settings.probability_tolerance) for image in images]

@@ -18,6 +18,7 @@ class GatewaySettings(Settings):
     deadline_s: PositiveFloat
     max_request_bytes: PositiveInt
     health_timeout_s: PositiveFloat
+    keep_alive_s: PositiveInt
     shutdown_grace_s: PositiveInt
     log_format: Literal["console", "json"]
 

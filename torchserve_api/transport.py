@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from torchserve_api.errors import DeadlineExceededError, TokenRefusedError, UnreachableError, refusal
+from torchserve_api.pools import PooledTransport
 from torchserve_api.settings import TorchServeSettings
 from torchserve_api.tokens import Tokens
 
@@ -24,9 +25,8 @@ def new_client(
 ) -> httpx.AsyncClient:
     """The client both APIs share. Only connecting has a time-out here: every call has its own deadline."""
     timeout = httpx.Timeout(None, connect=settings.connect_timeout_s)
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     # trust_env: a proxy variable in the shell must not send loopback calls elsewhere.
-    return httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, transport=transport)
+    return httpx.AsyncClient(timeout=timeout, trust_env=False, transport=transport or PooledTransport())
 
 
 class Transport:

@@ -123,6 +123,8 @@ def _pack(model: ModelSettings, directory: Path) -> Path:
         copy = modules / module.relative_to(PROJECT_ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(module, copy)
+    # It also reports that folder, gone before anybody can look, as the place of the archive.
+    logging.disable(logging.INFO)
     previous, tempfile.tempdir = tempfile.tempdir, str(directory)
     try:
         generate_model_archive(
@@ -138,6 +140,7 @@ def _pack(model: ModelSettings, directory: Path) -> Path:
         )
     finally:
         tempfile.tempdir = previous
+        logging.disable(logging.NOTSET)
     return _zip(export / model.name, directory / model.archive_name)
 
 

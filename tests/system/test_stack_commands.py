@@ -133,6 +133,15 @@ def test_the_gateway_alone_answers_without_torchserve_and_exits_with_0_on_sigter
     assert process.wait(timeout=60) == 0
 
 
+def test_an_idle_connection_is_closed_by_the_client_first(stack: RunningStack) -> None:
+    """httpx and most others keep one for 5 s; a gateway that closes it then loses the next request."""
+    with httpx.Client(limits=httpx.Limits(keepalive_expiry=60)) as client:
+        url = f"{stack.settings.gateway.url}/health/live"
+        socket_before = client.get(url).extensions["network_stream"].get_extra_info("client_addr")
+        time.sleep(6)
+        assert client.get(url).extensions["network_stream"].get_extra_info("client_addr") == socket_before
+
+
 def until_healthy(url: str) -> None:
     give_up = time.monotonic() + 90
     while True:
