@@ -38,7 +38,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def requests_per_second(transport: httpx.AsyncBaseTransport, url: str) -> float:
     """One round: some clients send as fast as they are answered, over connections of which others idle."""
-    async with httpx.AsyncClient(transport=transport, timeout=None) as client:
+    async with httpx.AsyncClient(transport=transport, timeout=60) as client:
         await asyncio.gather(*(client.get(url) for _ in range(CLIENTS + CONNECTIONS_IDLE)))
         done, end = 0, perf_counter() + ROUND_S
 
@@ -55,7 +55,7 @@ async def requests_per_second(transport: httpx.AsyncBaseTransport, url: str) -> 
 async def compare() -> None:
     """Prints the rounds and the ratio."""
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    url = "http://127.0.0.1:%d/" % server.sockets[0].getsockname()[1]
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     rates: dict[str, list[float]] = {name: [] for name in VARIANTS}
     for _ in range(ROUNDS):
         for name, make in VARIANTS.items():

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from moto.server import ThreadedMotoServer
 
 from tests.running_stack import run
 from ts_serialize.settings import WeightsSettings
@@ -82,6 +84,23 @@ def test_a_file_url_is_fetched(tmp_path: Path) -> None:
 def test_an_http_url_is_fetched(tmp_path: Path, server: http.server.ThreadingHTTPServer, path: str) -> None:
     target = tmp_path / "model.pt"
     assert fetch_weights(weights(target, url_of(server, path))).read_bytes() == CONTENT
+
+
+def test_an_s3_url_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = ThreadedMotoServer(port=0)
+    s3.start()
+    try:
+        host, port = s3.get_host_and_port()
+        endpoint = f"http://{host}:{port}"
+        for name, value in (("ENDPOINT_URL", endpoint), ("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x")):
+            monkeypatch.setenv(f"AWS_{name}", value)
+        httpx.put(f"{endpoint}/models").raise_for_status()
+        httpx.put(f"{endpoint}/models/model.pt", content=CONTENT).raise_for_status()
+        target = tmp_path / "model.pt"
+        (tmp_path / "model.pt.part").write_bytes(CONTENT[:4_000_000])
+        assert fetch_weights(weights(target, "s3://models/model.pt")).read_bytes() == CONTENT
+    finally:
+        s3.stop()
 
 
 def test_what_a_broken_run_left_is_gone_on_with(
