@@ -28,7 +28,7 @@ def evaluate(settings: EvaluateSettings) -> None:
         posters.targets, predictions(model, posters.images, settings.batch_size), len(settings.model.labels)
     )
     correct, total = int(confusion.trace()), int(confusion.sum())
-    console = Console()
+    console = Console(width=100)
     console.print(f"accuracy {correct / total:.1%} ({correct} of {total} held-out posters)", highlight=False)
     console.print(confusion_table(confusion, settings.model.labels))
 
