@@ -25,6 +25,11 @@ if [ ! -x .venv/bin/pip ]; then
     free_mb=$(df -Pm . | awk 'NR == 2 { print $4 }')
     [ "$free_mb" -ge "$needed_mb" ] ||
         fail "$free_mb MB of disk are left here, the packages need $needed_mb MB"
+    if ! "$python" -c 'import ensurepip' 2>/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing python3.11-venv, which Debian splits off from Python"
+        { apt-get update -qq && apt-get install -y -qq python3.11-venv; } >/dev/null ||
+            fail "apt-get cannot install python3.11-venv"
+    fi
     "$python" -m venv .venv >/dev/null 2>&1 || {
         rm -rf .venv
         fail "$python cannot make a virtual environment: apt-get install python3.11-venv"

@@ -74,8 +74,8 @@ class Supervisor:
         Raises:
             OSError, subprocess.CalledProcessError: it does not start; the latter holds its output.
         """
-        for directory in (self._settings.runtime_dir, self._settings.log_dir):
-            directory.mkdir(parents=True, exist_ok=True)
+        self._settings.make_runtime_dir()
+        self._settings.log_dir.mkdir(parents=True, exist_ok=True)
         self._config.write_text(self._render(overrides))
         subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)],

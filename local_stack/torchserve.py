@@ -33,11 +33,11 @@ def run_torchserve(settings: StackSettings) -> None:
         TorchServeStartError: no model store, a damaged record of what is deployed, or no place to write.
     """
     directory = settings.state_dir / "torchserve"
-    temp = settings.runtime_dir / "torchserve"
     store = settings.torchserve.model_store
     if store is None:
         raise TorchServeStartError("torchserve.model_store is null; a TorchServe on this machine needs one")
     try:
+        temp = settings.make_runtime_dir() / "torchserve"
         # What a killed TorchServe unpacked there stays for ever otherwise.
         shutil.rmtree(temp, ignore_errors=True)
         for path in (directory, temp, store):

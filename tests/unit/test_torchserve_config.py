@@ -89,6 +89,18 @@ def test_an_archive_goes_into_the_model_store_once(tmp_path: Path) -> None:
     assert list(store.iterdir()) == []
 
 
+def test_a_runtime_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    settings = load("stack", StackSettings, [f"state_dir={tmp_path}/var"])
+    settings.runtime_dir.symlink_to(tmp_path)
+    try:
+        with pytest.raises(PermissionError, match="is not ours"):
+            settings.make_runtime_dir()
+    finally:
+        settings.runtime_dir.unlink()
+    assert settings.make_runtime_dir().stat().st_mode & 0o777 == 0o700
+    settings.runtime_dir.rmdir()
+
+
 def test_a_missing_archive_says_how_to_build_it(tmp_path: Path) -> None:
     with pytest.raises(ModelStoreError, match="make generate_mar"):
         stage(tmp_path / "nonesuch.mar", tmp_path / "store")
