@@ -6,6 +6,7 @@ Exit codes: 0 it serves; 1 it does not, and what served before still does; 2 bad
 import asyncio
 import os
 import sys
+from contextlib import nullcontext
 from typing import Annotated
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -18,6 +19,7 @@ from torchserve_api.deployment import Deployment, DeploymentError, swap_version
 from torchserve_api.golden_check import golden_check
 from torchserve_api.inference import InferenceClient
 from torchserve_api.management import ManagementClient
+from torchserve_api.model_store import ModelStoreError, deploy_lock
 from torchserve_api.tokens import Tokens
 from torchserve_api.transport import Transport, new_client
 from ts_serialize.settings import ModelName
@@ -61,10 +63,11 @@ def upload_model(settings: UploadSettings) -> None:
     """Deploys and says what serves now.
 
     Raises:
-        DeploymentError: it was not deployed.
+        DeploymentError, ModelStoreError: it was not deployed.
     """
     deployment = _deployment(settings)
-    asyncio.run(_swap(settings, deployment))
+    with deploy_lock(deployment.model_store) if deployment.model_store else nullcontext():
+        asyncio.run(_swap(settings, deployment))
     print(f"{deployment.model} {deployment.wanted.version} serves")
 
 
@@ -106,4 +109,4 @@ def _deployment(settings: UploadSettings) -> Deployment:
 
 
 if __name__ == "__main__":
-    sys.exit(run("upload", UploadSettings, upload_model, (DeploymentError,)))
+    sys.exit(run("upload", UploadSettings, upload_model, (DeploymentError, ModelStoreError)))

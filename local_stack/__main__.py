@@ -29,18 +29,11 @@ def up(settings: StackSettings, overrides: list[str]) -> None:
     """
     supervisor = Supervisor(settings)
     if supervisor.pid() is None:
-        check_before_start(settings)
-        try:
-            supervisor.start(overrides)
-        except (OSError, subprocess.CalledProcessError) as exc:
-            raise StackError(f"the supervisor does not start: {getattr(exc, 'output', '') or exc}") from exc
-    elif not supervisor.runs_with(overrides):
-        raise StackError("the stack runs with other settings; make down first")
-    try:
+        _start(settings, supervisor, overrides)
+    elif supervisor.runs_with(overrides):
         _until_it_answers(settings, supervisor)
-    except BaseException:
-        _stop(settings, supervisor)
-        raise
+    else:
+        raise StackError("the stack runs with other settings; make down first")
     status(settings, overrides)
 
 
@@ -80,13 +73,26 @@ def logs(settings: StackSettings, _: list[str]) -> None:
 ACTIONS = {action.__name__: action for action in (up, down, status, logs)}
 
 
+def _start(settings: StackSettings, supervisor: Supervisor, overrides: list[str]) -> None:
+    check_before_start(settings)
+    try:
+        supervisor.start(overrides)
+        _until_it_answers(settings, supervisor)
+    except (OSError, subprocess.CalledProcessError) as exc:
+        raise StackError(f"the supervisor does not start: {getattr(exc, 'output', '') or exc}") from exc
+    except BaseException:
+        _stop(settings, supervisor)
+        raise
+
+
 def _until_it_answers(settings: StackSettings, supervisor: Supervisor) -> None:
     waiting = [f"{settings.torchserve.inference_url}/ping", f"{settings.gateway.url}/health/live"]
     give_up = time.monotonic() + settings.start_timeout_s
     starting = True
     while waiting or starting:
         for part in supervisor.parts():
-            if part.state == "FATAL":
+            # It ended within its first seconds; Supervisor tries again, but at a start that is no help.
+            if part.state in ("BACKOFF", "FATAL"):
                 raise StackError(f"{part.name} does not start:\n{_last_lines(supervisor, part.name)}")
         starting = any(part.state != "RUNNING" for part in supervisor.parts())
         if time.monotonic() > give_up:

@@ -118,6 +118,7 @@ class Supervisor:
                 "priority": str(priority),  # started first, stopped last
                 "autorestart": "true",
                 "startsecs": "2",
+                "startretries": "1000",  # with growing pauses: whatever keeps it down may pass
                 "stopwaitsecs": str(self._settings.stop_timeout_s),
                 "killasgroup": "true",  # TorchServe's workers
                 "redirect_stderr": "true",

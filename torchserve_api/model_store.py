@@ -1,13 +1,35 @@
 """Archives into and out of the model store of a TorchServe that shares a disk with us."""
 
+import fcntl
 import filecmp
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
 class ModelStoreError(Exception):
     """The archive is missing, or the model store cannot take it."""
+
+
+@contextmanager
+def deploy_lock(model_store: Path) -> Iterator[None]:
+    """Keeps other deploys to the same TorchServe out; the lock ends with the process, however it ends.
+
+    Raises:
+        ModelStoreError: another deploy runs, or the model store cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            model_store.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((model_store / ".deploy.lock").open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise ModelStoreError("another deploy is running; wait until it has ended") from exc
+        except OSError as exc:
+            raise ModelStoreError(f"the model store cannot be used: {exc}") from exc
+        yield
 
 
 def stage(archive: Path, model_store: Path) -> Path:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,8 @@ def versions(stack: RunningStack) -> list[str]:
 
 
 def store(stack: RunningStack) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in (stack.directory / "model_store").iterdir()}
+    files = (stack.directory / "model_store").iterdir()
+    return {file.name: file.read_bytes() for file in files if not file.name.startswith(".")}
 
 
 def test_a_swap_under_load_fails_no_request(stack: RunningStack) -> None:
@@ -81,6 +83,18 @@ def manifest_of_another_version(archive: Path) -> None:
         manifest = json.loads(source.read("MAR-INF/MANIFEST.json"))
     manifest["model"]["modelVersion"] = "7.7"
     rewritten("MAR-INF/MANIFEST.json", json.dumps(manifest).encode())(archive)
+
+
+def test_two_deploys_at_once_are_one_and_a_clear_refusal(stack: RunningStack) -> None:
+    stack.generate_mar("2.2")
+    stack.generate_mar("2.3")
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(stack.upload_model, ["2.2", "2.3"]))
+    assert sorted(result.returncode for result in results) == [0, 1]
+    [refused] = [result.stderr for result in results if result.returncode == 1]
+    assert refused == "failed: another deploy is running; wait until it has ended\n"
+    [deployed] = versions(stack)
+    assert deployed in ("2.2", "2.3")
 
 
 LABELS_BACKWARDS = json.dumps({str(9 - i): label for i, label in enumerate("ABCDEFGHIJ")}).encode()

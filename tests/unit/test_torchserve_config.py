@@ -1,13 +1,16 @@
 """What TorchServe is started with: closed to others, and with what is deployed."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from configuration import load
 from local_stack.settings import StackSettings
-from local_stack.torchserve import render_properties
+from local_stack.torchserve import provide_kill, render_properties
 from torchserve_api.deployed import DeployedModel, model_snapshot, read_deployed, record_deployed
 from torchserve_api.model_store import ModelStoreError, stage, unstage
 
@@ -51,6 +54,13 @@ def test_the_committed_configuration_is_closed() -> None:
 )
 def test_tokens_are_on_where_others_reach_torchserve(overrides: list[str], disabled: str) -> None:
     assert properties(*overrides)["disable_token_authorization"] == disabled
+
+
+def test_torchserve_finds_a_kill_program_where_the_machine_has_none(tmp_path: Path) -> None:
+    folder = provide_kill(tmp_path / "bin")
+    victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    subprocess.run([folder / "kill", "-9", str(victim.pid)], env={"PATH": str(folder)}, check=True)
+    assert victim.wait(timeout=30) == -signal.SIGKILL
 
 
 def test_the_record_of_what_is_deployed_survives_and_keeps_its_date(tmp_path: Path) -> None:
