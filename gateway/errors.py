@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from gateway.observability import RequestRecord, request_record
+from gateway.observability import request_record
 from torchserve_api.errors import (
     ApiDisabledError,
     DeadlineExceededError,
@@ -124,7 +124,7 @@ def _answer_error(request: Request, error: Exception) -> JSONResponse:
         # The cause goes to the log: an unforeseen exception's text may say what is nobody's business.
         logger.error("unforeseen error", exc_info=error)
         return error_response(request, status, "InternalServerException", "the gateway failed; see its log")
-    _note(request_record(request), error)
+    request_record(request).error = f"{type(error).__name__}: {error}"
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
     return error_response(request, status, type_, str(error), headers)
 
@@ -144,10 +144,6 @@ def _answer_validation_error(request: Request, error: Exception) -> JSONResponse
     assert isinstance(error, RequestValidationError)
     detail = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
     return error_response(request, 400, "BadRequestException", detail)
-
-
-def _note(record: RequestRecord, error: Exception) -> None:
-    record.error = f"{type(error).__name__}: {error}"
 
 
 def _exception_name(error: Exception) -> str:
