@@ -1,13 +1,24 @@
 """Ports nobody listens on, so that tests run beside a stack that does."""
 
+import random
 import socket
 from contextlib import ExitStack
+
+# Below the range from which Linux takes the ports of outgoing connections: one of those may be taken
+# between choosing it here and listening to it.
+CANDIDATES = range(20_000, 32_000)
 
 
 def free_ports(count: int) -> list[int]:
     """Different free loopback ports."""
+    found: list[int] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for port in random.sample(CANDIDATES, k=len(CANDIDATES)):
+            if len(found) == count:
+                break
+            try:
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                found.append(port)
+            except OSError:
+                continue
+    return found
