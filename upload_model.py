@@ -14,14 +14,11 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from configuration import ProjectPath, Settings
 from entry_point import run
 from project_settings import ProjectSettings
+from torchserve_api.connection import TorchServe
 from torchserve_api.deployed import DeployedModel
 from torchserve_api.deployment import Deployment, DeploymentError, swap_version
 from torchserve_api.golden_check import golden_check
-from torchserve_api.inference import InferenceClient
-from torchserve_api.management import ManagementClient
 from torchserve_api.model_store import ModelStoreError, deploy_lock
-from torchserve_api.tokens import Tokens
-from torchserve_api.transport import Transport, new_client
 from ts_serialize.settings import ModelName
 
 
@@ -72,21 +69,16 @@ def upload_model(settings: UploadSettings) -> None:
 
 
 async def _swap(settings: UploadSettings, deployment: Deployment) -> None:
-    torchserve, sample = settings.torchserve, settings.model.sample
-    async with new_client(torchserve) as client:
-        tokens = Tokens(torchserve.key_file, torchserve.management_url, client)
-        inference = InferenceClient(Transport(client, "inference", torchserve.inference_url, tokens))
-        management = ManagementClient(
-            Transport(client, "management", torchserve.management_url, tokens), torchserve
-        )
+    torchserve, sample = TorchServe.at(settings.torchserve), settings.model.sample
+    async with torchserve.client:
         check = golden_check(
-            inference,
+            torchserve.inference,
             sample.image,
             settings.model.labels,
             sample.expected_class,
             deadline_s=settings.request_params.response_timeout,
         )
-        await swap_version(management, deployment, check)
+        await swap_version(torchserve.management, deployment, check)
 
 
 def _deployment(settings: UploadSettings) -> Deployment:

@@ -12,25 +12,16 @@ from gateway import health, predictions
 from gateway.errors import install_error_handlers
 from gateway.observability import RequestLogMiddleware
 from project_settings import ProjectSettings
-from torchserve_api.inference import InferenceClient
-from torchserve_api.management import ManagementClient
-from torchserve_api.tokens import Tokens
-from torchserve_api.transport import Transport, new_client
+from torchserve_api.connection import TorchServe
 
 
 def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
     """The gateway as an ASGI application. transport: what reaches TorchServe; tests pass their own."""
-    torchserve = settings.torchserve
-    client = new_client(torchserve, transport)
-    tokens = Tokens(torchserve.key_file, torchserve.management_url, client)
-    inference = InferenceClient(Transport(client, "inference", torchserve.inference_url, tokens))
-    management = ManagementClient(
-        Transport(client, "management", torchserve.management_url, tokens), torchserve
-    )
+    torchserve = TorchServe.at(settings.torchserve, transport)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with client:
+        async with torchserve.client:
             yield
 
     # Swagger UI's files come from the package, not from a CDN: /docs works without internet.
@@ -40,8 +31,8 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
         version="0.1.0",
         lifespan=lifespan,
     )
-    app.include_router(predictions.routes(settings.gateway, inference))
-    app.include_router(health.routes(settings.gateway, inference, management))
+    app.include_router(predictions.routes(settings.gateway, torchserve.inference))
+    app.include_router(health.routes(settings.gateway, torchserve.inference, torchserve.management))
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     install_error_handlers(app)
     app.add_middleware(RequestLogMiddleware)

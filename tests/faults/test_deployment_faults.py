@@ -8,11 +8,9 @@ import pytest
 from configuration import load
 from project_settings import ProjectSettings
 from tests.fake_torchserve import FakeTorchServe, described, error, version
+from torchserve_api.connection import TorchServe
 from torchserve_api.deployed import DeployedModel, read_deployed
 from torchserve_api.deployment import Deployment, DeploymentError, swap_version
-from torchserve_api.management import ManagementClient
-from torchserve_api.tokens import Tokens
-from torchserve_api.transport import Transport, new_client
 
 WANTED = DeployedModel(
     version="2.0",
@@ -29,13 +27,10 @@ async def swap(torchserve: FakeTorchServe, store: Path, ready_timeout_s: float =
     settings = load("gateway", ProjectSettings).torchserve
     archive = store.parent / WANTED.archive
     archive.write_bytes(b"archive")
-    async with new_client(settings, httpx.MockTransport(torchserve)) as client:
-        tokens = Tokens(settings.key_file, settings.management_url, client)
-        management = ManagementClient(
-            Transport(client, "management", settings.management_url, tokens), settings
-        )
+    connection = TorchServe.at(settings, httpx.MockTransport(torchserve))
+    async with connection.client:
         deployment = Deployment("genre", WANTED.archive, archive, WANTED, store, ready_timeout_s, 1)
-        await swap_version(management, deployment, check)
+        await swap_version(connection.management, deployment, check)
 
 
 async def check(model: str, version: str) -> None:
