@@ -24,15 +24,18 @@ def demo(settings: StressSettings) -> None:
     Raises:
         DemoError: an image got no answer; the message holds the gateway's.
     """
+    files = image_files(settings.images_dir)
     table = Table("image", "genre", "probability", "second", "probability", box=None)
     with httpx.Client(
         base_url=settings.gateway.url, timeout=settings.request_timeout_s, trust_env=False
     ) as http:
-        for file in image_files(settings.images_dir):
+        for file in files:
             table.add_row(file.name, *_top_two(http, file.name, file.read_bytes()))
     Console(width=TABLE_WIDTH).print(table)
     print(f"\nSwagger UI: {settings.gateway.url}/docs")
-    print(f"Predict:    curl -F file=@{_relative(settings)} {settings.gateway.url}/predict")
+    print(
+        f"Predict:    curl -F file=@{settings.images_dir.name}/{files[0].name} {settings.gateway.url}/predict"
+    )
     print("Stop:       make down")
 
 
@@ -45,10 +48,6 @@ def _top_two(http: httpx.Client, name: str, image: bytes) -> list[str]:
         raise DemoError(f"{name}: {exc or type(exc).__name__}") from exc
     answer = list(response.json().items())[:2]
     return [cell for label, probability in answer for cell in (label, f"{probability:.3f}")]
-
-
-def _relative(settings: StressSettings) -> str:
-    return f"{settings.images_dir.name}/{image_files(settings.images_dir)[0].name}"
 
 
 if __name__ == "__main__":

@@ -2,16 +2,14 @@
 
 import hashlib
 import io
-import warnings
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from configuration import ConfigurationError
+from ts_serialize.torchscript import load_torchscript, without_deprecation
 
 
 def save_checkpoint(model: torch.nn.Module, example: Tensor, path: Path) -> str:
@@ -23,7 +21,7 @@ def save_checkpoint(model: torch.nn.Module, example: Tensor, path: Path) -> str:
         OSError: the file cannot be written; one that was there before stays.
     """
     traced = io.BytesIO()
-    with _torchscript():
+    with without_deprecation():
         # Scripting would write constants in the order of string hashes, another one in every process.
         torch.jit.save(torch.jit.trace(model.eval(), example), traced)  # type: ignore[no-untyped-call]
     content = _reproducible(traced)
@@ -43,19 +41,9 @@ def load_checkpoint(path: Path) -> torch.jit.ScriptModule:
     if not path.is_file():
         raise ConfigurationError(f"model.weights.path = {path}: no such file; `make train` makes it")
     try:
-        with _torchscript():
-            model: torch.jit.ScriptModule = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-    except RuntimeError as exc:
+        return load_torchscript(path)
+    except (RuntimeError, ValueError) as exc:
         raise ConfigurationError(f"model.weights.path = {path}: not a TorchScript file") from exc
-    return model.eval()
-
-
-@contextmanager
-def _torchscript() -> Iterator[None]:
-    # torch advises torch.export instead, which TorchServe's handlers cannot load from a .pt file.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
-        yield
 
 
 def _reproducible(archive: io.BytesIO) -> bytes:

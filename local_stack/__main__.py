@@ -90,11 +90,12 @@ def _until_it_answers(settings: StackSettings, supervisor: Supervisor) -> None:
     give_up = time.monotonic() + settings.start_timeout_s
     starting = True
     while waiting or starting:
-        for part in supervisor.parts():
+        parts = supervisor.parts()
+        for part in parts:
             # It ended within its first seconds; Supervisor tries again, but at a start that is no help.
             if part.state in ("BACKOFF", "FATAL"):
                 raise StackError(f"{part.name} does not start:\n{_last_lines(supervisor, part.name)}")
-        starting = any(part.state != "RUNNING" for part in supervisor.parts())
+        starting = any(part.state != "RUNNING" for part in parts)
         if time.monotonic() > give_up:
             raise StackError(
                 f"{', '.join(waiting) or 'the stack'} did not answer within {settings.start_timeout_s:g} s; "

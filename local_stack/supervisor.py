@@ -29,7 +29,6 @@ class Part:
     name: str
     state: str
     pid: int
-    description: str
 
 
 class Supervisor:
@@ -60,7 +59,7 @@ class Supervisor:
         except UNAVAILABLE:
             return []
         return [
-            Part(info["name"], info["statename"], info["pid"], info["description"])
+            Part(info["name"], info["statename"], info["pid"])
             for info in sorted(infos, key=lambda info: list(self._programs([])).index(info["name"]))
         ]
 

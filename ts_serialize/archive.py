@@ -5,7 +5,6 @@ import json
 import logging
 import shutil
 import tempfile
-import warnings
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from model_archiver.model_packaging import generate_model_archive
 from configuration import PROJECT_ROOT, ProjectPath
 from project_settings import ProjectSettings
 from ts_serialize.settings import ImageSettings, ModelSettings
+from ts_serialize.torchscript import load_torchscript
 
 logger = logging.getLogger(__name__)
 
@@ -81,10 +81,7 @@ def check_checkpoint(model: ModelSettings) -> None:
         if not part.is_file():
             raise ArchiveError(f"{part} is missing")
     try:
-        with warnings.catch_warnings():
-            # TorchScript is what TorchServe serves; that torch would rather have another format is no news.
-            warnings.simplefilter("ignore", FutureWarning)
-            network: torch.nn.Module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+        network = load_torchscript(path)
     except (RuntimeError, ValueError) as exc:
         raise ArchiveError(f"{path} is not a TorchScript file: {_first_line(exc)}") from exc
     shape = (1, 3, *input_size(model.image))

@@ -1,0 +1,27 @@
+"""Loads TorchScript, the format that TorchServe serves."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+
+@contextmanager
+def without_deprecation() -> Iterator[None]:
+    """Silences torch's advice to use torch.export; TorchServe's handlers cannot load that from a .pt file."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
+        yield
+
+
+def load_torchscript(path: Path) -> torch.jit.ScriptModule:
+    """The model on the CPU in evaluation mode.
+
+    Raises:
+        RuntimeError, ValueError: the file is not TorchScript.
+    """
+    with without_deprecation():
+        model: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    return model.eval()
