@@ -16,6 +16,7 @@ from rich.progress import Progress
 from entry_point import run
 from load_test.clients import Client, same_answer
 from load_test.images import NoImagesError, client_images
+from load_test.open_loop import send_at_rate
 from load_test.settings import StressSettings
 from load_test.statistics import Tally, latency_line, performance_line
 from torchserve_api.pools import PooledTransport
@@ -58,8 +59,11 @@ async def _play(settings: StressSettings, images: list[bytes]) -> tuple[Tally, l
         await _learn(clients, settings.probability_tolerance)
         tally, stop = Tally(), asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            for client in clients:
-                group.create_task(client.run(tally, stop))
+            if settings.rate:
+                group.create_task(send_at_rate(clients, settings.rate, tally, stop))
+            else:
+                for client in clients:
+                    group.create_task(client.run(tally, stop))
             rates = await _rounds(settings, tally)
             stop.set()
     return tally, rates

@@ -4,15 +4,15 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.images import read_body, read_upload
 from gateway.observability import request_record
+from gateway.predictor import Predictor
 from gateway.schemas import ClassProbabilities, problems, torchserve_body, upload_form
 from gateway.settings import GatewaySettings
-from torchserve_api.inference import InferenceClient
 
 PROBLEMS = problems(400, 404, 413, 415, 422, 502, 503, 504)
 OCTET_STREAM = "application/octet-stream"
 
 
-def routes(settings: GatewaySettings, inference: InferenceClient) -> APIRouter:
+def routes(settings: GatewaySettings, predictor: Predictor) -> APIRouter:
     """`POST /predict` and `POST|PUT /predictions/{model}[/{version}]`."""
     router = APIRouter(tags=["predictions"])
 
@@ -22,7 +22,8 @@ def routes(settings: GatewaySettings, inference: InferenceClient) -> APIRouter:
         record = request_record(request)
         record.model, record.version = model, version
         deadline_s = max(settings.deadline_s - record.elapsed_s, 0)
-        prediction = await inference.predict(model, version, body, content_type, deadline_s)
+        key = request.headers.get(settings.routing_key_header, record.request_id)
+        prediction = await predictor.predict(model, version, key, body, content_type, deadline_s)
         record.version = prediction.version
         record.torchserve_s = prediction.torchserve_s
         record.torchserve_request_id = prediction.torchserve_request_id

@@ -32,23 +32,31 @@ class Client:
         return dict(response.json())
 
     async def run(self, tally: Tally, stop: asyncio.Event) -> None:
-        """Sends until `stop` is set, and counts."""
+        """Sends until `stop` is set, each time when it has the answer to the last one, and counts."""
         while not stop.is_set():
-            start = perf_counter()
-            try:
-                response = await self._post(self._path)
-            except httpx.HTTPError as exc:
-                tally.errors[type(exc).__name__] += 1
+            if not await self.send(tally, perf_counter()):
                 # A refused connection costs no time; without a pause it would be a busy loop.
                 await asyncio.sleep(0.05)
-                continue
-            latency_s = perf_counter() - start
-            problem = await self._problem(response)
-            if problem:
-                tally.errors[problem] += 1
-            else:
-                tally.latencies_s.append(latency_s)
-                tally.versions[response.headers.get("x-model-version", "unknown")] += 1
+
+    async def send(self, tally: Tally, due_at: float) -> bool:
+        """Sends once and counts. due_at: by `perf_counter`, from when the latency counts.
+
+        Returns:
+            whether there was an answer of any kind.
+        """
+        try:
+            response = await self._post(self._path)
+        except httpx.HTTPError as exc:
+            tally.errors[type(exc).__name__] += 1
+            return False
+        latency_s = perf_counter() - due_at
+        problem = await self._problem(response)
+        if problem:
+            tally.errors[problem] += 1
+        else:
+            tally.latencies_s.append(latency_s)
+            tally.versions[response.headers.get("x-model-version", "unknown")] += 1
+        return True
 
     async def _problem(self, response: httpx.Response) -> str | None:
         if response.status_code != 200:

@@ -30,6 +30,7 @@ class RunningStack:
                 f"torchserve.grpc_inference_port={grpc1}",
                 f"torchserve.grpc_management_port={grpc2}",
                 f"torchserve.model_store={directory}/model_store",
+                f"torchserve.deployments_dir={directory}/deployments",
                 f"torchserve.key_file={directory}/var/torchserve/key_file.json",
                 f"gateway.port={gateway}",
                 f"file_browser.port={browser}",
@@ -53,6 +54,10 @@ class RunningStack:
     def upload_model(self, version: str, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make upload_model VERSION=...`, of an archive that exists."""
         return run("upload_model.py", *self._model(version), *extra)
+
+    def rollback(self, *extra: str) -> subprocess.CompletedProcess[str]:
+        """`make rollback`."""
+        return run("-m", "deployment.rollback", *self.overrides, *extra)
 
     def deploy(self, version: str, *extra: str) -> None:
         """Builds and uploads; both must succeed."""

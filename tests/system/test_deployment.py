@@ -103,7 +103,7 @@ LABELS_BACKWARDS = json.dumps({str(9 - i): label for i, label in enumerate("ABCD
 @pytest.mark.parametrize(
     ("damage", "extra", "said"),
     [
-        (None, ["model.sample.expected_class=Comedy"], "not Comedy"),
+        (None, ["model.samples.0.expected_class=Comedy"], "not Comedy"),
         (rewritten("index_to_name.json", LABELS_BACKWARDS), [], "other classes than configured"),
         (rewritten("handler.py", b"import nonesuch"), [], "die while they load"),
         (rewritten("genre.pt", b"rubbish"), [], "die while they load"),
@@ -113,7 +113,7 @@ LABELS_BACKWARDS = json.dumps({str(9 - i): label for i, label in enumerate("ABCD
         (lambda archive: archive.unlink(), [], "does not exist"),
         (None, ["request_params.url=http://127.0.0.1:1/x.mar"], "does not match any allowed URL"),
         (None, ["torchserve.management_url=http://127.0.0.1:1"], "management API"),
-        (None, ["model.sample.image=nonesuch.jpg"], "nonesuch.jpg"),
+        (None, ["model.samples.0.image=nonesuch.jpg"], "nonesuch.jpg"),
     ],
 )
 def test_a_deploy_that_fails_changes_nothing(

@@ -91,8 +91,8 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 
 def test_a_part_that_does_not_start_is_said_with_its_log_and_nothing_is_left_running(tmp_path: Path) -> None:
     stack = RunningStack.configure(tmp_path, "+torchserve.properties.inference_address=nonsense")
-    (tmp_path / "model_store").mkdir()
-    (tmp_path / "model_store" / "deployed.json").write_text("damaged")
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "deployments" / "deployed.json").write_text("damaged")
     result = stack.stack("up")
     assert result.returncode == 1
     assert "torchserve does not start" in result.stderr

@@ -40,7 +40,7 @@ def test_building_again_changes_nothing(tmp_path: Path) -> None:
     before = archive.stat()
     build_archive(archive_settings(tmp_path))
     assert archive.stat().st_mtime_ns == before.st_mtime_ns
-    assert [file.name for file in tmp_path.iterdir()] == ["genre-1.0.mar"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["genre-1.0.mar", "genre-1.0.mar.sha256"]
 
 
 def test_another_archive_of_the_same_version_is_replaced_only_by_force(tmp_path: Path) -> None:
