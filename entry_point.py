@@ -1,6 +1,7 @@
 """What every command of the project does around its own work: arguments, configuration, exit code."""
 
 import argparse
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -41,7 +42,8 @@ def run(
     except failures as exc:
         print(f"failed: {exc}", file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
+    # The latter is a SIGTERM, as deployment/deploy.py takes it.
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print("interrupted", file=sys.stderr)
         return FAILED
 
