@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchserve_api.deployed import DeployedModel, record_deployed
+from torchserve_api.descriptions import ModelVersion
 from torchserve_api.drain import drain
 from torchserve_api.errors import ModelNotFoundError, TorchServeError
-from torchserve_api.management import ManagementClient, ModelVersion
+from torchserve_api.management import ManagementClient
 from torchserve_api.model_store import ModelStoreError, stage, unstage
 
 logger = logging.getLogger(__name__)
