@@ -83,10 +83,13 @@ async def swap_under_load(
     clients = await bench.clients(model)
     before, during = Tally(), Tally()
     await _load(clients, rate, before, asyncio.sleep(BEFORE_S))
-    started = perf_counter()
+    took_s = 0.0
 
     async def swapped() -> None:
+        nonlocal took_s
+        started = perf_counter()
         await swap(version)
+        took_s = perf_counter() - started
         await asyncio.sleep(AFTER_S)
 
     await _load(clients, rate, during, swapped())
@@ -94,7 +97,7 @@ async def swap_under_load(
     outage_s = (failed + sum(each > OUTAGE_AFTER_S for each in during.latencies_s)) / rate
     print(
         f"{rate:7.0f}  {name:<16} {during.answered + failed:8d} {failed:8d} {outage_s:9.1f} "
-        f"{_p99_ms(before):11.0f} {_p99_ms(during):11.0f} {perf_counter() - started - AFTER_S:8.1f}  "
+        f"{_p99_ms(before):11.0f} {_p99_ms(during):11.0f} {took_s:8.1f}  "
         f"{', '.join(f'{count} x {kind}' for kind, count in during.errors.most_common())}",
         flush=True,
     )

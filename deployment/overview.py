@@ -18,8 +18,8 @@ from deployment.registration import default_version, registered
 from entry_point import run
 from project_settings import ProjectSettings
 from torchserve_api.connection import TorchServe, replicas
+from torchserve_api.descriptions import ModelVersion
 from torchserve_api.errors import TorchServeError
-from torchserve_api.management import ModelVersion
 from torchserve_api.transport import new_client
 
 # Wide enough for all columns; narrower terminals wrap.

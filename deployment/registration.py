@@ -9,8 +9,9 @@ from deployment.errors import DeploymentError
 from deployment.golden_check import GoldenCheck
 from deployment.record import DeployedVersion
 from torchserve_api.connection import TorchServe
+from torchserve_api.descriptions import ModelVersion
 from torchserve_api.errors import ModelNotFoundError, TorchServeError, UnreachableError
-from torchserve_api.management import ManagementClient, ModelVersion
+from torchserve_api.management import ManagementClient
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ async def bring_up(
         )
         await management.unregister(model, version)
         del before[version]
-    status = await management.register(model, {"url": url, **wanted.parameters()})
+    status = await management.register(model, {"url": url, **wanted.parameters(), "initial_workers": 1})
     # A presigned URL's query is a credential.
     source = url.split("?", maxsplit=1)[0]
     logger.info("%s: registering %s %s from %s: %s", torchserve.name, model, version, source, status)
@@ -74,15 +75,19 @@ async def bring_up(
             f"{model} {version} was not deployed: {wanted.archive} is no model archive "
             f"or one of version {', '.join(sorted(new)) or 'unknown'}"
         )
-    await until_ready(management, model, wanted, ready_timeout_s)
+    # One after the other: each takes a core while it loads, which the version that serves needs, too.
+    for workers in range(1, wanted.initial_workers + 1):
+        if workers > 1:
+            await management.scale(model, version, {"min_worker": workers, "max_worker": workers})
+        await until_ready(management, model, version, workers, ready_timeout_s)
     logger.info("%s: %d workers of %s %s READY", torchserve.name, wanted.initial_workers, model, version)
     await check(torchserve.inference, model, version)
 
 
 async def until_ready(
-    management: ManagementClient, model: str, wanted: DeployedVersion, timeout_s: float
+    management: ManagementClient, model: str, version: str, workers: int, timeout_s: float
 ) -> None:
-    """Returns when all workers are READY.
+    """Returns when as many workers are READY.
 
     Raises:
         DeploymentError: they are not within timeout_s, or they die while they load.
@@ -92,20 +97,20 @@ async def until_ready(
     try:
         async with asyncio.timeout(timeout_s):
             while True:
-                described = (await management.describe(model, wanted.version))[0]
-                if described.ready_workers >= wanted.initial_workers:
+                described = (await management.describe(model, version))[0]
+                if described.ready_workers >= workers:
                     return
                 for worker in described.workers:
                     pids.setdefault(worker.id, set()).add(worker.pid)
                 if any(len(each - {-1, 0}) >= MAX_WORKER_STARTS for each in pids.values()):
                     raise DeploymentError(
-                        f"{model} {wanted.version} was not deployed: its workers die while they load the "
+                        f"{model} {version} was not deployed: its workers die while they load the "
                         "model; the reason is in TorchServe's model_log.log"
                     )
                 await asyncio.sleep(POLL_INTERVAL_S)
     except TimeoutError as exc:
         raise DeploymentError(
-            f"{model} {wanted.version} was not deployed: its workers were not READY within {timeout_s:g} s"
+            f"{model} {version} was not deployed: its workers were not READY within {timeout_s:g} s"
         ) from exc
 
 

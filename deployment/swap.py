@@ -30,8 +30,8 @@ from deployment.reports import Gateways
 from deployment.settings import BlueGreen, Canary, Shadow
 from deployment.trial import Trials
 from torchserve_api.connection import TorchServe
+from torchserve_api.descriptions import ModelVersion
 from torchserve_api.errors import TorchServeError
-from torchserve_api.management import ModelVersion
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Swap:
             found = await registered(torchserve.management, self._name)
             if wanted.version in found:
                 refuse_differences(self._name, wanted, found[wanted.version])
-                await until_ready(torchserve.management, self._name, wanted, self._deployment.ready_timeout_s)
+                await self._until_ready(torchserve)
                 await self._deployment.check(torchserve.inference, self._name, wanted.version)
             else:
                 logger.warning("%s lacks %s %s", torchserve.name, self._name, wanted.version)
@@ -146,6 +146,12 @@ class Swap:
             *(deployment.check, deployment.ready_timeout_s),
         )
 
+    async def _until_ready(self, torchserve: TorchServe) -> None:
+        wanted, timeout_s = self._wanted, self._deployment.ready_timeout_s
+        await until_ready(
+            torchserve.management, self._name, wanted.version, wanted.initial_workers, timeout_s
+        )
+
     async def _tried(self, before: DeployedModel | None) -> bool:
         """Whether the version is to be promoted."""
         strategy = self._deployment.strategy
@@ -164,9 +170,7 @@ class Swap:
     async def _switch(self, before: DeployedModel | None) -> None:
         for torchserve in self._replicas:
             # One that was restarted meanwhile came up with what is on record, the old version.
-            await until_ready(
-                torchserve.management, self._name, self._wanted, self._deployment.ready_timeout_s
-            )
+            await self._until_ready(torchserve)
         for torchserve in self._replicas:
             status = await torchserve.management.set_default(self._name, self._wanted.version)
             logger.info("%s: default: %s", torchserve.name, status)
