@@ -12,10 +12,10 @@ TORCH_INDEX ?=
 
 RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
-SOURCES := $(wildcard *.py) gateway torchserve_api ts_serialize local_stack load_test demo_model bench tests
+SOURCES := $(wildcard *.py) gateway torchserve_api management_cli ts_serialize local_stack load_test demo_model bench tests
 
 .PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
-	run_ts run_app run_nginx_filebrowser upload_model run_stress bench format lock clean
+	run_ts run_app run_nginx_filebrowser upload_model manage run_stress bench format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24
@@ -79,6 +79,9 @@ run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
 # From a URL or the file browser the archive is there already.
 upload_model: $(if $(findstring ://,$(ARGS))$(findstring file_browser,$(ARGS)),install,generate_mar) ## swap a version in (MODEL=genre VERSION=1.0)
 	@$(RUN) upload_model.py $(CHOICE) $(ARGS)
+
+manage: install ## the Management API by hand, see docs/management.md (ARGS="list --json")
+	@$(RUN) manage.py $(ARGS)
 
 run_stress: install ## load and images per second
 	@$(RUN) stress.py model=$(MODEL) $(ARGS)
