@@ -12,10 +12,10 @@ TORCH_INDEX ?=
 
 RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
-SOURCES := $(wildcard *.py) gateway deployment torchserve_api ts_serialize local_stack load_test demo_model bench tests
+SOURCES := $(wildcard *.py) gateway deployment torchserve_api management_cli ts_serialize local_stack load_test demo_model bench tests
 
 .PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
-	run_ts run_app run_nginx_filebrowser upload_model rollback models run_stress bench format lock clean
+	run_ts run_app run_nginx_filebrowser upload_model rollback models manage run_stress bench format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24
@@ -85,6 +85,9 @@ rollback: install ## back to the version that served before
 
 models: install ## what is deployed: versions, default, workers, batching, queue, since when
 	@$(RUN) -m deployment.overview model=$(MODEL) $(ARGS)
+
+manage: install ## the Management API by hand, see docs/management.md (ARGS="list --json")
+	@$(RUN) manage.py $(ARGS)
 
 run_stress: install ## load and images per second
 	@$(RUN) stress.py model=$(MODEL) $(ARGS)

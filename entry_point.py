@@ -31,11 +31,20 @@ def run(
     """
     arguments = _parse_arguments(root, argv)
     _log_to_stderr()
-    try:
+
+    def compose_and_operate() -> int | None:
         if arguments.cfg:
             print(compose_yaml(root, arguments.overrides), end="")
             return DONE
-        return operation(load(root, settings_type, arguments.overrides)) or DONE
+        return operation(load(root, settings_type, arguments.overrides))
+
+    return exit_code(compose_and_operate, failures)
+
+
+def exit_code(operation: Callable[[], int | None], failures: tuple[type[Exception], ...]) -> int:
+    """Runs `operation` and says in one line on stderr what ended it; arguments and result as of `run`."""
+    try:
+        return operation() or DONE
     except ConfigurationError as exc:
         print(f"configuration error: {exc}", file=sys.stderr)
         return BAD_USAGE

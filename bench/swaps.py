@@ -58,7 +58,7 @@ class Bench:
         url = f"{self.stack.settings.torchserve.management_url}/models"
         for old in self.stack.versions("naive"):
             (await self.http.delete(f"{url}/naive/{old}")).raise_for_status()
-        params = {
+        params: dict[str, str | int] = {
             "url": f"naive-{version}.mar",
             "initial_workers": len(os.sched_getaffinity(0)),
             "batch_size": self.stack.settings.model.batch_size,
@@ -160,7 +160,7 @@ def main() -> None:
         try:
             stack.deploy("1.0")
             build(stack, "1.0")
-            params = {
+            params: dict[str, str | int] = {
                 "url": "naive-1.0.mar",
                 "initial_workers": len(os.sched_getaffinity(0)),
                 "batch_size": 8,

@@ -1,6 +1,5 @@
 """One version on one TorchServe: registered beside the others, READY, answering right; or gone again."""
 
-import asyncio
 import logging
 
 import stamina
@@ -12,12 +11,10 @@ from torchserve_api.connection import TorchServe
 from torchserve_api.descriptions import ModelVersion
 from torchserve_api.errors import ModelNotFoundError, TorchServeError, UnreachableError
 from torchserve_api.management import ManagementClient
+from torchserve_api.readiness import WorkersNotReadyError, until_ready
 
 logger = logging.getLogger(__name__)
 
-POLL_INTERVAL_S = 0.25
-# A worker that cannot load its model is started again and again, for up to five minutes.
-MAX_WORKER_STARTS = 3
 # A TorchServe that was killed is started again within this time, if at all.
 RESTART_S = 30
 
@@ -79,12 +76,12 @@ async def bring_up(
     for workers in range(1, wanted.initial_workers + 1):
         if workers > 1:
             await management.scale(model, version, {"min_worker": workers, "max_worker": workers})
-        await until_ready(management, model, version, workers, ready_timeout_s)
+        await workers_ready(management, model, version, workers, ready_timeout_s)
     logger.info("%s: %d workers of %s %s READY", torchserve.name, wanted.initial_workers, model, version)
     await check(torchserve.inference, model, version)
 
 
-async def until_ready(
+async def workers_ready(
     management: ManagementClient, model: str, version: str, workers: int, timeout_s: float
 ) -> None:
     """Returns when as many workers are READY.
@@ -93,25 +90,10 @@ async def until_ready(
         DeploymentError: they are not within timeout_s, or they die while they load.
         TorchServeError: TorchServe cannot be asked.
     """
-    pids: dict[str, set[int]] = {}
     try:
-        async with asyncio.timeout(timeout_s):
-            while True:
-                described = (await management.describe(model, version))[0]
-                if described.ready_workers >= workers:
-                    return
-                for worker in described.workers:
-                    pids.setdefault(worker.id, set()).add(worker.pid)
-                if any(len(each - {-1, 0}) >= MAX_WORKER_STARTS for each in pids.values()):
-                    raise DeploymentError(
-                        f"{model} {version} was not deployed: its workers die while they load the "
-                        "model; the reason is in TorchServe's model_log.log"
-                    )
-                await asyncio.sleep(POLL_INTERVAL_S)
-    except TimeoutError as exc:
-        raise DeploymentError(
-            f"{model} {version} was not deployed: its workers were not READY within {timeout_s:g} s"
-        ) from exc
+        await until_ready(management, model, version, workers, timeout_s)
+    except WorkersNotReadyError as exc:
+        raise DeploymentError(f"{model} {version} was not deployed: {exc}") from exc
 
 
 @stamina.retry(on=UnreachableError, attempts=None, timeout=RESTART_S, wait_initial=0.5, wait_max=2)

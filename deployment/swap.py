@@ -24,7 +24,7 @@ from deployment.registration import (
     registered_when_back,
     remove,
     remove_everywhere,
-    until_ready,
+    workers_ready,
 )
 from deployment.reports import Gateways
 from deployment.settings import BlueGreen, Canary, Shadow
@@ -148,7 +148,7 @@ class Swap:
 
     async def _until_ready(self, torchserve: TorchServe) -> None:
         wanted, timeout_s = self._wanted, self._deployment.ready_timeout_s
-        await until_ready(
+        await workers_ready(
             torchserve.management, self._name, wanted.version, wanted.initial_workers, timeout_s
         )
 

@@ -38,6 +38,7 @@ from torchserve_api.errors import (
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 1
+TORCHSERVE_PATHS = ("/predictions/", "/explanations/")
 
 
 class GatewayError(Exception):
@@ -97,9 +98,9 @@ def install_error_handlers(app: FastAPI) -> None:
 def error_response(
     request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """One problem document; below /predictions with TorchServe's keys too, for the sake of its clients."""
+    """One problem document; on TorchServe's paths with its keys too, for the sake of its clients."""
     record = request_record(request)
-    is_torchserve_path = request.url.path.startswith("/predictions/")
+    is_torchserve_path = request.url.path.startswith(TORCHSERVE_PATHS)
     problem: dict[str, object] = {
         "type": type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}",
         "title": HTTPStatus(status).phrase,

@@ -1,29 +1,38 @@
-"""The prediction routes: one image in, one answer out."""
+"""The prediction and explanation routes: one image in, one answer out."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 
 from gateway.images import read_body, read_upload
 from gateway.observability import request_record
 from gateway.predictor import Predictor
-from gateway.schemas import ClassProbabilities, problems, torchserve_body, upload_form
+from gateway.schemas import ClassProbabilities, Explanation, problems, torchserve_body, upload_form
 from gateway.settings import GatewaySettings
+from torchserve_api.inference import Prediction
 
 PROBLEMS = problems(400, 404, 413, 415, 422, 502, 503, 504)
 OCTET_STREAM = "application/octet-stream"
 
+Ask = Callable[[str, str | None, str, bytes, str, float], Awaitable[Prediction]]
+"""Gets model, version (None: whichever serves), routing key, body, content type and deadline in seconds."""
+Endpoint = Callable[..., Awaitable[Response]]
+
 
 def routes(settings: GatewaySettings, predictor: Predictor) -> APIRouter:
-    """`POST /predict` and `POST|PUT /predictions/{model}[/{version}]`."""
+    """`POST /predict` and `POST|PUT /predictions|explanations/{model}[/{version}]`."""
     router = APIRouter(tags=["predictions"])
 
     async def forward(
-        request: Request, model: str, version: str | None, body: bytes, content_type: str
+        request: Request, ask: Ask, model: str, version: str | None, body: bytes, content_type: str
     ) -> Response:
         record = request_record(request)
         record.model, record.version = model, version
         deadline_s = max(settings.deadline_s - record.elapsed_s, 0)
         key = request.headers.get(settings.routing_key_header, record.request_id)
-        prediction = await predictor.predict(model, version, key, body, content_type, deadline_s)
+        prediction = await ask(model, version, key, body, content_type, deadline_s)
         record.version = prediction.version
         record.torchserve_s = prediction.torchserve_s
         record.torchserve_request_id = prediction.torchserve_request_id
@@ -46,25 +55,37 @@ def routes(settings: GatewaySettings, predictor: Predictor) -> APIRouter:
     )
     async def predict(request: Request) -> Response:
         image = await read_upload(request, "file", settings.max_request_bytes)
-        return await forward(request, settings.default_model, None, image, OCTET_STREAM)
+        return await forward(request, predictor.predict, settings.default_model, None, image, OCTET_STREAM)
 
-    async def predict_as_torchserve(request: Request, model: str, version: str | None = None) -> Response:
-        body = await read_body(request, settings.max_request_bytes)
-        return await forward(request, model, version, body, _content_type(request))
+    def as_torchserve(ask: Ask) -> Endpoint:
+        async def endpoint(request: Request, model: str, version: str | None = None) -> Response:
+            body = await read_body(request, settings.max_request_bytes)
+            return await forward(request, ask, model, version, body, _content_type(request))
 
-    for path in ("/predictions/{model}", "/predictions/{model}/{version}"):
+        return endpoint
+
+    body = torchserve_body()
+    _add_torchserve_routes(router, "prediction", as_torchserve(predictor.predict), ClassProbabilities, body)
+    body = torchserve_body(target="the class to explain; without it: the most probable one")
+    _add_torchserve_routes(router, "explanation", as_torchserve(predictor.explain), Explanation, body)
+    return router
+
+
+def _add_torchserve_routes(
+    router: APIRouter, name: str, endpoint: Endpoint, answer: type[BaseModel], body: dict[str, Any]
+) -> None:
+    for path in ("/{model}", "/{model}/{version}"):
         for method in ("POST", "PUT"):
             router.add_api_route(
-                path,
-                predict_as_torchserve,
+                f"/{name}s{path}",
+                endpoint,
                 methods=[method],
-                summary="Predict as TorchServe's Inference API does",
-                operation_id=f"{method.lower()}_prediction{'_of_version' if 'version' in path else ''}",
-                response_model=ClassProbabilities,
+                summary=f"The {name} as TorchServe's Inference API gives it",
+                operation_id=f"{method.lower()}_{name}{'_of_version' if 'version' in path else ''}",
+                response_model=answer,
                 responses=PROBLEMS,
-                openapi_extra=torchserve_body(),
+                openapi_extra=body,
             )
-    return router
 
 
 def _content_type(request: Request) -> str:

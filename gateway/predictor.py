@@ -1,13 +1,17 @@
 """One prediction by the version that the routing chooses."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 
 from gateway.deployments import Deployments
-from gateway.routing import Routing
+from gateway.routing import Choice, Routing
 from gateway.shadowing import Shadowing
 from torchserve_api.errors import ModelNotFoundError
 from torchserve_api.inference import InferenceClient, Prediction
+
+Ask = Callable[[str | None, float], Awaitable[Prediction]]
+"""Asks a version, or the one that TorchServe chooses; gets the seconds it may take."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +31,42 @@ class Predictor:
         Raises:
             TorchServeError: as the subclass that fits.
         """
-        started = monotonic()
         choice = self.routing.choose(model, requested, key)
+
+        async def ask(version: str | None, left_s: float) -> Prediction:
+            with self.routing.counted(model, version) as outcome:
+                return outcome.answered(
+                    await self.inference.predict(model, version, body, content_type, left_s)
+                )
+
+        prediction = await self._ask(ask, requested, choice, deadline_s)
+        if choice.shadow:
+            self.shadowing.copy(model, choice.shadow, body, content_type, deadline_s, prediction)
+        return prediction
+
+    async def explain(
+        self, model: str, requested: str | None, key: str, body: bytes, content_type: str, deadline_s: float
+    ) -> Prediction:
+        """As `predict`, but asks why. A version is not judged by its explanations, nor are they shadowed.
+
+        Raises:
+            TorchServeError: as the subclass that fits.
+        """
+
+        async def ask(version: str | None, left_s: float) -> Prediction:
+            with self.routing.in_flight(model, version):
+                return await self.inference.explain(model, version, body, content_type, left_s)
+
+        return await self._ask(ask, requested, self.routing.choose(model, requested, key), deadline_s)
+
+    async def _ask(self, ask: Ask, requested: str | None, choice: Choice, deadline_s: float) -> Prediction:
+        started = monotonic()
         try:
-            prediction = await self._predict(model, choice.version, body, content_type, deadline_s)
+            return await ask(choice.version, deadline_s)
         except ModelNotFoundError:
             if requested is not None or choice.version is None:
                 raise
             # A TorchServe that does not have what is on record; the job never ran. What it has by default
             # passed its check, too.
             await self.deployments.refresh()
-            left_s = max(deadline_s - (monotonic() - started), 0)
-            prediction = await self._predict(model, None, body, content_type, left_s)
-        if choice.shadow:
-            self.shadowing.copy(model, choice.shadow, body, content_type, deadline_s, prediction)
-        return prediction
-
-    async def _predict(
-        self, model: str, version: str | None, body: bytes, content_type: str, deadline_s: float
-    ) -> Prediction:
-        with self.routing.counted(model, version) as outcome:
-            return outcome.answered(
-                await self.inference.predict(model, version, body, content_type, deadline_s)
-            )
+            return await ask(None, max(deadline_s - (monotonic() - started), 0))

@@ -58,25 +58,31 @@ class Routing:
         return Choice(trial.version) if trial.kind == "canary" else Choice(serving, shadow=trial.version)
 
     @contextmanager
+    def in_flight(self, model: str, version: str | None) -> Iterator[VersionCounts]:
+        """Counts one request while it waits for its answer."""
+        counts = self.counts[model][version or UNNAMED]
+        counts.in_flight += 1
+        try:
+            yield counts
+        finally:
+            counts.in_flight -= 1
+
+    @contextmanager
     def counted(self, model: str, version: str | None) -> Iterator["Outcome"]:
-        """Counts one request while it is in flight, and how it ended.
+        """Counts one prediction while it is in flight, and how it ended.
 
         What the client did wrong or gave up on is no failure of the version.
         """
-        counts = self.counts[model][version or UNNAMED]
-        outcome = Outcome(counts)
-        counts.in_flight += 1
-        try:
-            yield outcome
-        except RequestRefusedError as exc:
-            # A version that the record sends requests to and that is not there is the version's failure.
-            counts.failed += isinstance(exc, ModelNotFoundError)
-            raise
-        except Exception:
-            counts.failed += 1
-            raise
-        finally:
-            counts.in_flight -= 1
+        with self.in_flight(model, version) as counts:
+            try:
+                yield Outcome(counts)
+            except RequestRefusedError as exc:
+                # A version that the record sends requests to and that is not there is the version's failure.
+                counts.failed += isinstance(exc, ModelNotFoundError)
+                raise
+            except Exception:
+                counts.failed += 1
+                raise
 
 
 @dataclass(frozen=True)

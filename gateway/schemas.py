@@ -11,8 +11,19 @@ class ClassProbabilities(RootModel[dict[str, float]]):
     model_config = {"json_schema_extra": {"examples": [{"Horror": 0.91, "Crime": 0.06, "Drama": 0.03}]}}
 
 
+class Explanation(BaseModel):
+    """What our handler answers; another one answers as it likes."""
+
+    class_: str = Field(alias="class", description="the most probable one, or the requested one")
+    probability: float
+    attributions: list[list[float]] = Field(
+        description="rows of a grid over the network's input, from the top: how far the logit of the class "
+        "falls when that part is covered; positive where the image speaks for the class"
+    )
+
+
 class Problem(BaseModel):
-    """RFC 9457 problem details. Below /predictions also TorchServe's `code` and `message`."""
+    """RFC 9457 problem details. On TorchServe's paths also its `code` and `message`."""
 
     type: str
     title: str
@@ -37,10 +48,15 @@ def upload_form(field: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
 
 
-def torchserve_body() -> dict[str, Any]:
-    """What TorchServe takes: the raw image, a form with field `data`, or base64 in JSON."""
-    json_body = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}}}
+def torchserve_body(**text_fields: str) -> dict[str, Any]:
+    """What TorchServe takes: the raw image, a form with field `data`, or base64 in JSON.
+
+    text_fields: further fields of form and JSON with their description.
+    """
+    texts = {name: {"type": "string", "description": what} for name, what in text_fields.items()}
+    json_body = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}} | texts}
     form = upload_form("data")["requestBody"]["content"]
+    form["multipart/form-data"]["schema"]["properties"] |= texts
     content = {
         "application/octet-stream": {"schema": _BINARY},
         **form,

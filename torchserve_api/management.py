@@ -1,6 +1,7 @@
 """TorchServe's Management API: docs/management_api.md in pytorch/serve."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,7 +18,10 @@ class _Status(Answer):
     status: str
 
 
+_STATUS = TypeAdapter(_Status)
 _VERSIONS = TypeAdapter(list[ModelVersion])
+_PAGE = TypeAdapter(ModelPage)
+AnswerT = TypeVar("AnswerT")
 
 
 class ManagementClient:
@@ -50,25 +54,24 @@ class ManagementClient:
         self,
         model: str,
         version: str | None,
-        min_worker: int,
-        max_worker: int | None = None,
+        parameters: Mapping[str, str | int],
         *,
         synchronous: bool = False,
-        timeout_s: int | None = None,
     ) -> str:
         """Starts or kills workers and returns TorchServe's status text; None: of the default version.
 
-        TorchServe 0.12.0 starts only up to min_worker and kills only what is above max_worker (None: the
-        same), at once and with the batch that runs there. It ignores timeout_s, how long a worker should
-        get to finish. With min_worker 0 and a max_worker above it forgets workers that run on.
+        parameters: min_worker, max_worker (without it: as min_worker) and timeout (s). TorchServe 0.12.0
+        starts workers up to min_worker and kills those above max_worker, at once and with the batch that runs
+        there: it ignores timeout. With min_worker 0 and a max_worker above it forgets workers that run on.
         synchronous: as of `register`.
         """
-        params: dict[str, str | int] = {"min_worker": min_worker, "synchronous": _boolean(synchronous)}
-        optional = {"max_worker": max_worker, "timeout": timeout_s}
-        params |= {key: value for key, value in optional.items() if value is not None}
-        path = path_of("models", model, *_segment(version))
-        deadline_s = self._register_timeout_s if synchronous else self._timeout_s
-        return _status((await self._transport.call("PUT", path, deadline_s, params=params)).content)
+        response = await self._transport.call(
+            "PUT",
+            path_of("models", model, *_segment(version)),
+            self._register_timeout_s if synchronous else self._timeout_s,
+            params={"synchronous": _boolean(synchronous), **parameters},
+        )
+        return _status(response.content)
 
     async def describe(
         self,
@@ -89,19 +92,13 @@ class ManagementClient:
             deadline_s or self._timeout_s,
             params={"customized": "true"} if customized else None,
         )
-        try:
-            return _VERSIONS.validate_json(response.content)
-        except ValidationError as exc:
-            raise InvalidAnswerError(f"describing {model}: {exc}") from exc
+        return _read(_VERSIONS, response.content)
 
     async def list_models(self, limit: int = MAX_PAGE_SIZE, next_page_token: int | None = None) -> ModelPage:
         """One page of the models by name, 1 <= limit <= MAX_PAGE_SIZE; None: the first page."""
         params = {"limit": limit, "next_page_token": next_page_token or 0}
         response = await self._transport.call("GET", "/models", self._timeout_s, params=params)
-        try:
-            return ModelPage.model_validate_json(response.content)
-        except ValidationError as exc:
-            raise InvalidAnswerError(f"listing the models: {exc}") from exc
+        return _read(_PAGE, response.content)
 
     async def set_default(self, model: str, version: str) -> str:
         """Sends requests that name no version to this one; returns TorchServe's status text."""
@@ -126,7 +123,11 @@ def _boolean(value: bool) -> str:
 
 
 def _status(body: bytes) -> str:
+    return _read(_STATUS, body).status
+
+
+def _read(answer: TypeAdapter[AnswerT], body: bytes) -> AnswerT:
     try:
-        return _Status.model_validate_json(body).status
+        return answer.validate_json(body)
     except ValidationError as exc:
-        raise InvalidAnswerError(f"expected a status, got {body[:200]!r}") from exc
+        raise InvalidAnswerError(f"TorchServe's management API does not answer {body[:200]!r}") from exc

@@ -87,7 +87,7 @@ async def test_workers_that_keep_dying_end_the_deploy_long_before_the_time_out(t
 
 async def test_workers_that_never_become_ready_end_the_deploy_with_the_time_out(tmp_path: Path) -> None:
     torchserve = TorchServeWithVersions(ready=0)
-    with pytest.raises(DeploymentError, match=r"not READY within 0\.1 s"):
+    with pytest.raises(DeploymentError, match=r"0 of its 1 workers were READY after 0\.1 s"):
         await swap(FakeTorchServe(torchserve), tmp_path, ready_timeout_s=0.1)
     assert torchserve.versions == ["1.0"]
 

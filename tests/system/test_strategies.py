@@ -25,7 +25,7 @@ HANDLERS = PROJECT_ROOT / "tests" / "handlers"
 
 def handler(name: str) -> tuple[str, ...]:
     """What makes an archive with one of tests/handlers/."""
-    modules = ("__init__", "image_input", "handler")
+    modules = ("__init__", "image_input", "explanation", "handler")
     return (
         f"model.handler={HANDLERS}/{name}.py",
         f"model.handler_modules=[{','.join(f'ts_serialize/{module}.py' for module in modules)}]",
@@ -265,7 +265,12 @@ def test_torchserve_by_itself_leaves_requests_of_a_deleted_version_hanging(
         archive = stack.directory / "model_mars" / f"slow-{version}.mar"
         (stack.directory / "model_store" / archive.name).write_bytes(archive.read_bytes())
         url = f"{stack.settings.torchserve.management_url}/models"
-        params = {"url": archive.name, "initial_workers": 1, "batch_size": 1, "synchronous": "true"}
+        params: dict[str, str | int] = {
+            "url": archive.name,
+            "initial_workers": 1,
+            "batch_size": 1,
+            "synchronous": "true",
+        }
         assert httpx.post(url, params=params, timeout=GIVE_UP_S).status_code == 200
     with ThreadPoolExecutor() as pool:
         image, inference = images[0].read_bytes(), stack.settings.torchserve.inference_url
@@ -324,7 +329,7 @@ def predict(stack: RunningStack, image: Path, headers: dict[str, str]) -> str:
             ["model.samples.0.probability=0.5"],
             "on horror.jpg it answers Horror with 0.995, not 0.5",
         ),
-        ("3.2", handler("stuck"), ["ready_timeout_s=5"], "its workers were not READY within 5 s"),
+        ("3.2", handler("stuck"), ["ready_timeout_s=5"], "0 of its 1 workers were READY after 5 s"),
         ("3.3", (), [f"archive_source.sha256={'0' * 64}"], f"expected is {'0' * 64}"),
     ],
 )

@@ -23,9 +23,8 @@ def test_the_archive_holds_handler_checkpoint_labels_and_preprocessing(tmp_path:
     with zipfile.ZipFile(archive) as content:
         manifest = json.loads(content.read("MAR-INF/MANIFEST.json"))
         labels = json.loads(content.read("index_to_name.json"))
-        assert {"handler.py", "genre.pt", "preprocessing.json", "ts_serialize/image_input.py"} <= set(
-            content.namelist()
-        )
+        modules = {f"ts_serialize/{name}.py" for name in ("image_input", "explanation")}
+        assert {"handler.py", "genre.pt", "preprocessing.json", *modules} <= set(content.namelist())
     assert manifest["model"]["modelVersion"] == "2.10"
     assert list(labels.values()) == settings.model.labels
 
