@@ -30,8 +30,7 @@ NewModelName = Annotated[
 ]
 Version = Annotated[str, typer.Argument(callback=_not_empty)]
 VersionOrDefault = Annotated[
-    str | None,
-    typer.Argument(callback=_not_empty, help="Without it: the default version."),
+    str | None, typer.Argument(callback=_not_empty, help="Without it: the default version.")
 ]
 Synchronous = Annotated[
     bool,

@@ -12,7 +12,8 @@ def models_table(page: ModelPage) -> RenderableType:
     """One row a model."""
     table = Table("model", "archive of the default version", box=None)
     for model in page.models:
-        table.add_row(model.model_name, model.model_url)
+        # A presigned URL's query is a credential.
+        table.add_row(model.model_name, model.model_url.split("?")[0])
     if page.next_page_token is None:
         return table
     return Group(table, f"\nnext page: --page {page.next_page_token}")
@@ -57,7 +58,7 @@ def _versions(versions: list[ModelVersion], default_version: str) -> Table:
             each.model_name,
             each.model_version,
             "yes" if each.model_version == default_version else "",
-            each.model_url,
+            each.archive_name,
             *(str(count) for count in (each.ready_workers, each.min_workers, each.max_workers)),
             str(each.batch_size),
             f"{each.max_batch_delay} ms",

@@ -130,4 +130,4 @@ def _read(answer: TypeAdapter[AnswerT], body: bytes) -> AnswerT:
     try:
         return answer.validate_json(body)
     except ValidationError as exc:
-        raise InvalidAnswerError(f"TorchServe's management API does not answer {body[:200]!r}") from exc
+        raise InvalidAnswerError(f"not an answer of TorchServe's management API: {body[:200]!r}") from exc

@@ -104,9 +104,13 @@ NO_WORKERS = error(500, "InternalServerException", "Failed to start workers for 
         ("describe x", NO_MODEL, "Model not found: x; registered: genre, mnist"),
         ("scale x 9 --min-worker 1", NO_VERSION, "registered: 1.0, 2.0"),
         ("list", TOKEN, "TorchServe wants a token; no key file at"),
-        ("list", httpx.Response(200, content=b"<html>\n<body>\n"), "does not answer b'<html>"),
-        ("describe genre", httpx.Response(200, json=[{"modelName": "genre"}]), "does not answer"),
-        ("set-default x 1.0", httpx.Response(200, json={}), "does not answer"),
+        (
+            "list",
+            httpx.Response(200, content=b"<html>\n<body>\n"),
+            "not an answer of TorchServe's management API: b'<html>",
+        ),
+        ("describe genre", httpx.Response(200, json=[{"modelName": "genre"}]), "not an answer of"),
+        ("set-default x 1.0", httpx.Response(200, json={}), "not an answer of"),
     ],
 )
 def test_a_failure_is_exit_code_1_and_one_line_that_helps(
