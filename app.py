@@ -1,14 +1,37 @@
 """`make run_app`: the gateway in the foreground."""
 
+import asyncio
 import signal
 import sys
+from types import FrameType
 
 import uvicorn
 
 from entry_point import run
+from gateway.admission import Admission
 from gateway.application import create_app
 from gateway.observability import configure_logging
 from project_settings import ProjectSettings
+
+
+class DrainingServer(uvicorn.Server):
+    """Stops in two steps: first it admits nothing new and says so, then it closes its sockets.
+
+    delay_s: between the two. A second signal closes them at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, admission: Admission, delay_s: float) -> None:
+        super().__init__(config)
+        self._admission = admission
+        self._delay_s = delay_s
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Runs at SIGTERM and SIGINT."""
+        if self._admission.draining:
+            super().handle_exit(sig, frame)
+            return
+        self._admission.drain()
+        asyncio.get_running_loop().call_later(self._delay_s, super().handle_exit, sig, frame)
 
 
 def serve(settings: ProjectSettings) -> int:
@@ -18,9 +41,10 @@ def serve(settings: ProjectSettings) -> int:
         0, or 1 if the address cannot be bound.
     """
     configure_logging(settings.gateway.log_format)
-    server = uvicorn.Server(
+    app = create_app(settings)
+    server = DrainingServer(
         uvicorn.Config(
-            create_app(settings),
+            app,
             host=settings.gateway.host,
             port=settings.gateway.port,
             timeout_keep_alive=settings.gateway.keep_alive_s,
@@ -28,7 +52,9 @@ def serve(settings: ProjectSettings) -> int:
             access_log=False,  # observability.py logs one line a request
             log_config=None,
             server_header=False,
-        )
+        ),
+        app.state.admission,
+        settings.gateway.shutdown_delay_s,
     )
     # uvicorn shuts down properly and then sends itself the signal again; by default that would end in an
     # exit code other than 0.

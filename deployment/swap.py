@@ -107,7 +107,9 @@ class Swap:
                 await self._bring_up(torchserve)
             await torchserve.management.set_default(self._name, wanted.version)
         logger.info("%s %s serves already", self._name, wanted.version)
-        self._record.write(self._name, before.model_copy(update={"trial": None}))
+        self._record.write(
+            self._name, before.model_copy(update={"trial": None, "replicas": len(self._replicas)})
+        )
         await self._retire_others(before)
         return True
 
@@ -179,7 +181,7 @@ class Swap:
 
     def _after(self, before: DeployedModel | None) -> DeployedModel:
         if before is None:
-            return DeployedModel(serving=self._wanted)
+            return DeployedModel(serving=self._wanted, replicas=len(self._replicas))
         is_rollback = any(each.version == self._wanted.version for each in before.previous)
         previous = [
             each for each in (before.serving, *before.previous) if each.version != self._wanted.version
@@ -189,6 +191,7 @@ class Swap:
             previous = previous[1:]
         return DeployedModel(
             serving=self._wanted,
+            replicas=len(self._replicas),
             previous=tuple(previous[: self._deployment.keep_previous]),
             retiring=(before.serving.version,),
         )

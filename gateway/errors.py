@@ -4,6 +4,9 @@ GatewayError
   MalformedRequestError     400
   BodyTooLargeError         413
   NotReadyError             503
+  DrainingError             503
+  OverloadedError           503
+  UpstreamDownError         503
 TorchServeError             torchserve_api/errors.py; the table below says which status each becomes
 """
 
@@ -57,10 +60,29 @@ class NotReadyError(GatewayError):
     """A prediction would not be served now."""
 
 
+class DrainingError(GatewayError):
+    """The gateway is about to stop; another one answers."""
+
+
+class OverloadedError(GatewayError):
+    """The request's turn would not come in time. retry_after_s: when it would, as far as one can tell."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamDownError(GatewayError):
+    """TorchServe could not be reached several times in a row, so it is not asked for a moment."""
+
+
 STATUS: Mapping[type[Exception], int] = {
     MalformedRequestError: 400,
     BodyTooLargeError: 413,
     NotReadyError: 503,
+    DrainingError: 503,
+    OverloadedError: 503,
+    UpstreamDownError: 503,
     UnreachableError: 502,
     InvalidAnswerError: 502,
     DeadlineExceededError: 504,
@@ -126,7 +148,8 @@ def _answer_error(request: Request, error: Exception) -> JSONResponse:
         logger.error("unforeseen error", exc_info=error)
         return error_response(request, status, "InternalServerException", "the gateway failed; see its log")
     request_record(request).error = f"{type(error).__name__}: {error}"
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+    retry_after_s = error.retry_after_s if isinstance(error, OverloadedError) else RETRY_AFTER_S
+    headers = {"Retry-After": str(retry_after_s)} if status == 503 else {}
     return error_response(request, status, type_, str(error), headers)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from gateway.deadlines import deadline_of
 from gateway.images import read_body, read_upload
 from gateway.observability import request_record
 from gateway.predictor import Predictor
@@ -30,7 +31,7 @@ def routes(settings: GatewaySettings, predictor: Predictor) -> APIRouter:
     ) -> Response:
         record = request_record(request)
         record.model, record.version = model, version
-        deadline_s = max(settings.deadline_s - record.elapsed_s, 0)
+        deadline_s = max(deadline_of(request, settings.deadline_s) - record.elapsed_s, 0)
         key = request.headers.get(settings.routing_key_header, record.request_id)
         prediction = await ask(model, version, key, body, content_type, deadline_s)
         record.version = prediction.version
@@ -54,11 +55,13 @@ def routes(settings: GatewaySettings, predictor: Predictor) -> APIRouter:
         openapi_extra=upload_form("file"),
     )
     async def predict(request: Request) -> Response:
+        predictor.admission.refuse_if_full(settings.default_model)
         image = await read_upload(request, "file", settings.max_request_bytes)
         return await forward(request, predictor.predict, settings.default_model, None, image, OCTET_STREAM)
 
     def as_torchserve(ask: Ask) -> Endpoint:
         async def endpoint(request: Request, model: str, version: str | None = None) -> Response:
+            predictor.admission.refuse_if_full(model)
             body = await read_body(request, settings.max_request_bytes)
             return await forward(request, ask, model, version, body, _content_type(request))
 

@@ -16,7 +16,8 @@ Gateway = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 @asynccontextmanager
 async def gateway(torchserve: FakeTorchServe, *overrides: str) -> AsyncIterator[httpx.AsyncClient]:
-    settings = load("gateway", ProjectSettings, overrides)
+    # What the breaker does is in test_overload.py.
+    settings = load("gateway", ProjectSettings, ["gateway.upstream.breaker_failures=1000", *overrides])
     app = create_app(settings, httpx.MockTransport(torchserve))
     # As a server does: an exception that nobody answers becomes the 500 of the application.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
