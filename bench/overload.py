@@ -20,7 +20,7 @@ import numpy as np
 
 from configuration import PROJECT_ROOT
 from tests.free_ports import free_ports
-from tests.running_stack import RunningStack
+from tests.running_stack import RunningStack, handler
 from torchserve_api.pools import PooledTransport
 
 LOADS = (0.8, 1.5, 3.0, 10.0)
@@ -35,13 +35,6 @@ WITHOUT_ADMISSION = (
     "gateway.admission.max_in_flight=1000000",
     "gateway.admission.max_waiting=1000000",
     "gateway.admission.max_wait_s=1000000",
-)
-HANDLER = (
-    "model.handler=tests/handlers/slow.py",
-    (
-        "model.handler_modules=[ts_serialize/__init__.py,ts_serialize/image_input.py,"
-        "ts_serialize/explanation.py,ts_serialize/handler.py]"
-    ),
 )
 
 
@@ -157,7 +150,7 @@ def main() -> None:
         started = stack.stack("up")
         if started.returncode:
             sys.exit(started.stderr)
-        stack.deploy("1.0", *HANDLER)
+        stack.deploy("1.0", *handler("slow"))
         image = stack.settings.model.samples[0].image.read_bytes()
         gateways = {
             "with admission": f"{stack.settings.gateway.url}/predictions/genre",
