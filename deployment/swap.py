@@ -9,6 +9,8 @@ the new version away from all of them.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +33,7 @@ from deployment.settings import BlueGreen, Canary, Shadow
 from deployment.trial import Trials
 from torchserve_api.connection import TorchServe
 from torchserve_api.descriptions import ModelVersion
-from torchserve_api.errors import TorchServeError
+from torchserve_api.errors import RefusedError, TorchServeError
 
 logger = logging.getLogger(__name__)
 
@@ -129,8 +131,9 @@ class Swap:
         self._stage()
         try:
             for torchserve in self._replicas:
-                defaults[torchserve.name] = await default_version(torchserve.management, self._name)
-                await self._bring_up(torchserve)
+                with self._named(torchserve):
+                    defaults[torchserve.name] = await default_version(torchserve.management, self._name)
+                    await self._bring_up(torchserve)
             if not await self._tried(before):
                 await self._undo(before, defaults)
                 return False
@@ -172,9 +175,11 @@ class Swap:
     async def _switch(self, before: DeployedModel | None) -> None:
         for torchserve in self._replicas:
             # One that was restarted meanwhile came up with what is on record, the old version.
-            await self._until_ready(torchserve)
+            with self._named(torchserve):
+                await self._until_ready(torchserve)
         for torchserve in self._replicas:
-            status = await torchserve.management.set_default(self._name, self._wanted.version)
+            with self._named(torchserve):
+                status = await torchserve.management.set_default(self._name, self._wanted.version)
             logger.info("%s: default: %s", torchserve.name, status)
         revision = self._record.write(self._name, self._after(before))
         await self._gateways.follow(revision)
@@ -259,6 +264,16 @@ class Swap:
             deployment.drain_timeout_s,
             deployment.unreported_s,
         )
+
+    @contextmanager
+    def _named(self, torchserve: TorchServe) -> Iterator[None]:
+        """Says which replica refused; what cannot be reached says so itself."""
+        try:
+            yield
+        except RefusedError as exc:
+            raise DeploymentError(
+                f"{self._name} {self._wanted.version} was not deployed: {torchserve.name}: {exc}"
+            ) from exc
 
     def _stage(self) -> None:
         if self._deployment.model_store and self._deployment.archive:
