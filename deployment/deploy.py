@@ -8,9 +8,10 @@ import httpx
 from deployment.archives import Archive
 from deployment.errors import DeploymentError
 from deployment.golden_check import GoldenCheck, Sample
+from deployment.plan import Deployment
 from deployment.record import DeployedVersion, DeploymentRecord
 from deployment.settings import SwapSettings
-from deployment.swap import Deployment, Swap
+from deployment.swap import Swap
 from torchserve_api.connection import TorchServe, reachable, replicas
 from torchserve_api.errors import TorchServeError
 from torchserve_api.transport import new_client
