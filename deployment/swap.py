@@ -32,6 +32,7 @@ from deployment.trial import Trials
 from torchserve_api.connection import TorchServe
 from torchserve_api.descriptions import ModelVersion
 from torchserve_api.errors import TorchServeError
+from ts_serialize.downloads import without_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,9 @@ class Swap:
             if not await self._promoted(before):
                 return f"{self._name} {before.serving.version if before else 'nothing'} serves"
         except (TorchServeError, OSError) as exc:
-            raise DeploymentError(f"{self._name} {self._wanted.version} was not deployed: {exc}") from exc
+            # TorchServe repeats the URL, which may be presigned.
+            reason = without_credentials(str(exc))
+            raise DeploymentError(f"{self._name} {self._wanted.version} was not deployed: {reason}") from exc
         await self._retire_others(before)
         return f"{self._name} {self._wanted.version} serves"
 
@@ -104,7 +107,7 @@ class Swap:
                 await self._deployment.check(torchserve.inference, self._name, wanted.version)
             else:
                 logger.warning("%s lacks %s %s", torchserve.name, self._name, wanted.version)
-                await self._bring_up(torchserve)
+                await self._bring_up(torchserve, before)
             await torchserve.management.set_default(self._name, wanted.version)
         logger.info("%s %s serves already", self._name, wanted.version)
         self._record.write(
@@ -130,7 +133,7 @@ class Swap:
         try:
             for torchserve in self._replicas:
                 defaults[torchserve.name] = await default_version(torchserve.management, self._name)
-                await self._bring_up(torchserve)
+                await self._bring_up(torchserve, before)
             if not await self._tried(before):
                 await self._undo(before, defaults)
                 return False
@@ -141,11 +144,15 @@ class Swap:
             raise
         return True
 
-    async def _bring_up(self, torchserve: TorchServe) -> None:
-        deployment = self._deployment
+    async def _bring_up(self, torchserve: TorchServe, before: DeployedModel | None) -> None:
+        deployment, wanted = self._deployment, self._wanted
+        on_record = (before.serving, *before.previous) if before else ()
         await bring_up(
-            *(torchserve, self._name, self._wanted, deployment.url),
+            *(torchserve, self._name, wanted, deployment.url),
             *(deployment.check, deployment.ready_timeout_s),
+            was_deployed=any(
+                (each.archive, each.sha256) == (wanted.archive, wanted.sha256) for each in on_record
+            ),
         )
 
     async def _until_ready(self, torchserve: TorchServe) -> None:
@@ -262,11 +269,12 @@ class Swap:
 
     def _stage(self) -> None:
         if self._deployment.model_store and self._deployment.archive:
-            stage(self._deployment.archive, self._deployment.model_store)
+            stage(self._deployment.archive, self._wanted.sha256, self._deployment.model_store)
 
     def _unstage_unless_kept(self, archives: set[str]) -> None:
-        model = self._record.read().models.get(self._name)
-        kept = {each.archive for each in (model.serving, *model.previous)} if model else set()
+        # Of all models: two may be served from the same archive.
+        models = self._record.read().models.values()
+        kept = {each.archive for model in models for each in (model.serving, *model.previous)}
         if self._deployment.model_store:
             for archive in archives - kept:
                 unstage(archive, self._deployment.model_store)
