@@ -76,8 +76,10 @@ run_app: install ## the gateway alone in the foreground
 run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
 	@exec $(RUN) -m local_stack.file_browser $(ARGS)
 
-# From a URL or the file browser the archive is there already.
-upload_model: $(if $(findstring ://,$(ARGS))$(findstring file_browser,$(ARGS)),install,generate_mar) ## swap a version in (MODEL=genre VERSION=1.0)
+# With these the archive is there already.
+ELSEWHERE := $(foreach key,archive_source= archive_source.url= request_params.url=,$(findstring $(key),$(ARGS)))
+
+upload_model: $(if $(strip $(ELSEWHERE)),install,generate_mar) ## swap a version in (MODEL=genre VERSION=1.0)
 	@$(RUN) upload_model.py $(CHOICE) $(ARGS)
 
 rollback: install ## back to the version that served before
