@@ -25,6 +25,17 @@ class UpstreamSettings(Settings):
     breaker_open_s: PositiveFloat
 
 
+class CacheSettings(Settings):
+    """max_bytes: of the memory store; redis_url: None for the memory store."""
+
+    enabled: bool
+    max_bytes: PositiveInt
+    max_entry_bytes: PositiveInt
+    ttl_s: PositiveFloat
+    redis_url: str | None
+    redis_timeout_s: PositiveFloat
+
+
 class GatewaySettings(Settings):
     """The gateway's own settings. Times in seconds, sizes in bytes."""
 
@@ -35,6 +46,7 @@ class GatewaySettings(Settings):
     max_request_bytes: PositiveInt
     admission: AdmissionSettings
     upstream: UpstreamSettings
+    cache: CacheSettings
     health_timeout_s: PositiveFloat
     deployments_refresh_s: PositiveFloat
     routing_key_header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")]

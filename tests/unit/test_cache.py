@@ -1,0 +1,190 @@
+"""Kept answers are right ones, bounded, and shared without one caller's trouble becoming another's."""
+
+import asyncio
+
+import pytest
+
+from gateway.cache import CacheControl, ResponseCache, cache_key
+from gateway.cache_stores import CachedAnswer, MemoryStore
+from gateway.settings import CacheSettings
+from torchserve_api.errors import DeadlineExceededError, RequestRefusedError
+from torchserve_api.inference import Prediction
+
+SETTINGS = CacheSettings(
+    enabled=True, max_bytes=4096, max_entry_bytes=1024, ttl_s=60, redis_url=None, redis_timeout_s=1
+)
+BOTH, FRESH, NOTHING = CacheControl(), CacheControl(may_read=False), CacheControl(False, False)
+
+
+def prediction(body: bytes = b"answer") -> Prediction:
+    return Prediction(body, "application/json", "1.0", 0.1, "id")
+
+
+class Model:
+    """Answers when told to, and counts how often it was asked."""
+
+    def __init__(self, *outcomes: Prediction | Exception) -> None:
+        self.go = asyncio.Event()
+        self.asked = 0
+        self._outcomes = iter(outcomes)
+
+    async def __call__(self) -> Prediction:
+        self.asked += 1
+        outcome = next(self._outcomes)
+        await self.go.wait()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+async def ticks() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_an_answer_is_given_again_without_asking() -> None:
+    cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction())
+    model.go.set()
+    first = await cache.answer("key", BOTH, model, 5)
+    second = await cache.answer("key", BOTH, model, 5)
+    assert (first[1], second[1], model.asked) == ("miss", "hit", 1)
+    assert second[0].body == first[0].body
+    assert cache.counts.results == {"hit": 1, "miss": 1, "shared": 0, "bypass": 0}
+
+
+async def test_those_who_ask_at_the_same_time_share_one_prediction() -> None:
+    cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction())
+    asking = [asyncio.create_task(cache.answer("key", BOTH, model, 5)) for _ in range(5)]
+    await ticks()
+    model.go.set()
+    results = [(await each)[1] for each in asking]
+    assert sorted(results) == ["miss", *["shared"] * 4]
+    assert model.asked == 1
+
+
+async def test_the_first_one_may_go_away_and_the_others_get_their_answer() -> None:
+    cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction())
+    first, second = (asyncio.create_task(cache.answer("key", BOTH, model, 5)) for _ in range(2))
+    await ticks()
+    first.cancel()
+    await ticks()
+    model.go.set()
+    assert (await second)[0].body == b"answer"
+    assert model.asked == 1
+
+
+async def test_a_prediction_that_nobody_waits_for_any_more_is_called_off() -> None:
+    cancelled = asyncio.Event()
+
+    async def ask() -> Prediction:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            cancelled.set()
+        return prediction()
+
+    cache = ResponseCache(MemoryStore(SETTINGS))
+    asking = [asyncio.create_task(cache.answer("key", BOTH, ask, 5)) for _ in range(2)]
+    await ticks()
+    for each in asking:
+        each.cancel()
+    await asyncio.wait_for(cancelled.wait(), 5)
+
+
+async def test_the_deadline_of_the_first_one_is_not_that_of_the_others() -> None:
+    cache = ResponseCache(MemoryStore(SETTINGS))
+    model = Model(DeadlineExceededError("the first one's"), prediction())
+    model.go.set()
+    first, second = (asyncio.create_task(cache.answer("key", BOTH, model, 5)) for _ in range(2))
+    with pytest.raises(DeadlineExceededError):
+        await first
+    assert (await second)[0].body == b"answer"
+    assert model.asked == 2
+
+
+async def test_who_waits_for_another_ones_prediction_still_has_a_deadline() -> None:
+    cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction())
+    first = asyncio.create_task(cache.answer("key", BOTH, model, 5))
+    await ticks()
+    with pytest.raises(DeadlineExceededError):
+        await cache.answer("key", BOTH, model, 0.01)
+    model.go.set()
+    await first
+
+
+async def test_what_the_model_refuses_is_refused_to_all_and_not_kept() -> None:
+    refusal = RequestRefusedError(422, "x", "no image")
+    cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(refusal, prediction())
+    asking = [asyncio.create_task(cache.answer("key", BOTH, model, 5)) for _ in range(3)]
+    await ticks()
+    model.go.set()
+    outcomes = await asyncio.gather(*asking, return_exceptions=True)
+    assert outcomes == [refusal] * 3
+    assert model.asked == 1
+    assert (await cache.answer("key", BOTH, model, 5))[1] == "miss"
+
+
+@pytest.mark.parametrize(
+    ("control", "again"), [(FRESH, "hit"), (NOTHING, "miss")], ids=["no-cache", "no-store"]
+)
+async def test_a_client_may_ask_for_a_fresh_answer_and_that_none_is_kept(
+    control: CacheControl, again: str
+) -> None:
+    cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(*[prediction(), prediction(b"new")] * 2)
+    model.go.set()
+    assert (await cache.answer("key", control, model, 5))[1] == "bypass"
+    assert (await cache.answer("key", BOTH, model, 5))[1] == again
+
+
+@pytest.mark.parametrize(
+    ("header", "control"),
+    [
+        (None, BOTH),
+        ("", BOTH),
+        ("max-stale=5, only-if-nonsense", BOTH),
+        ("no-cache", FRESH),
+        ("No-Cache", FRESH),
+        ("max-age=0", FRESH),
+        ("no-store", NOTHING),
+        ("no-cache, no-store", NOTHING),
+    ],
+)
+def test_the_header_is_read_as_http_means_it(header: str | None, control: CacheControl) -> None:
+    assert CacheControl.of(header) == control
+
+
+def test_everything_an_answer_depends_on_is_in_the_key() -> None:
+    parts = ["genre", "1.0", "0" * 64, "image/jpeg", b"image"]
+    keys = {cache_key(*parts)}  # type: ignore[arg-type]
+    for index, part in enumerate(parts):
+        changed = [*parts]
+        changed[index] = b"other" if isinstance(part, bytes) else f"{part}x"
+        keys.add(cache_key(*changed))  # type: ignore[arg-type]
+    assert len(keys) == 6
+
+
+async def test_the_store_is_bounded_in_bytes_and_the_least_used_goes_first() -> None:
+    store = MemoryStore(SETTINGS)
+    for number in range(100):
+        await store.put(str(number), CachedAnswer(b"x" * 500, None, None))
+        await store.get("0")
+        assert store.kept_bytes <= SETTINGS.max_bytes
+    assert await store.get("0") is not None
+    assert await store.get("1") is None
+    assert await store.get("99") is not None
+
+
+async def test_an_answer_that_is_too_large_is_not_kept() -> None:
+    store = MemoryStore(SETTINGS)
+    await store.put("key", CachedAnswer(b"x" * 1025, None, None))
+    assert await store.get("key") is None
+
+
+async def test_an_answer_is_kept_for_its_time_only() -> None:
+    now = [100.0]
+    store = MemoryStore(SETTINGS, lambda: now[0])
+    await store.put("key", CachedAnswer(b"x", None, None))
+    now[0] += 59
+    assert await store.get("key") is not None
+    now[0] += 2
+    assert await store.get("key") is None
