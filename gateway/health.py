@@ -41,10 +41,7 @@ def routes(settings: ProjectSettings, torchserve: TorchServe, admission: Admissi
         if admission.draining:
             raise NotReadyError("this gateway is stopping")
         # TorchServe's /ping says Healthy without a model, and with one whose workers cannot start.
-        try:
-            found = await replicas(settings.torchserve, torchserve.client)
-        except TorchServeError as exc:
-            raise NotReadyError(f"{name} cannot be served: {exc}") from exc
+        found = await replicas(settings.torchserve, torchserve.client)
         unready = await asyncio.gather(*(problem_of(each) for each in found))
         if all(unready):
             raise NotReadyError(str(unready[0]))

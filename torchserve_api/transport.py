@@ -77,7 +77,8 @@ class Transport:
                     return await self._send(request, await self._tokens.renewed(self._api, token))
         except TimeoutError as exc:
             raise DeadlineExceededError(
-                f"TorchServe's {self._api} API did not answer {method} {path} within {deadline_s:g} s"
+                f"TorchServe's {self._api} API at {self._base_url} did not answer {method} {path} "
+                f"within {deadline_s:g} s"
             ) from exc
         except httpx.HTTPError as exc:
             kind = NotConnectedError if isinstance(exc, NOT_SENT) else UnreachableError
