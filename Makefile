@@ -43,11 +43,15 @@ lint: .venv/.installed-dev ## ruff and mypy --strict
 	$(RUN) -m ruff format --check --quiet $(SOURCES)
 	$(RUN) -m mypy $(SOURCES)
 
+# upload_model builds first; these are for it alone, and nobody takes settings that he does not know.
+UPLOAD_ONLY := strategy% served_model.% request_params.% archive_source.sha256=% keep_previous=% \
+	max_archive_mb=% ready_timeout_s=% drain_timeout_s=% unreachable_replicas=%
+
 download_weights: install ## checkpoint into weights/ from the configured URL, checksum verified
-	@$(RUN) -m ts_serialize.download_weights $(CHOICE) $(ARGS)
+	@$(RUN) -m ts_serialize.download_weights $(CHOICE) $(filter-out $(UPLOAD_ONLY),$(ARGS))
 
 generate_mar: download_weights ## archive into model_mars/ (MODEL=genre VERSION=1.0)
-	@$(RUN) -m ts_serialize.generate_mar $(CHOICE) $(ARGS)
+	@$(RUN) -m ts_serialize.generate_mar $(CHOICE) $(filter-out $(UPLOAD_ONLY),$(ARGS))
 
 train: install ## the demo checkpoint anew: draws posters, trains, evaluates
 	@$(RUN) -m demo_model.train $(ARGS)
@@ -76,8 +80,10 @@ run_app: install ## the gateway alone in the foreground
 run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
 	@exec $(RUN) -m local_stack.file_browser $(ARGS)
 
-# From a URL or the file browser the archive is there already.
-upload_model: $(if $(findstring ://,$(ARGS))$(findstring file_browser,$(ARGS)),install,generate_mar) ## swap a version in (MODEL=genre VERSION=1.0)
+# With one of these the archive is there already.
+NAMES_ARCHIVE := $(foreach key,archive_source= archive_source.url= request_params.url=,$(findstring $(key),$(ARGS)))
+
+upload_model: $(if $(strip $(NAMES_ARCHIVE)),install,generate_mar) ## swap a version in (MODEL=genre VERSION=1.0)
 	@$(RUN) upload_model.py $(CHOICE) $(ARGS)
 
 rollback: install ## back to the version that served before

@@ -5,8 +5,9 @@ Exit codes: 0 it serves; 1 it does not, and what served before still does; 2 bad
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
-from deployment.archives import archive_of, file_name
+from deployment.archives import Archive, local_archive, remote_archive
 from deployment.deploy import deploy
 from deployment.errors import DeploymentError
 from deployment.record import DeployedVersion, DeploymentRecord
@@ -20,26 +21,24 @@ def upload_model(settings: UploadSettings) -> None:
     Raises:
         DeploymentError: it was not deployed.
     """
-    params, torchserve = settings.request_params, settings.torchserve
-    with (
-        DeploymentRecord(torchserve.deployments_dir).lock(),
-        archive_of(
-            params.url,
-            settings.archive_source.sha256,
-            settings.model_mars,
-            shared_store=torchserve.model_store is not None,
-            allowed=settings.allowed_urls,
-        ) as archive,
-    ):
+    params = settings.request_params
+    with DeploymentRecord(settings.torchserve.deployments_dir).lock(), _archive(settings) as archive:
         wanted = DeployedVersion(
             version=settings.model.version,
-            source=params.url,
-            archive=file_name(params.url),
+            source=archive.source,
+            archive=archive.name,
             sha256=archive.sha256,
             initial_workers=params.initial_workers or len(os.sched_getaffinity(0)),
             **params.model_dump(exclude={"url", "initial_workers"}),
         )
         print(deploy(settings, settings.served_model.model_name, wanted, archive))
+
+
+def _archive(settings: UploadSettings) -> AbstractContextManager[Archive]:
+    source, sha256 = settings.request_params.url, settings.archive_source.sha256
+    if "://" in source:
+        return remote_archive(settings, source, settings.model.version, sha256)
+    return nullcontext(local_archive(settings, settings.model_mars / source, settings.model.version, sha256))
 
 
 if __name__ == "__main__":

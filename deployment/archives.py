@@ -1,131 +1,141 @@
 """Where an archive comes from, and that it is the right one before TorchServe runs the code in it.
 
 A TorchServe that shares our model store never downloads: the deployer does, verifies the file and stages
-just that one. Another TorchServe gets a URL; then the deployer verifies what is behind it first, and where
-the store offers presigned URLs (s3://) TorchServe gets one of those, so that it needs no credentials.
+just that one. A TorchServe with another disk gets a URL; then the deployer verifies what is behind it first,
+and where the store offers presigned URLs (s3://) TorchServe gets one of those and needs no credentials.
 """
 
 import logging
 import re
+import signal
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from fsspec.core import url_to_fs
+from urllib.parse import urlsplit
 
 from deployment.errors import ArchiveRefusedError, ModelStoreError
-from ts_serialize.downloads import DownloadError, download, sha256
+from deployment.settings import SwapSettings
+from deployment.verification import (
+    published_checksum,
+    refuse_other_version,
+    refuse_unless_allowed,
+    verified,
+)
+from ts_serialize.downloads import DownloadError, TooLargeError, download, filesystem_of, without_credentials
 
 logger = logging.getLogger(__name__)
 
-CHECKSUM_SUFFIX = ".sha256"
-# Long enough for TorchServe to begin its download.
-PRESIGNED_FOR_S = 600
+# Long enough for the last of several replicas to begin its download.
+PRESIGNED_FOR_S = 3600
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One archive.
+    """A verified archive.
 
-    url: what TorchServe is to load; file: to be put into the model store first, None if it is not ours to
-    put; sha256: of its content.
+    source: where it came from, as it may be recorded; url: what TorchServe is to load; file: what to put into
+    the model store first, None if TorchServe downloads it; name: its file name there; sha256: of its content.
     """
 
+    source: str
     url: str
     file: Path | None
+    name: str
     sha256: str
 
 
-@contextmanager
-def archive_of(
-    source: str, expected_sha256: str | None, model_mars: Path, *, shared_store: bool, allowed: Sequence[str]
-) -> Iterator[Archive]:
-    """The verified archive behind `source`, a file name in model_mars or a URL; a download ends with it.
-
-    allowed: regular expressions of URLs; shared_store: whether TorchServe's model store is on our disk.
+def local_archive(settings: SwapSettings, file: Path, version: str, expected_sha256: str | None) -> Archive:
+    """An archive on our disk.
 
     Raises:
-        ArchiveRefusedError: the URL is not allowed or not reached, or the checksum is missing or differs.
-        ModelStoreError: there is no such file in model_mars.
-    """
-    if "://" not in source:
-        yield local_archive(model_mars / source, expected_sha256)
-        return
-    refuse_unless_allowed(source, allowed)
-    with tempfile.TemporaryDirectory(prefix="archive-") as directory:
-        file = Path(directory) / file_name(source)
-        expected = expected_sha256 or _published_checksum(source, Path(directory))
-        try:
-            download(source, file)
-        except DownloadError as exc:
-            raise ArchiveRefusedError(str(exc)) from exc
-        _verified(file, source, expected)
-        if shared_store:
-            yield Archive(file.name, file, expected)
-        else:
-            yield Archive(_address_for_torchserve(source), None, expected)
-
-
-def file_name(source: str) -> str:
-    """The archive's name in the model store."""
-    return source.split("?", maxsplit=1)[0].rsplit("/", 1)[-1]
-
-
-def refuse_unless_allowed(url: str, allowed: Sequence[str]) -> None:
-    """The rule that TorchServe applies to the URLs it gets, for those that we fetch.
-
-    Raises:
-        ArchiveRefusedError: no pattern matches the whole URL.
-    """
-    if not any(re.fullmatch(pattern, url) for pattern in allowed):
-        raise ArchiveRefusedError(
-            f"{url} does not match any allowed URL; torchserve.allowed_urls and the file browser allow: "
-            f"{', '.join(allowed) or 'none'}"
-        )
-
-
-def local_archive(file: Path, expected: str | None) -> Archive:
-    """An archive on our disk. expected: its sha256, None if nobody said what it should be.
-
-    Raises:
-        ArchiveRefusedError: it has another checksum.
+        ArchiveRefusedError: TorchServe has another disk, or it has another checksum or version.
         ModelStoreError: it is not there.
     """
+    if settings.torchserve.model_store is None:
+        raise ArchiveRefusedError(
+            f"{file} cannot be put into TorchServe's model store, torchserve.model_store is null; give a URL "
+            "that TorchServe can download from, for example archive_source=file_browser"
+        )
     if not file.is_file():
         raise ModelStoreError(f"{file} does not exist; build it with make generate_mar")
-    return Archive(file.name, file, _verified(file, str(file), expected))
+    digest = verified(file, str(file), expected_sha256)
+    refuse_other_version(file, str(file), version)
+    return Archive(file.name, file.name, file, file.name, digest)
 
 
-def _verified(file: Path, source: str, expected: str | None) -> str:
-    digest = sha256(file)
-    if expected and digest != expected:
-        raise ArchiveRefusedError(f"{source} has sha256 {digest}, expected is {expected}")
-    logger.info("%s has %ssha256 %s", file.name, "the expected " if expected else "", digest)
-    return digest
+@contextmanager
+def remote_archive(
+    settings: SwapSettings, url: str, version: str, expected_sha256: str | None
+) -> Iterator[Archive]:
+    """The archive behind a URL; what was downloaded of it ends with the context.
+
+    Raises:
+        ArchiveRefusedError: not allowed, not reached, too large, no archive of that version, or its checksum
+            is missing or differs.
+    """
+    refuse_unless_allowed(url, settings.allowed_urls)
+    source = without_credentials(url)
+    shared_store = settings.torchserve.model_store is not None
+    # Ours are named by version, as buckets often hold <version>/model.mar; TorchServe names its own.
+    name = f"{settings.served_model.model_name}-{version}.mar" if shared_store else _name_in_url(url)
+    with _temporary_directory() as directory:
+        file = directory / name
+        expected = expected_sha256 or published_checksum(url, directory / "checksum")
+        _fetch(url, file, settings.max_archive_mb)
+        digest = verified(file, source, expected)
+        refuse_other_version(file, source, version)
+        if shared_store:
+            yield Archive(source, name, file, name, digest)
+        else:
+            file.unlink()
+            yield Archive(source, _address_for_torchserve(url), None, name, digest)
 
 
-def _published_checksum(source: str, directory: Path) -> str:
-    """What the file beside the archive says, as `make generate_mar` writes it."""
-    url, file = source + CHECKSUM_SUFFIX, directory / "checksum"
+@contextmanager
+def _temporary_directory() -> Iterator[Path]:
     try:
-        download(url, file)
-        checksum = file.read_text().split()[0]
-    except (DownloadError, UnicodeDecodeError, IndexError) as exc:
+        directory = tempfile.TemporaryDirectory(prefix="archive-")
+    except OSError as exc:
+        raise ArchiveRefusedError(f"there is no place to download to, set TMPDIR: {exc}") from exc
+    # As Ctrl-C does already: what is half downloaded is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with directory as path:
+        yield Path(path)
+
+
+def _fetch(url: str, file: Path, max_archive_mb: int) -> None:
+    try:
+        download(url, file, max_archive_mb * 1_000_000)
+    except TooLargeError as exc:
+        raise ArchiveRefusedError(f"{exc}: max_archive_mb = {max_archive_mb}") from exc
+    except DownloadError as exc:
+        raise ArchiveRefusedError(str(exc)) from exc
+    logger.info("fetched %s", without_credentials(url))
+
+
+def _name_in_url(url: str) -> str:
+    """What TorchServe will call the file it downloads: the last part of the path, without the query."""
+    name = urlsplit(url).path.rsplit("/", 1)[-1]
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+\.mar", name):
         raise ArchiveRefusedError(
-            f"nobody says what {source} must be: set archive_source.sha256, or put {url} beside it ({exc})"
-        ) from exc
-    return checksum
+            f"{without_credentials(url)} must end in <name>.mar, letters, digits and _ . - only: "
+            "TorchServe takes other files for other formats"
+        )
+    return name
 
 
-def _address_for_torchserve(source: str) -> str:
-    if source.startswith(("http://", "https://")):
-        return source
-    filesystem, path = url_to_fs(source)
+def _address_for_torchserve(url: str) -> str:
+    if url.startswith(("http://", "https://")):
+        return url
     try:
+        filesystem, path = filesystem_of(url)
         return str(filesystem.sign(path, expiration=PRESIGNED_FOR_S))
     except NotImplementedError as exc:
         raise ArchiveRefusedError(
-            f"TorchServe cannot download {source} and its store offers no presigned URLs; use http(s):// or s3://"
+            f"TorchServe cannot download {url} and its store offers no presigned URLs; use http(s):// or s3://"
         ) from exc
+    # Each store has exceptions of its own.
+    except Exception as exc:
+        raise ArchiveRefusedError(f"no presigned URL for {url}: {exc}") from exc

@@ -1,29 +1,27 @@
 """Archives into and out of the model store of a TorchServe that shares a disk with us."""
 
-import filecmp
 import os
 import shutil
 from pathlib import Path
 
 from deployment.errors import ModelStoreError
+from ts_serialize.downloads import sha256
 
 
-def stage(archive: Path, model_store: Path) -> Path:
-    """Puts an archive into the model store, whole or not at all.
+def stage(archive: Path, digest: str, model_store: Path) -> Path:
+    """Puts an archive into the model store, whole and with that sha256 or not at all.
 
     Returns:
         the file in the store, which unregistering does not remove: see `unstage`.
 
     Raises:
-        ModelStoreError: another archive has that name there, or no space.
+        ModelStoreError: another archive has that name there, it is not what was verified, or no space.
     """
     staged = model_store / archive.name
-    if archive == staged:
-        return staged
     try:
         model_store.mkdir(parents=True, exist_ok=True)
         if staged.exists():
-            if filecmp.cmp(archive, staged, shallow=False):
+            if sha256(staged) == digest:
                 return staged
             raise ModelStoreError(
                 f"the model store holds another {archive.name}; a version never changes, take a new one"
@@ -31,6 +29,8 @@ def stage(archive: Path, model_store: Path) -> Path:
         part = staged.with_name(f".{archive.name}.{os.getpid()}.part")
         try:
             shutil.copyfile(archive, part)
+            if sha256(part) != digest:
+                raise ModelStoreError(f"{archive} was changed while it was deployed; deploy it again")
             part.replace(staged)
         finally:
             part.unlink(missing_ok=True)

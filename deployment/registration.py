@@ -9,9 +9,15 @@ from deployment.golden_check import GoldenCheck
 from deployment.record import DeployedVersion
 from torchserve_api.connection import TorchServe
 from torchserve_api.descriptions import ModelVersion
-from torchserve_api.errors import ModelNotFoundError, TorchServeError, UnreachableError
+from torchserve_api.errors import (
+    ArchiveExistsError,
+    ModelNotFoundError,
+    TorchServeError,
+    UnreachableError,
+)
 from torchserve_api.management import ManagementClient
 from torchserve_api.readiness import WorkersNotReadyError, until_ready
+from ts_serialize.downloads import without_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +48,13 @@ async def bring_up(
     url: str,
     check: GoldenCheck,
     ready_timeout_s: float,
+    *,
+    was_deployed: bool,
 ) -> None:
     """Registers a version from `url` and returns when it has passed the check; it gets no request yet.
 
     A version of that name that is registered already, but does not serve, is replaced.
+    was_deployed: whether this very archive is on record.
 
     Raises:
         DeploymentError, TorchServeError: it has not; what was registered of it is still there, see `remove`.
@@ -60,9 +69,8 @@ async def bring_up(
         )
         await management.unregister(model, version)
         del before[version]
-    status = await management.register(model, {"url": url, **wanted.parameters(), "initial_workers": 1})
-    # A presigned URL's query is a credential.
-    source = url.split("?", maxsplit=1)[0]
+    status = await _register(management, model, wanted, url, was_deployed=was_deployed)
+    source = without_credentials(url)
     logger.info("%s: registering %s %s from %s: %s", torchserve.name, model, version, source, status)
     new = set(await registered(management, model)) - set(before)
     if new != {version}:
@@ -79,6 +87,23 @@ async def bring_up(
         await workers_ready(management, model, version, workers, ready_timeout_s)
     logger.info("%s: %d workers of %s %s READY", torchserve.name, wanted.initial_workers, model, version)
     await check(torchserve.inference, model, version)
+
+
+async def _register(
+    management: ManagementClient, model: str, wanted: DeployedVersion, url: str, *, was_deployed: bool
+) -> str:
+    parameters = {**wanted.parameters(), "initial_workers": 1}
+    try:
+        return await management.register(model, {"url": url, **parameters})
+    except ArchiveExistsError as exc:
+        # TorchServe removes what it downloaded with the version, but not if it was restarted in between.
+        if not was_deployed:
+            raise DeploymentError(
+                f"{model} {wanted.version} was not deployed: TorchServe's model store holds another "
+                f"{wanted.archive}; remove it there or give the new one another file name"
+            ) from exc
+        logger.info("TorchServe still has %s", wanted.archive)
+        return await management.register(model, {"url": wanted.archive, **parameters})
 
 
 async def workers_ready(

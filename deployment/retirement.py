@@ -91,8 +91,9 @@ class Retirement:
 
     def unstage_unless_kept(self, archives: set[str]) -> None:
         """Takes archives out of the model store that neither serve nor may be rolled back to."""
-        model = self._record.read().models.get(self._name)
-        kept = {each.archive for each in (model.serving, *model.previous)} if model else set()
+        # Of all models: two may be served from the same archive.
+        models = self._record.read().models.values()
+        kept = {each.archive for model in models for each in (model.serving, *model.previous)}
         if self._deployment.model_store:
             for archive in archives - kept:
                 unstage(archive, self._deployment.model_store)

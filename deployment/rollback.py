@@ -4,10 +4,11 @@ Exit codes: 0 it serves; 1 it does not, and what served still does; 2 bad config
 """
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
-from deployment.archives import Archive, archive_of, local_archive
+from deployment.archives import Archive, local_archive, remote_archive
 from deployment.deploy import deploy
-from deployment.errors import DeploymentError
+from deployment.errors import DeploymentError, ModelStoreError
 from deployment.record import DeployedVersion, DeploymentRecord
 from deployment.settings import SwapSettings
 from entry_point import run
@@ -28,23 +29,20 @@ def rollback(settings: SwapSettings) -> None:
                 f"there is no version of {name} before the one that serves; see make models"
             )
         wanted = model.previous[0].deployed_now()
-        if torchserve.model_store is None and "://" in wanted.source:
-            with archive_of(
-                wanted.source,
-                wanted.sha256,
-                torchserve.deployments_dir,
-                shared_store=False,
-                allowed=settings.allowed_urls,
-            ) as archive:
-                print(deploy(settings, name, wanted, archive))
-        else:
-            print(deploy(settings, name, wanted, _kept(settings, wanted)))
+        with _archive(settings, wanted) as archive:
+            print(deploy(settings, name, wanted.model_copy(update={"archive": archive.name}), archive))
 
 
-def _kept(settings: SwapSettings, wanted: DeployedVersion) -> Archive:
+def _archive(settings: SwapSettings, wanted: DeployedVersion) -> AbstractContextManager[Archive]:
+    """The one that was kept; where none is, it is fetched again from where it came from."""
     store = settings.torchserve.model_store
-    return (
-        local_archive(store / wanted.archive, wanted.sha256) if store else Archive(wanted.archive, None, "")
+    if store and (store / wanted.archive).is_file():
+        return nullcontext(local_archive(settings, store / wanted.archive, wanted.version, wanted.sha256))
+    if "://" in wanted.source:
+        return remote_archive(settings, wanted.source, wanted.version, wanted.sha256)
+    raise ModelStoreError(
+        f"{wanted.archive} was not kept in the model store; deploy it again with "
+        f"make upload_model VERSION={wanted.version}"
     )
 
 

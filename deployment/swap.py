@@ -30,6 +30,7 @@ from deployment.settings import BlueGreen, Canary
 from deployment.trial import Trials
 from torchserve_api.connection import TorchServe
 from torchserve_api.errors import RefusedError, TorchServeError
+from ts_serialize.downloads import without_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,9 @@ class Swap:
             if not await self._promoted(before):
                 return f"{self._name} {before.serving.version if before else 'nothing'} serves"
         except (TorchServeError, OSError) as exc:
-            raise DeploymentError(f"{self._name} {self._wanted.version} was not deployed: {exc}") from exc
+            # TorchServe repeats the URL, which may be presigned.
+            reason = without_credentials(str(exc))
+            raise DeploymentError(f"{self._name} {self._wanted.version} was not deployed: {reason}") from exc
         await self._retirement.retire_others(before)
         return f"{self._name} {self._wanted.version} serves"
 
@@ -81,7 +84,7 @@ class Swap:
                 await self._deployment.check(torchserve.inference, self._name, wanted.version)
             else:
                 logger.warning("%s lacks %s %s", torchserve.name, self._name, wanted.version)
-                await self._bring_up(torchserve)
+                await self._bring_up(torchserve, before)
             await torchserve.management.set_default(self._name, wanted.version)
         logger.info("%s %s serves already", self._name, wanted.version)
         self._record.write(
@@ -108,7 +111,7 @@ class Swap:
             for torchserve in self._replicas:
                 with self._named(torchserve):
                     defaults[torchserve.name] = await default_version(torchserve.management, self._name)
-                    await self._bring_up(torchserve)
+                    await self._bring_up(torchserve, before)
             if not await self._tried(before):
                 await self._undo(before, defaults)
                 return False
@@ -119,11 +122,15 @@ class Swap:
             raise
         return True
 
-    async def _bring_up(self, torchserve: TorchServe) -> None:
-        deployment = self._deployment
+    async def _bring_up(self, torchserve: TorchServe, before: DeployedModel | None) -> None:
+        deployment, wanted = self._deployment, self._wanted
+        on_record = (before.serving, *before.previous) if before else ()
         await bring_up(
-            *(torchserve, self._name, self._wanted, deployment.url),
+            *(torchserve, self._name, wanted, deployment.url),
             *(deployment.check, deployment.ready_timeout_s),
+            was_deployed=any(
+                (each.archive, each.sha256) == (wanted.archive, wanted.sha256) for each in on_record
+            ),
         )
 
     async def _until_ready(self, torchserve: TorchServe) -> None:
@@ -199,10 +206,10 @@ class Swap:
         try:
             yield
         except RefusedError as exc:
-            raise DeploymentError(
-                f"{self._name} {self._wanted.version} was not deployed: {torchserve.name}: {exc}"
-            ) from exc
+            # TorchServe repeats the URL, which may be presigned.
+            reason = without_credentials(f"{torchserve.name}: {exc}")
+            raise DeploymentError(f"{self._name} {self._wanted.version} was not deployed: {reason}") from exc
 
     def _stage(self) -> None:
         if self._deployment.model_store and self._deployment.archive:
-            stage(self._deployment.archive, self._deployment.model_store)
+            stage(self._deployment.archive, self._wanted.sha256, self._deployment.model_store)

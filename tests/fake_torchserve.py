@@ -42,7 +42,8 @@ def listening(torchserve: FakeTorchServe) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
-            request = httpx.Request(self.command, f"http://torchserve{self.path}")
+            content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            request = httpx.Request(self.command, f"http://torchserve{self.path}", content=content)
             response = asyncio.run(torchserve(request))
             self.send_response(response.status_code)
             self.send_header("Content-Length", str(len(response.content)))

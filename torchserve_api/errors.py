@@ -15,6 +15,7 @@
         HandlerFailedError          the handler raised; the whole batch failed
         WorkerDiedError             crash, time-out or kill while the batch ran
         OutOfMemoryError            the worker says so
+        ArchiveExistsError          the model store has a file of the name that was to be downloaded
 
 Statuses and types as TorchServe 0.12.0 sends them; its 503, 500 and 507 say less than their numbers.
 """
@@ -92,6 +93,10 @@ class OutOfMemoryError(RefusedError):
     """The worker ran out of memory on this batch."""
 
 
+class ArchiveExistsError(RefusedError):
+    """TorchServe downloads no archive whose file name its model store has already."""
+
+
 def refusal(status: int, body: bytes) -> RefusedError:
     """Reads an error answer of either API."""
     content = _error_body(body)
@@ -124,6 +129,8 @@ def _kind(status: int, type_: str, message: str) -> type[RefusedError]:
     # "Worker died." comes as 500 or 507, depending on how it died.
     if message.startswith("Worker died"):
         return WorkerDiedError
+    if message.startswith("Model file already exists"):
+        return ArchiveExistsError
     if type_ in _BY_TYPE:
         return _BY_TYPE[type_]
     return _BY_STATUS.get(status, RequestRefusedError if status < 500 else RefusedError)

@@ -1,5 +1,6 @@
 """TorchServe's Management API: docs/management_api.md in pytorch/serve."""
 
+import json
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -12,6 +13,8 @@ from torchserve_api.transport import Transport, path_of
 
 # TorchServe takes any other number for this one.
 MAX_PAGE_SIZE = 100
+# How TorchServe itself marks a delay that nobody gave; one left out of JSON becomes -10,000 ms.
+DELAY_NOT_GIVEN = -100
 
 
 class _Status(Answer):
@@ -42,11 +45,19 @@ class ManagementClient:
         synchronous: the answer comes when the workers are READY, or the version is gone again. Until then
         the call holds a thread that predictions need; so the default is to answer before workers start.
         """
+        body = {
+            "max_batch_delay": DELAY_NOT_GIVEN,
+            **parameters,
+            "model_name": model,
+            "synchronous": synchronous,
+        }
         response = await self._transport.call(
             "POST",
             "/models",
             self._register_timeout_s,
-            params={"model_name": model, "synchronous": _boolean(synchronous), **parameters},
+            # Not as the query, which TorchServe logs: the URL may be presigned.
+            content=json.dumps(body).encode(),
+            content_type="application/json",
         )
         return _status(response.content)
 

@@ -1,5 +1,6 @@
 """What `config/torchserve/<name>.yaml` says."""
 
+import re
 from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -62,6 +63,18 @@ class TorchServeSettings(Settings):
     @classmethod
     def _each_names_a_port(cls, urls: list[str]) -> list[str]:
         return [cls._names_a_port(url) for url in urls]
+
+    @field_validator("allowed_urls")
+    @classmethod
+    def _are_patterns(cls, patterns: list[str]) -> list[str]:
+        for pattern in patterns:
+            if "," in pattern:
+                raise ValueError(f"TorchServe takes {pattern} apart at its comma; write two patterns")
+            try:
+                re.compile(pattern)
+            except re.error as exc:
+                raise ValueError(f"{pattern} is no regular expression: {exc}") from exc
+        return patterns
 
     @model_validator(mode="after")
     def _replicas_have_no_tokens(self) -> "TorchServeSettings":

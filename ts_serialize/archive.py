@@ -56,10 +56,8 @@ def build_archive(settings: ArchiveSettings) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".packing-") as directory:
             packed = _pack(settings.model, Path(directory))
-            if target.exists() and filecmp.cmp(packed, target, shallow=False):
-                logger.info("%s is up to date", target.name)
-                return target
-            if target.exists() and not settings.force:
+            up_to_date = target.exists() and filecmp.cmp(packed, target, shallow=False)
+            if target.exists() and not up_to_date and not settings.force:
                 raise ArchiveError(
                     f"{target} exists with other content; a version never changes: "
                     f"choose another VERSION than {settings.model.version}, or pass ARGS=force=true"
@@ -67,6 +65,9 @@ def build_archive(settings: ArchiveSettings) -> Path:
             # `upload_model` from a URL reads it: what is beside an archive says what the archive must be.
             checksum = target.with_name(target.name + ".sha256")
             checksum.write_text(f"{sha256(packed)}  {target.name}\n")
+            if up_to_date:
+                logger.info("%s is up to date", target.name)
+                return target
             packed.replace(target)
     except (OSError, ModelArchiverError) as exc:
         raise ArchiveError(f"packing {target.name} failed: {exc}") from exc

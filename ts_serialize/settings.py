@@ -21,7 +21,7 @@ ModelName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=10
 ModelVersion = Annotated[
     str, BeforeValidator(_refuse_number), StringConstraints(pattern=NAME_PATTERN, max_length=50)
 ]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from ts_serialize.downloads import DownloadError, download, sha256
+from ts_serialize.downloads import DownloadError, download, sha256, without_credentials
 from ts_serialize.settings import WeightsSettings
 
 logger = logging.getLogger(__name__)
@@ -31,13 +31,13 @@ def fetch_weights(weights: WeightsSettings) -> Path:
         if digest != weights.sha256:
             part.unlink()
             raise WeightsError(
-                f"{weights.url} has sha256 {digest}, the configuration expects {weights.sha256}; "
-                f"{weights.path} is unchanged"
+                f"{without_credentials(weights.url)} has sha256 {digest}, "
+                f"the configuration expects {weights.sha256}; {weights.path} is unchanged"
             )
         part.replace(weights.path)
     except (DownloadError, OSError) as exc:
         raise WeightsError(f"{exc}; the next run goes on where this one stopped") from exc
-    logger.info("fetched %s into %s", weights.url, weights.path)
+    logger.info("fetched %s into %s", without_credentials(weights.url), weights.path)
     return weights.path
 
 

@@ -1,5 +1,9 @@
 """Faults of a swap that real TorchServe does not show on demand. The rest is in system/test_deployment.py."""
 
+import hashlib
+import json
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -9,7 +13,7 @@ from configuration import load
 from deployment.errors import DeploymentError
 from deployment.golden_check import GoldenCheck
 from deployment.plan import Deployment
-from deployment.record import DeploymentRecord
+from deployment.record import DeployedModel, DeploymentRecord
 from deployment.settings import BlueGreen
 from deployment.swap import Swap
 from project_settings import ProjectSettings
@@ -17,19 +21,29 @@ from tests.fake_torchserve import FakeTorchServe, described, error, version
 from tests.unit.test_deployment_record import VERSION
 from torchserve_api.connection import TorchServe
 
-WANTED = VERSION.model_copy(update={"version": "2.0", "source": "genre-2.0.mar", "archive": "genre-2.0.mar"})
+WANTED = VERSION.model_copy(
+    update={
+        "version": "2.0",
+        "source": "genre-2.0.mar",
+        "archive": "genre-2.0.mar",
+        "sha256": hashlib.sha256(b"archive").hexdigest(),
+    }
+)
 
 
-async def swap(torchserve: FakeTorchServe, directory: Path, ready_timeout_s: float = 5) -> str:
+async def swap(
+    torchserve: FakeTorchServe, directory: Path, ready_timeout_s: float = 5, url: str | None = None
+) -> str:
+    """Deploys WANTED; url: of a TorchServe with another disk."""
     archive = directory / WANTED.archive
     archive.write_bytes(b"archive")
     connection = TorchServe.at(load("gateway", ProjectSettings).torchserve, httpx.MockTransport(torchserve))
     deployment = Deployment(
         model="genre",
         wanted=WANTED,
-        url=WANTED.archive,
-        archive=archive,
-        model_store=directory / "store",
+        url=url or WANTED.archive,
+        archive=None if url else archive,
+        model_store=None if url else directory / "store",
         strategy=BlueGreen(kind="blue_green"),
         check=GoldenCheck([], [], tolerance=0, deadline_s=1),
         ready_timeout_s=ready_timeout_s,
@@ -49,21 +63,27 @@ def serving(directory: Path) -> str | None:
 
 
 class TorchServeWithVersions:
-    """Keeps versions like TorchServe; `ready` of the workers of a new one become READY, if any."""
+    """Keeps versions like TorchServe; `ready` of the workers of a new one become READY, if any.
 
-    def __init__(self, ready: int, fails_on: tuple[str, str] | None = None) -> None:
+    archive_exists: the model store has the file that it is asked to download.
+    """
+
+    def __init__(
+        self, ready: int, fails_on: tuple[str, str] | None = None, *, archive_exists: bool = False
+    ) -> None:
         self.versions = ["1.0"]
         self.ready = ready
         self.fails_on = fails_on
+        self.archive_exists = archive_exists
         self.pids = iter(range(100, 200))
+        self.asked_to_load: list[str] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         method, path = request.method, request.url.path
         if self.fails_on and (method, path) == self.fails_on:
             return error(500, "InternalServerException", "no")
         if method == "POST":
-            self.versions.append("2.0")
-            return httpx.Response(202, json={"status": "Processing worker updates..."})
+            return self._register(json.loads(request.content)["url"])
         if method == "DELETE":
             self.versions.remove(path.rsplit("/", 1)[-1])
         if method in ("DELETE", "PUT"):
@@ -76,6 +96,13 @@ class TorchServeWithVersions:
                 worker["pid"] = next(self.pids)
             return described(entry)
         return described(version("1.0", ready=2, workers=2))
+
+    def _register(self, url: str) -> httpx.Response:
+        self.asked_to_load.append(url)
+        if self.archive_exists and "://" in url:
+            return error(500, "InternalServerException", f"Model file already exists {WANTED.archive}")
+        self.versions.append("2.0")
+        return httpx.Response(202, json={"status": "Processing worker updates..."})
 
 
 async def test_workers_that_keep_dying_end_the_deploy_long_before_the_time_out(tmp_path: Path) -> None:
@@ -116,3 +143,68 @@ async def test_a_torchserve_that_does_not_answer_right_ends_the_deploy(
 ) -> None:
     with pytest.raises(DeploymentError, match=r"genre 2\.0 was not deployed"):
         await swap(FakeTorchServe(answer), tmp_path)
+
+
+PRESIGNED = "https://models.example/genre-2.0.mar?X-Amz-Signature=sec%2Bret%3D&X-Amz-Expires=60"
+
+
+async def test_a_presigned_url_reaches_torchserve_whole_and_where_it_is_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    torchserve = TorchServeWithVersions(ready=2)
+    fake = FakeTorchServe(torchserve)
+    await swap(fake, tmp_path, url=PRESIGNED)
+    assert torchserve.asked_to_load == [PRESIGNED]
+    # TorchServe logs the URLs of the calls that it gets.
+    assert not any("Signature" in str(request.url) for request in fake.requests)
+    assert "from https://models.example/genre-2.0.mar:" in caplog.text
+    assert "Signature" not in caplog.text
+
+
+async def test_what_torchserve_says_of_a_presigned_url_is_shown_without_its_query(tmp_path: Path) -> None:
+    refusal = error(404, "ModelNotFoundException", f"Given URL {PRESIGNED} does not match any allowed URL(s)")
+    with pytest.raises(DeploymentError) as caught:
+        await swap(FakeTorchServe(refuses_to_register(refusal)), tmp_path, url=PRESIGNED)
+    said = "Given URL https://models.example/genre-2.0.mar does not match any allowed URL(s)"
+    assert str(caught.value) == f"genre 2.0 was not deployed: 127.0.0.1:8081: {said}"
+
+
+def refuses_to_register(refusal: httpx.Response) -> Callable[[httpx.Request], httpx.Response]:
+    torchserve = TorchServeWithVersions(ready=2)
+    return lambda request: refusal if request.method == "POST" else torchserve(request)
+
+
+async def test_an_archive_that_torchserve_has_from_nobody_knows_where_is_not_run(tmp_path: Path) -> None:
+    torchserve = TorchServeWithVersions(ready=2, archive_exists=True)
+    with pytest.raises(DeploymentError, match=r"model store holds another genre-2\.0\.mar"):
+        await swap(FakeTorchServe(torchserve), tmp_path, url=PRESIGNED)
+    assert torchserve.asked_to_load == [PRESIGNED]
+    assert torchserve.versions == ["1.0"]
+
+
+@pytest.mark.parametrize(("sha256", "deploys"), [(WANTED.sha256, True), ("0" * 64, False)])
+async def test_an_archive_that_torchserve_has_from_an_earlier_deploy_is_taken(
+    tmp_path: Path, sha256: str, deploys: bool
+) -> None:
+    record = DeploymentRecord(tmp_path / "deployments")
+    with record.lock():
+        kept = WANTED.model_copy(update={"sha256": sha256})
+        record.write("genre", DeployedModel(serving=VERSION, previous=(kept,)))
+    torchserve = TorchServeWithVersions(ready=2, archive_exists=True)
+    if not deploys:
+        with pytest.raises(DeploymentError, match="holds another"):
+            await swap(FakeTorchServe(torchserve), tmp_path, url=PRESIGNED)
+        return
+    await swap(FakeTorchServe(torchserve), tmp_path, url=PRESIGNED)
+    assert torchserve.asked_to_load == [PRESIGNED, WANTED.archive]
+    assert serving(tmp_path) == "2.0"
+
+
+async def test_an_archive_that_another_model_is_served_from_stays(tmp_path: Path) -> None:
+    record = DeploymentRecord(tmp_path / "deployments")
+    with record.lock():
+        record.write("other", DeployedModel(serving=WANTED))
+    with pytest.raises(DeploymentError):
+        await swap(FakeTorchServe(TorchServeWithVersions(ready=0)), tmp_path, ready_timeout_s=0.1)
+    assert (tmp_path / "store" / WANTED.archive).exists()

@@ -1,4 +1,4 @@
-"""nginx serves model_mars/, and TorchServe deploys from it."""
+"""nginx serves model_mars/, and a version is deployed from it."""
 
 import signal
 import subprocess
@@ -40,7 +40,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_it_lists_and_serves_archives_and_torchserve_deploys_from_it(
+def test_it_lists_and_serves_archives_and_a_version_is_deployed_from_it(
     stack: RunningStack, browser: str
 ) -> None:
     assert stack.generate_mar("5.0").returncode == 0
@@ -53,6 +53,7 @@ def test_it_lists_and_serves_archives_and_torchserve_deploys_from_it(
 
     result = stack.upload_model("5.0", "archive_source=file_browser")
     assert result.returncode == 0, result.stderr
-    assert f"from {browser}/files/genre-5.0.mar" in result.stderr
+    assert f"fetched {browser}/files/genre-5.0.mar" in result.stderr
+    assert f"{browser}/files/genre-5.0.mar has the expected sha256" in result.stderr
     ready = httpx.get(f"{stack.settings.torchserve.management_url}/models/genre").json()
     assert ready[0]["modelVersion"] == "5.0"

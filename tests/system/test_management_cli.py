@@ -83,6 +83,7 @@ def test_the_whole_life_of_a_model(manage: Manage, stack: RunningStack, images: 
     assert asynchronous["status"] == "Processing worker updates..."
     assert asynchronous["version"]["modelVersion"] == "1.0"
     assert asynchronous["version"]["batchSize"] == 4
+    assert asynchronous["version"]["maxBatchDelay"] == 100
     assert states(asynchronous["version"]) == ["READY"]
     synchronous = register(manage, "2.0", "--initial-workers", "1", "--synchronous")
     assert "Version: 2.0 registered with 1 initial workers" in synchronous["status"]

@@ -1,5 +1,6 @@
 """The archive holds what the worker needs, is the same every time, and its parts fit together."""
 
+import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -40,6 +41,16 @@ def test_building_again_changes_nothing(tmp_path: Path) -> None:
     build_archive(archive_settings(tmp_path))
     assert archive.stat().st_mtime_ns == before.st_mtime_ns
     assert sorted(file.name for file in tmp_path.iterdir()) == ["genre-1.0.mar", "genre-1.0.mar.sha256"]
+
+
+def test_the_checksum_lies_beside_the_archive(tmp_path: Path) -> None:
+    archive = build_archive(archive_settings(tmp_path))
+    checksum = tmp_path / "genre-1.0.mar.sha256"
+    said = f"{hashlib.sha256(archive.read_bytes()).hexdigest()}  genre-1.0.mar\n"
+    assert checksum.read_text() == said
+    checksum.unlink()
+    build_archive(archive_settings(tmp_path))
+    assert checksum.read_text() == said
 
 
 def test_another_archive_of_the_same_version_is_replaced_only_by_force(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ def test_an_override_of_a_shared_group_suits_every_root(root: str, settings_type
         ("model.handler_modules=[/etc/passwd]", "outside the project"),
         ("torchserve.inference_url=http://127.0.0.1", "the port is missing"),
         ("torchserve.inference_url=localhost:8080", "localhost:8080"),
+        ("torchserve.allowed_urls=['https://a/[0-9]{1,2}']", "apart at its comma"),
+        ("torchserve.allowed_urls=['https://(']", "no regular expression"),
         ("gateway.deadline_s=31", "must be below model.response_timeout"),
     ],
 )

@@ -144,7 +144,7 @@ def test_a_torchserve_that_is_not_there_is_named() -> None:
     assert result.stderr.startswith("failed: TorchServe's management API at http://127.0.0.1:1: ")
 
 
-def test_only_what_is_given_is_sent_and_a_url_stays_one_parameter(
+def test_only_what_is_given_is_sent_and_the_url_not_where_it_is_logged(
     manage: Manage, torchserve: FakeTorchServe
 ) -> None:
     registered = False
@@ -163,12 +163,15 @@ def test_only_what_is_given_is_sent_and_a_url_stays_one_parameter(
     )
     assert result.exit_code == 0, result.stderr
     [post] = [request for request in torchserve.requests if request.method == "POST"]
-    assert dict(post.url.params) == {
+    assert post.url.path == "/models"
+    assert post.url.query == b""
+    assert json.loads(post.content) == {
         "model_name": "genre",
-        "synchronous": "false",
+        "synchronous": False,
         "url": url,
-        "batch_size": "4",
-        "initial_workers": "1",
+        "batch_size": 4,
+        "initial_workers": 1,
+        "max_batch_delay": -100,  # TorchServe's own default
     }
     answer = json.loads(result.stdout)
     assert answer["status"] == "Processing worker updates..."

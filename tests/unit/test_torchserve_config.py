@@ -14,6 +14,7 @@ from deployment.model_store import stage, unstage
 from deployment.record import DeployedVersion, model_snapshot
 from local_stack.settings import StackSettings
 from local_stack.torchserve import provide_kill, render_properties
+from ts_serialize.downloads import sha256
 
 DEPLOYED = DeployedVersion(
     version="1.10",
@@ -76,13 +77,23 @@ def test_torchserve_starts_with_the_deployed_version_as_the_default() -> None:
 def test_an_archive_goes_into_the_model_store_once(tmp_path: Path) -> None:
     archive, store = tmp_path / "a-1.mar", tmp_path / "store"
     archive.write_bytes(b"one")
-    assert stage(archive, store).read_bytes() == b"one"
-    stage(archive, store)
+    assert stage(archive, sha256(archive), store).read_bytes() == b"one"
+    stage(archive, sha256(archive), store)
     archive.write_bytes(b"two")
     with pytest.raises(ModelStoreError, match=r"another a-1\.mar"):
-        stage(archive, store)
+        stage(archive, sha256(archive), store)
     unstage("a-1.mar", store)
     unstage("a-1.mar", store)
+    assert list(store.iterdir()) == []
+
+
+def test_what_is_staged_is_what_was_verified(tmp_path: Path) -> None:
+    archive, store = tmp_path / "a-1.mar", tmp_path / "store"
+    archive.write_bytes(b"one")
+    verified = sha256(archive)
+    archive.write_bytes(b"two")
+    with pytest.raises(ModelStoreError, match="was changed while it was deployed"):
+        stage(archive, verified, store)
     assert list(store.iterdir()) == []
 
 

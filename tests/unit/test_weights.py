@@ -6,20 +6,23 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.object_store import object_store, put
 from tests.running_stack import run
 from ts_serialize.settings import WeightsSettings
 from ts_serialize.weights import WeightsError, fetch_weights
 
 CONTENT = bytes(range(256)) * 40_000
+RANGES = ("/ranges/", "/flaky/")
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
 class FileServer(http.server.BaseHTTPRequestHandler):
-    """Serves CONTENT below every path; /ranges/ honours Range and records it, /cut/ breaks off half-way."""
+    """Serves CONTENT below every path; /ranges/ honours Range and records it, /cut/ breaks off half-way.
+
+    /flaky/ does so too, but not when it is asked for a range.
+    """
 
     ranges: list[str]
 
@@ -28,7 +31,7 @@ class FileServer(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         asked = self.headers.get("Range")
-        if asked and self.path.startswith("/ranges/"):
+        if asked and self.path.startswith(RANGES):
             self.server.ranges.append(asked)  # type: ignore[attr-defined]
             first, _, last = asked.removeprefix("bytes=").partition("-")
             part = CONTENT[int(first) : int(last) + 1 if last else None]
@@ -39,12 +42,13 @@ class FileServer(http.server.BaseHTTPRequestHandler):
             self.wfile.write(part)
             return
         self._head(200, len(CONTENT))
-        self.wfile.write(CONTENT[: len(CONTENT) // 2] if self.path.startswith("/cut/") else CONTENT)
+        breaks = self.path.startswith(("/cut/", "/flaky/"))
+        self.wfile.write(CONTENT[: len(CONTENT) // 2] if breaks else CONTENT)
 
     def _head(self, status: int, length: int) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(length))
-        if self.path.startswith("/ranges/"):
+        if self.path.startswith(RANGES):
             self.send_header("Accept-Ranges", "bytes")
         self.end_headers()
 
@@ -86,21 +90,12 @@ def test_an_http_url_is_fetched(tmp_path: Path, server: http.server.ThreadingHTT
     assert fetch_weights(weights(target, url_of(server, path))).read_bytes() == CONTENT
 
 
-def test_an_s3_url_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    s3 = ThreadedMotoServer(port=0)
-    s3.start()
-    try:
-        host, port = s3.get_host_and_port()
-        endpoint = f"http://{host}:{port}"
-        for name, value in (("ENDPOINT_URL", endpoint), ("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x")):
-            monkeypatch.setenv(f"AWS_{name}", value)
-        httpx.put(f"{endpoint}/models").raise_for_status()
-        httpx.put(f"{endpoint}/models/model.pt", content=CONTENT).raise_for_status()
+def test_an_s3_url_is_fetched(tmp_path: Path) -> None:
+    with object_store():
+        put("model.pt", CONTENT)
         target = tmp_path / "model.pt"
         (tmp_path / "model.pt.part").write_bytes(CONTENT[:4_000_000])
         assert fetch_weights(weights(target, "s3://models/model.pt")).read_bytes() == CONTENT
-    finally:
-        s3.stop()
 
 
 def test_what_a_broken_run_left_is_gone_on_with(
@@ -113,6 +108,14 @@ def test_what_a_broken_run_left_is_gone_on_with(
     firsts = [int(each.removeprefix("bytes=").partition("-")[0]) for each in server.ranges]  # type: ignore[attr-defined]
     assert firsts
     assert min(firsts) >= 4_000_000
+
+
+def test_a_connection_that_breaks_is_gone_on_with(
+    tmp_path: Path, server: http.server.ThreadingHTTPServer
+) -> None:
+    target = tmp_path / "model.pt"
+    assert fetch_weights(weights(target, url_of(server, "/flaky/model.pt"))).read_bytes() == CONTENT
+    assert server.ranges  # type: ignore[attr-defined]
 
 
 def test_without_ranges_it_starts_again(tmp_path: Path, server: http.server.ThreadingHTTPServer) -> None:
