@@ -1,20 +1,15 @@
-"""Request id, one log line a request, and one form for all log lines."""
+"""Request id and one log line a request."""
 
-import logging
 import re
-import sys
-import textwrap
 import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
 
 import structlog
-from opentelemetry import trace
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.typing import EventDict, WrappedLogger
 
 from torchserve_api.inference import Prediction
 
@@ -73,16 +68,8 @@ class RequestRecord:
         return ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in self.stages_s.items())
 
 
-_current: ContextVar[RequestRecord] = ContextVar("current")
-
-
-def current_record() -> RequestRecord:
-    """The record of the request that this code runs for.
-
-    Raises:
-        LookupError: it runs for none.
-    """
-    return _current.get()
+current_record: ContextVar[RequestRecord] = ContextVar("current_record")
+"""The record of the request that this code runs for."""
 
 
 def request_record(request: Request) -> RequestRecord:
@@ -105,7 +92,7 @@ class RequestLogMiddleware:
             return
         record = scope["record"] = RequestRecord(_request_id(scope))
         # Never reset: the server runs every request in a context of its own.
-        _current.set(record)
+        current_record.set(record)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -149,53 +136,3 @@ def _log(scope: Scope, record: RequestRecord) -> None:
 
 def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 1)
-
-
-def configure_logging(log_format: str) -> None:
-    """Log lines on stdout, for people (`console`) or for machines (`json`): ours, uvicorn's, everybody's."""
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if log_format == "json" else _for_people
-    )
-    steps: list[structlog.typing.Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso"),
-        _add_ids,
-        structlog.processors.format_exc_info,
-    ]
-    structlog.configure(processors=[*steps, renderer], logger_factory=structlog.PrintLoggerFactory())
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *steps],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
-    # In place of the one that entry_point.py made for commands.
-    logging.getLogger().handlers = [handler]
-
-
-def _add_ids(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Which request, and which trace where tracing is on, a line belongs to."""
-    record = _current.get(None)
-    if record:
-        event.setdefault("request_id", record.request_id)
-    span = trace.get_current_span().get_span_context()
-    if span.is_valid:
-        event["trace_id"] = trace.format_trace_id(span.trace_id)
-    return event
-
-
-_logfmt = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
-
-
-def _for_people(logger: WrappedLogger, name: str, event: EventDict) -> str:
-    """One line, in which control characters that a client sent are harmless; below it a traceback."""
-    traceback = event.pop("exception", "")
-    line = _logfmt(logger, name, {key: _printable(value) for key, value in event.items()})
-    return f"{line}\n{textwrap.indent(traceback, '    ')}" if traceback else line
-
-
-def _printable(value: object) -> object:
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in value)

@@ -71,7 +71,7 @@ class Predictor:
     ) -> Prediction:
         started = monotonic()
         give_up = started + deadline_s
-        record = current_record()
+        record = current_record.get()
         # Should it fail, it is this version's failure.
         record.version = choice.version
         async with self.admission.slot(model, deadline_s):

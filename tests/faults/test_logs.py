@@ -12,7 +12,7 @@ import pytest
 import structlog
 import uvicorn
 
-from gateway.observability import configure_logging
+from gateway.log_lines import configure_logging
 from tests.fake_torchserve import FakeTorchServe
 from tests.faults.test_gateway_metrics import TIMED, deployed
 from tests.faults.test_overload import REFUSED, client

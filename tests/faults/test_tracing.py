@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from gateway.observability import configure_logging
+from gateway.log_lines import configure_logging
 from tests.fake_torchserve import FakeTorchServe
 from tests.faults.test_overload import REFUSED, SlowTorchServe, application, call, client, until
 from tests.running_stack import run
