@@ -10,7 +10,7 @@ import uvicorn
 from entry_point import run
 from gateway.admission import Admission
 from gateway.application import create_app
-from gateway.observability import configure_logging
+from gateway.log_lines import configure_logging
 from project_settings import ProjectSettings
 
 

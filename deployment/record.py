@@ -75,6 +75,12 @@ class DeployedModel(Settings):
     trial: Trial | None = None
     retiring: tuple[str, ...] = ()
 
+    @property
+    def states(self) -> dict[str, str]:
+        """What each version that TorchServe has is there for: serving, canary, shadow or retiring."""
+        trial = {self.trial.version: self.trial.kind} if self.trial else {}
+        return dict.fromkeys(self.retiring, "retiring") | trial | {self.serving.version: "serving"}
+
 
 class Record(Settings):
     """All models by name, as of one revision."""

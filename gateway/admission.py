@@ -7,7 +7,7 @@ answered after its caller has gone.
 import asyncio
 import math
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 
@@ -30,6 +30,11 @@ class Lane:
     def __init__(self, limit: int) -> None:
         self._limiter = anyio.CapacityLimiter(limit)
         self.mean_s = 0.0
+
+    @property
+    def limit(self) -> int:
+        """How many may be with TorchServe at once."""
+        return int(self._limiter.total_tokens)
 
     @property
     def in_flight(self) -> int:
@@ -79,6 +84,11 @@ class Admission:
         self._default_limit = BATCHES_PER_WORKER * workers * model.batch_size
         self._lanes: dict[str, Lane] = {}
         self._draining = False
+
+    @property
+    def lanes(self) -> Mapping[str, Lane]:
+        """By model, of those that had a request; the empty name is that of all who are not on record."""
+        return self._lanes
 
     def drain(self) -> None:
         """Admits nothing from now on; what is admitted or waits is finished."""

@@ -1,5 +1,6 @@
 """Builds the application: the only place that knows every part."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from gateway import health, predictions
+from gateway import health, metrics, predictions, state_metrics, tracing
 from gateway.admission import Admission
 from gateway.deployments import Deployments
 from gateway.disconnects import CancelOnDisconnect
@@ -20,11 +21,15 @@ from gateway.shadowing import Shadowing
 from gateway.upstream import Upstream
 from project_settings import ProjectSettings
 from torchserve_api.connection import TorchServe
+from torchserve_api.pools import PooledTransport
 
 
 def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
     """The gateway as an ASGI application. transport: what reaches TorchServe; tests pass their own."""
-    gateway, torchserve = settings.gateway, TorchServe.at(settings.torchserve, transport)
+    gateway, traces = settings.gateway, tracing.tracer_provider(settings.gateway.tracing)
+    if traces:
+        transport = tracing.TracedTransport(transport or PooledTransport(), traces.get_tracer("gateway"))
+    torchserve = TorchServe.at(settings.torchserve, transport)
     routing = Routing()
     deployments = Deployments(routing, settings.torchserve.deployments_dir, gateway.deployments_refresh_s)
     shadowing = Shadowing(
@@ -33,12 +38,15 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
     admission = Admission(gateway.admission, routing, settings.model)
     upstream = Upstream(torchserve.inference, gateway.upstream)
     predictor = Predictor(upstream, admission, routing, shadowing, deployments)
+    measured = metrics.Metrics(routing, *state_metrics.collected(routing, admission))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with torchserve.client, deployments.followed():
             yield
             await shadowing.close()
+        if traces:
+            await asyncio.to_thread(traces.shutdown)
 
     # Swagger UI's files come from the package, not from a CDN: /docs works without internet.
     app: FastAPI = FastAPIOffline(
@@ -46,12 +54,17 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
         summary="Send an image, get class probabilities.",
         version="0.1.0",
         lifespan=lifespan,
+        telemetry=tracing.telemetry(traces),
     )
     app.include_router(predictions.routes(gateway, predictor))
     app.include_router(health.routes(settings, torchserve, admission))
+    app.include_router(metrics.routes(measured, settings.torchserve.metrics_url))
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     install_error_handlers(app)
     app.state.admission = admission
     app.add_middleware(CancelOnDisconnect)
+    app.add_middleware(metrics.MetricsMiddleware, metrics=measured)
+    if traces:
+        app.add_middleware(tracing.SpanAttributes)
     app.add_middleware(RequestLogMiddleware)
     return app

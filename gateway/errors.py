@@ -141,6 +141,7 @@ def error_response(
 
 
 def _answer_error(request: Request, error: Exception) -> JSONResponse:
+    request_record(request).error_type = type(error).__name__
     status = status_of(error)
     type_ = (isinstance(error, RefusedError) and error.type) or _exception_name(error)
     if status == 500:

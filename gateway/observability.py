@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -10,30 +11,65 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from torchserve_api.inference import Prediction
+
 logger = structlog.get_logger("gateway")
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-# Asked every few seconds by machines; nobody reads those lines.
-UNLOGGED_PATHS = frozenset({"/ping", "/health/live", "/health/ready"})
+# Asked every few seconds by machines; nobody reads those lines, nor traces.
+UNLOGGED_PATHS = frozenset({"/ping", "/health/live", "/health/ready", "/metrics"})
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A prediction or explanation for this request. admission_s: how long it waited to be sent."""
+
+    prediction: Prediction
+    admission_s: float
 
 
 @dataclass
 class RequestRecord:
-    """What is known of one request; its log line at the end. started: by `perf_counter`, in seconds."""
+    """What is known of one request; its log line at the end.
+
+    started: by `perf_counter`, in seconds; version: the one that was chosen, then the one that answered;
+    error: for the log; error_type: the exception's class.
+    """
 
     request_id: str
     started: float = field(default_factory=perf_counter)
+    answered: list[Answered] = field(default_factory=list)
     status: int = 500
     model: str | None = None
     version: str | None = None
     torchserve_s: float | None = None
     torchserve_request_id: str | None = None
     error: str | None = None
+    error_type: str | None = None
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the request's head was read."""
         return perf_counter() - self.started
+
+    @property
+    def stages_s(self) -> dict[str, float]:
+        """Where the time went so far, seconds by stage; they add up. gateway: all that is nobody else's."""
+        if len(self.answered) == 1:
+            [answered] = self.answered
+            others = {"admission": answered.admission_s, **answered.prediction.stages_s}
+        else:
+            others = {"torchserve": self.torchserve_s or 0.0}
+        return {"gateway": self.elapsed_s - sum(others.values()), **others}
+
+    @property
+    def server_timing(self) -> str:
+        """The header of that name."""
+        return ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in self.stages_s.items())
+
+
+current_record: ContextVar[RequestRecord] = ContextVar("current_record")
+"""The record of the request that this code runs for."""
 
 
 def request_record(request: Request) -> RequestRecord:
@@ -55,6 +91,8 @@ class RequestLogMiddleware:
             await self.app(scope, receive, send)
             return
         record = scope["record"] = RequestRecord(_request_id(scope))
+        # Never reset: the server runs every request in a context of its own.
+        current_record.set(record)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -80,29 +118,21 @@ def _log(scope: Scope, record: RequestRecord) -> None:
         "method": scope["method"],
         "path": scope["path"],
         "status": record.status,
-        "duration_ms": round(record.elapsed_s * 1000, 1),
+        "duration_ms": _ms(record.elapsed_s),
         "request_id": record.request_id,
         "model": record.model,
         "version": record.version,
-        "torchserve_ms": None if record.torchserve_s is None else round(record.torchserve_s * 1000, 1),
+        "torchserve_ms": _ms(record.torchserve_s),
         "torchserve_request_id": record.torchserve_request_id,
         "error": record.error,
     }
+    if len(record.answered) == 1:
+        [answered] = record.answered
+        stages = {"admission": answered.admission_s, **answered.prediction.stages_s}
+        fields |= {f"{stage}_ms": _ms(seconds) for stage, seconds in stages.items()}
+        fields["batch_size"] = answered.prediction.batch_size
     logger.info("request", **{key: value for key, value in fields.items() if value is not None})
 
 
-def configure_logging(log_format: str) -> None:
-    """Log lines on stdout, for people (`console`) or for machines (`json`)."""
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            renderer,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(),
-    )
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)

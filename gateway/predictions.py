@@ -41,10 +41,7 @@ def routes(settings: GatewaySettings, predictor: Predictor) -> APIRouter:
         response.headers["X-Model-Name"] = model
         if prediction.version:
             response.headers["X-Model-Version"] = prediction.version
-        gateway_s = record.elapsed_s - prediction.torchserve_s
-        response.headers["Server-Timing"] = (
-            f"gateway;dur={gateway_s * 1000:.1f}, torchserve;dur={prediction.torchserve_s * 1000:.1f}"
-        )
+        response.headers["Server-Timing"] = record.server_timing
         return response
 
     @router.post(
@@ -55,12 +52,14 @@ def routes(settings: GatewaySettings, predictor: Predictor) -> APIRouter:
         openapi_extra=upload_form("file"),
     )
     async def predict(request: Request) -> Response:
+        request_record(request).model = settings.default_model
         predictor.admission.refuse_if_full(settings.default_model)
         image = await read_upload(request, "file", settings.max_request_bytes)
         return await forward(request, predictor.predict, settings.default_model, None, image, OCTET_STREAM)
 
     def as_torchserve(ask: Ask) -> Endpoint:
         async def endpoint(request: Request, model: str, version: str | None = None) -> Response:
+            request_record(request).model = model
             predictor.admission.refuse_if_full(model)
             body = await read_body(request, settings.max_request_bytes)
             return await forward(request, ask, model, version, body, _content_type(request))

@@ -6,6 +6,7 @@ from time import monotonic
 
 from gateway.admission import Admission
 from gateway.deployments import Deployments
+from gateway.observability import Answered, current_record
 from gateway.routing import Choice, Routing
 from gateway.shadowing import Shadowing
 from gateway.upstream import Upstream
@@ -68,14 +69,21 @@ class Predictor:
     async def _ask(
         self, ask: Ask, model: str, requested: str | None, choice: Choice, deadline_s: float
     ) -> Prediction:
-        give_up = monotonic() + deadline_s
+        started = monotonic()
+        give_up = started + deadline_s
+        record = current_record.get()
+        # Should it fail, it is this version's failure.
+        record.version = choice.version
         async with self.admission.slot(model, deadline_s):
+            admission_s = monotonic() - started
             try:
-                return await ask(choice.version, max(give_up - monotonic(), 0))
+                prediction = await ask(choice.version, max(give_up - monotonic(), 0))
             except ModelNotFoundError:
                 if requested is not None or choice.version is None:
                     raise
                 # A TorchServe that does not have what is on record; the job never ran. What it has by
                 # default passed its check, too.
                 await self.deployments.refresh()
-                return await ask(None, max(give_up - monotonic(), 0))
+                prediction = await ask(None, max(give_up - monotonic(), 0))
+        record.answered.append(Answered(prediction, admission_s))
+        return prediction

@@ -36,6 +36,14 @@ class CacheSettings(Settings):
     redis_timeout_s: PositiveFloat
 
 
+class TracingSettings(Settings):
+    """otlp_endpoint: None for no traces; sampled_share: of the requests whose caller does not decide it."""
+
+    otlp_endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^?#]+$")] | None
+    service_name: Annotated[str, StringConstraints(min_length=1)]
+    sampled_share: Annotated[float, Field(ge=0, le=1)]
+
+
 class GatewaySettings(Settings):
     """The gateway's own settings. Times in seconds, sizes in bytes."""
 
@@ -56,6 +64,7 @@ class GatewaySettings(Settings):
     shutdown_delay_s: Annotated[float, Field(ge=0)]
     shutdown_grace_s: PositiveInt
     log_format: Literal["console", "json"]
+    tracing: TracingSettings
 
     @property
     def url(self) -> str:

@@ -1,9 +1,11 @@
 """TorchServe's Inference API: predictions, explanations and health."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from torchserve_api.errors import HandlerFailedError
+from torchserve_api.handler_timing import batch_size, stages_s
 from torchserve_api.transport import Transport, path_of
 
 
@@ -13,7 +15,8 @@ class Prediction:
 
     body: as the handler gave it; content_type: None if the handler set none (stock handlers do not);
     version: the one that answered, if the handler says so; torchserve_s: seconds from sending the request
-    to the complete answer; torchserve_request_id: TorchServe's own, as in its logs.
+    to the complete answer; torchserve_request_id: TorchServe's own, as in its logs; batch_size: requests in
+    the batch it ran in, None if the handler does not say; handler_s: seconds by stage, empty if it does not.
     """
 
     body: bytes
@@ -21,6 +24,15 @@ class Prediction:
     version: str | None
     torchserve_s: float
     torchserve_request_id: str | None
+    batch_size: int | None = None
+    handler_s: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def stages_s(self) -> dict[str, float]:
+        """Where `torchserve_s` went. queue: all that is not the handler's."""
+        if not self.handler_s:
+            return {"torchserve": self.torchserve_s}
+        return {"queue": self.torchserve_s - sum(self.handler_s.values()), **self.handler_s}
 
 
 class InferenceClient:
@@ -62,12 +74,15 @@ class InferenceClient:
         response = await self._transport.call(
             "POST", path_of(*segments), deadline_s, content=body, content_type=content_type
         )
+        torchserve_s = perf_counter() - start
         return Prediction(
             body=response.content,
             content_type=response.headers.get("content-type"),
             version=version or response.headers.get("x-model-version"),
-            torchserve_s=perf_counter() - start,
+            torchserve_s=torchserve_s,
             torchserve_request_id=response.headers.get("x-request-id"),
+            batch_size=batch_size(response.headers),
+            handler_s=stages_s(response.headers, torchserve_s),
         )
 
     async def ping(self, deadline_s: float) -> bytes:

@@ -48,11 +48,23 @@ class ImageClassificationHandler(VisionHandler):
             self.model = _optimized(self.model)
         self.preprocessing = settings
         self.batch_size: int = context.system_properties["batch_size"] or 1
+        self.durations_ms: dict[str, float] = {}
         self._warm_up()
+
+    def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[dict[str, Any]]:
+        """Answers a batch, and says in every answer's headers how large it was and what took how long."""
+        self.durations_ms.clear()
+        answers: list[dict[str, Any]] = super().handle(data, context)
+        # Nothing is timed where a description was asked for.
+        if timing := ", ".join(f"{stage};dur={duration}" for stage, duration in self.durations_ms.items()):
+            for position in range(len(answers)):
+                context.set_response_header(position, "X-Batch-Size", str(len(answers)))
+                context.set_response_header(position, "Server-Timing", timing)
+        return answers
 
     def preprocess(self, data: Sequence[Mapping[str, Any]]) -> Batch:
         """Decodes every request's image; one that cannot be decoded becomes a failure of its own."""
-        with self._timed("PreprocessTime"):
+        with self._timed("preprocess"):
             tensors: list[torch.Tensor] = []
             positions: list[int] = []
             failures: dict[int, InputError] = {}
@@ -74,13 +86,13 @@ class ImageClassificationHandler(VisionHandler):
         """Runs the network once for all decoded images of the batch."""
         if data.tensor is None:
             return data
-        with self._timed("InferenceTime"):
+        with self._timed("inference"):
             logits = super().inference(data.tensor, *args, **kwargs)
         return Batch(data.size, data.positions, logits, data.failures)
 
     def postprocess(self, data: Batch) -> list[dict[str, Any]]:
         """One answer per request, in the order of the requests; failures get their own status code."""
-        with self._timed("PostprocessTime"):
+        with self._timed("postprocess"):
             answers: list[dict[str, Any]] = [{} for _ in range(data.size)]
             if data.tensor is not None:
                 for position, answer in zip(data.positions, self._answers(data.tensor), strict=True):
@@ -103,7 +115,7 @@ class ImageClassificationHandler(VisionHandler):
                 data.failures[position] = exc
         answers = self.postprocess(self.inference(data))
         images = dict(zip(data.positions, () if data.tensor is None else data.tensor, strict=True))
-        with self._timed("ExplainTime"):
+        with self._timed("explain"):
             for position, target in targets.items():
                 answers[position] = self._explanation(images[position], answers[position], target)
         return answers
@@ -146,10 +158,12 @@ class ImageClassificationHandler(VisionHandler):
             )
 
     @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
+    def _timed(self, stage: str) -> Iterator[None]:
         start = perf_counter()
         yield
-        self._report(name, round((perf_counter() - start) * 1000, 3), "ms")
+        duration_ms = round((perf_counter() - start) * 1000, 3)
+        self.durations_ms[stage] = duration_ms
+        self._report(f"{stage.capitalize()}Time", duration_ms, "ms")
 
     def _report(self, name: str, value: float, unit: str) -> None:
         self.context.metrics.add_metric(name, value, unit, metric_type=MetricTypes.GAUGE)

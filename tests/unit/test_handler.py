@@ -12,6 +12,7 @@ import torch
 from ts.context import Context, RequestProcessor
 
 from project_settings import ProjectSettings
+from torchserve_api.handler_timing import batch_size, stages_s
 from ts_serialize.explanation import attributions
 from ts_serialize.handler import ImageClassificationHandler
 
@@ -118,6 +119,23 @@ def test_times_and_batch_size_are_reported(
     reported = batch.metrics.values
     assert reported["BatchSize"] == 2
     assert all(reported[name] > 0 for name in ("PreprocessTime", "InferenceTime", "PostprocessTime"))
+
+
+def test_every_answer_says_its_batch_size_and_what_took_how_long(
+    handler: ImageClassificationHandler, model_dir: Path, images: list[Path]
+) -> None:
+    explanation = context(model_dir, 3, explained=[1])
+    handler.handle([{"body": image.read_bytes()} for image in images[:3]], explanation)
+    prediction = context(model_dir, 2)
+    handler.handle([{"body": image.read_bytes()} for image in images[:2]], prediction)
+    stages = ["preprocess", "inference", "postprocess"]
+    for batch, size, expected in ((explanation, 3, [*stages, "explain"]), (prediction, 2, stages)):
+        for index in range(size):
+            headers = batch.get_response_headers(index)
+            assert batch_size({"x-batch-size": headers["X-Batch-Size"]}) == size
+            said = stages_s({"server-timing": headers["Server-Timing"]}, at_most_s=60)
+            assert list(said) == expected
+            assert all(seconds > 0 for seconds in said.values())
 
 
 def test_every_answer_names_its_version_and_type(

@@ -1,0 +1,139 @@
+"""One line a request or event, in one form, whoever writes it; nothing in it that is nobody's business."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, Literal
+
+import httpx
+import pytest
+import structlog
+import uvicorn
+
+from gateway.log_lines import configure_logging
+from tests.fake_torchserve import FakeTorchServe
+from tests.faults.test_gateway_metrics import TIMED, deployed
+from tests.faults.test_overload import REFUSED, client
+
+LogFormat = Literal["console", "json"]
+BUG = FakeTorchServe(RuntimeError("bug"))
+
+
+@contextmanager
+def logged_as(log_format: LogFormat) -> Iterator[list[str]]:
+    """Logs as the gateway does; the list has the lines when this ends."""
+    root, lines = logging.getLogger(), list[str]()
+    handlers, level = root.handlers, root.level
+    root.setLevel(logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        with redirect_stdout(io.StringIO()) as stdout:
+            configure_logging(log_format)
+            yield lines
+    finally:
+        root.handlers, root.level = handlers, level
+        structlog.reset_defaults()
+    lines += stdout.getvalue().splitlines()
+
+
+async def lines_of(
+    torchserve: FakeTorchServe, *paths: str, log_format: LogFormat = "json", **request: Any
+) -> list[str]:
+    """What is logged while an image is sent to every path."""
+    with logged_as(log_format) as lines:
+        async with client(deployed(torchserve, "gateway.upstream.attempts=1")) as http:
+            for path in paths or ("/predictions/genre",):
+                await http.post(path, **{"content": b"\x89the image's own bytes"} | request)
+    return lines
+
+
+async def test_a_request_is_one_line_with_both_ids_model_version_and_times() -> None:
+    answer = httpx.Response(200, content=b"{}", headers={**TIMED.headers, "X-Request-ID": "of-torchserve"})
+    [line] = await lines_of(FakeTorchServe(answer), headers={"X-Request-ID": "of-the-client"})
+    fields = json.loads(line)
+    assert fields.items() >= {
+        ("event", "request"),
+        ("level", "info"),
+        ("method", "POST"),
+        ("path", "/predictions/genre"),
+        ("status", 200),
+        ("model", "genre"),
+        ("version", "1.0"),
+        ("request_id", "of-the-client"),
+        ("torchserve_request_id", "of-torchserve"),
+        ("batch_size", 3),
+    }
+    times = {"duration", "torchserve", "admission", "queue", "preprocess", "inference"}
+    assert {key for key in fields if key.endswith("_ms")} == {f"{name}_ms" for name in times}
+
+
+async def test_probes_and_scrapes_are_not_logged() -> None:
+    assert await lines_of(FakeTorchServe(), "/ping", "/health/live", "/health/ready", "/metrics") == []
+
+
+async def test_a_failure_says_which_version_and_why() -> None:
+    [line] = map(json.loads, await lines_of(FakeTorchServe(REFUSED)))
+    assert (line["status"], line["version"]) == (502, "1.0")
+    assert line["error"].startswith("NotConnectedError: TorchServe's inference API")
+
+
+async def test_what_nobody_foresaw_is_logged_with_its_traceback_and_the_requests_id() -> None:
+    request, error = sorted(map(json.loads, await lines_of(BUG)), key=lambda line: str(line["event"]))
+    assert request["status"] == 500
+    assert error["event"] == "unforeseen error"
+    assert error["logger"] == "gateway.errors"
+    assert error["exception"].endswith("RuntimeError: bug")
+    assert error["request_id"] == request["request_id"]
+
+
+@pytest.mark.parametrize("torchserve", [FakeTorchServe(), FakeTorchServe(REFUSED), BUG])
+async def test_neither_images_nor_credentials_are_ever_logged(torchserve: FakeTorchServe) -> None:
+    secrets = {"Authorization": "Bearer s3cret", "X-API-Key": "s3cret", "Cookie": "s3cret"}
+    lines = await lines_of(torchserve, "/predictions/genre?token=s3cret", headers=secrets)
+    assert lines
+    assert not [line for line in lines if "s3cret" in line or "own bytes" in line]
+
+
+def said_by_everybody() -> None:
+    logging.getLogger("gateway.deployments").error("the record of %s cannot be read", "genre")
+    uvicorn.Config(app=lambda: None, log_config=None)
+    logging.getLogger("uvicorn.error").warning("Exceeded concurrency limit.")
+    structlog.get_logger("gateway").warning("ours")
+
+
+def test_lines_of_every_library_are_json() -> None:
+    with logged_as("json") as lines:
+        said_by_everybody()
+    parsed = [json.loads(line) for line in lines]
+    assert [(line["level"], line["event"], line.get("logger")) for line in parsed] == [
+        ("error", "the record of genre cannot be read", "gateway.deployments"),
+        ("warning", "Exceeded concurrency limit.", "uvicorn.error"),
+        ("warning", "ours", None),
+    ]
+    assert all(line["timestamp"].endswith("Z") for line in parsed)
+
+
+def test_lines_of_every_library_are_keys_and_values() -> None:
+    with logged_as("console") as lines:
+        said_by_everybody()
+    assert all(line.startswith("timestamp=20") for line in lines)
+    assert [line.partition(" ")[2] for line in lines] == [
+        'level=error event="the record of genre cannot be read" logger=gateway.deployments',
+        'level=warning event="Exceeded concurrency limit." logger=uvicorn.error',
+        "level=warning event=ours",
+    ]
+
+
+async def test_people_get_a_traceback_as_they_know_it() -> None:
+    lines = await lines_of(BUG, log_format="console")
+    assert "    Traceback (most recent call last):" in lines
+    assert "    RuntimeError: bug" in lines
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+async def test_no_path_makes_a_line_of_its_own(log_format: LogFormat) -> None:
+    forged = "/x%0d%0atimestamp=2026%20level=error%20event=forged%1b[2J%e2%80%a8"
+    [line] = await lines_of(FakeTorchServe(), forged, log_format=log_format)
+    assert line.isprintable()

@@ -1,0 +1,29 @@
+"""What a handler says of the batch that a request ran in, in the headers of its answer.
+
+Ours sends `Server-Timing: preprocess;dur=4.1, inference;dur=20.3, postprocess;dur=0.2`, in ms and of the
+whole batch, and `X-Batch-Size: 8`. Another one may send nothing, or something else by these names.
+"""
+
+import re
+from collections.abc import Mapping
+
+STAGES = ("preprocess", "inference", "explain", "postprocess")
+_STAGE = re.compile(rf"({'|'.join(STAGES)});dur=(\d{{1,7}}(?:\.\d{{1,6}})?)", re.ASCII)
+_BATCH_SIZE = re.compile(r"[1-9]\d{0,4}", re.ASCII)
+
+
+def stages_s(headers: Mapping[str, str], at_most_s: float) -> dict[str, float]:
+    """Seconds by stage, in the order they ran. Empty if nothing is said or it cannot be so.
+
+    at_most_s: how long TorchServe had the request.
+    """
+    entries = [_STAGE.fullmatch(entry.strip()) for entry in headers.get("server-timing", "").split(",")]
+    found = {entry[1]: float(entry[2]) / 1000 for entry in entries if entry}
+    plausible = len(found) == len(entries) and sum(found.values()) <= at_most_s
+    return found if plausible else {}
+
+
+def batch_size(headers: Mapping[str, str]) -> int | None:
+    """Requests in the batch; None if nothing is said or it is no such number."""
+    said = headers.get("x-batch-size", "")
+    return int(said) if _BATCH_SIZE.fullmatch(said) else None
