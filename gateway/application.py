@@ -11,6 +11,8 @@ from fastapi_offline import FastAPIOffline
 
 from gateway import health, metrics, predictions, state_metrics, tracing
 from gateway.admission import Admission
+from gateway.cache import ResponseCache
+from gateway.cache_stores import store_of
 from gateway.deployments import Deployments
 from gateway.disconnects import CancelOnDisconnect
 from gateway.errors import install_error_handlers
@@ -37,14 +39,18 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
     )
     admission = Admission(gateway.admission, routing, settings.model)
     upstream = Upstream(torchserve.inference, gateway.upstream)
-    predictor = Predictor(upstream, admission, routing, shadowing, deployments)
-    measured = metrics.Metrics(routing, *state_metrics.collected(routing, admission))
+    store = store_of(gateway.cache) if gateway.cache.enabled else None
+    cache = ResponseCache(store) if store else None
+    predictor = Predictor(upstream, admission, routing, shadowing, deployments, cache)
+    measured = metrics.Metrics(routing, *state_metrics.collected(routing, admission, cache))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with torchserve.client, deployments.followed():
             yield
             await shadowing.close()
+            if store:
+                await store.close()
         if traces:
             await asyncio.to_thread(traces.shutdown)
 

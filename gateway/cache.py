@@ -62,12 +62,18 @@ class ResponseCache:
         self.counts = CacheCounts()
 
     async def answer(
-        self, key: str, control: CacheControl, ask: Callable[[], Awaitable[Prediction]], deadline_s: float
+        self,
+        key: str,
+        version: str,
+        control: CacheControl,
+        ask: Callable[[], Awaitable[Prediction]],
+        deadline_s: float,
     ) -> tuple[Prediction, Result]:
         """The kept answer, or the one of a prediction that is on its way, or of a new one.
 
-        ask: makes the prediction; runs at most once for all who share it, and to its end even if the one
-        who came first goes away.
+        version: whose answers are kept; another one's, given in its stead, is not. ask: makes the
+        prediction; runs at most once for all who share it, and to its end even if the one who came first
+        goes away.
 
         Raises:
             whatever `ask` raises; DeadlineExceededError: a shared prediction took longer than deadline_s.
@@ -82,7 +88,7 @@ class ResponseCache:
         else:
             prediction = await ask()
         self.counts.results[result] += 1
-        if control.may_keep and result != "shared":
+        if control.may_keep and result != "shared" and prediction.version == version:
             await self._store.put(
                 key, CachedAnswer(prediction.body, prediction.content_type, prediction.version)
             )

@@ -32,11 +32,13 @@ class Answered:
 class RequestRecord:
     """What is known of one request; its log line at the end.
 
-    started: by `perf_counter`, in seconds; version: the one that was chosen, then the one that answered;
-    error: for the log; error_type: the exception's class.
+    cache_control: the client's header; started: by `perf_counter`, in seconds; version: the one that was
+    chosen, then the one that answered; cache: what the response cache did; error: for the log; error_type:
+    the exception's class.
     """
 
     request_id: str
+    cache_control: str = ""
     started: float = field(default_factory=perf_counter)
     answered: list[Answered] = field(default_factory=list)
     status: int = 500
@@ -44,6 +46,7 @@ class RequestRecord:
     version: str | None = None
     torchserve_s: float | None = None
     torchserve_request_id: str | None = None
+    cache: str | None = None
     error: str | None = None
     error_type: str | None = None
 
@@ -90,7 +93,9 @@ class RequestLogMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        record = scope["record"] = RequestRecord(_request_id(scope))
+        record = scope["record"] = RequestRecord(
+            _request_id(scope), Headers(scope=scope).get("cache-control", "")
+        )
         # Never reset: the server runs every request in a context of its own.
         current_record.set(record)
 
@@ -124,6 +129,7 @@ def _log(scope: Scope, record: RequestRecord) -> None:
         "version": record.version,
         "torchserve_ms": _ms(record.torchserve_s),
         "torchserve_request_id": record.torchserve_request_id,
+        "cache": record.cache,
         "error": record.error,
     }
     if len(record.answered) == 1:

@@ -42,6 +42,8 @@ def routes(settings: GatewaySettings, predictor: Predictor) -> APIRouter:
         if prediction.version:
             response.headers["X-Model-Version"] = prediction.version
         response.headers["Server-Timing"] = record.server_timing
+        if record.cache:
+            response.headers["X-Cache"] = record.cache
         return response
 
     @router.post(

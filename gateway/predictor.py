@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from gateway.admission import Admission
+from gateway.cache import CacheControl, ResponseCache, cache_key
 from gateway.deployments import Deployments
 from gateway.observability import Answered, current_record
 from gateway.routing import Choice, Routing
@@ -26,6 +27,7 @@ class Predictor:
     routing: Routing
     shadowing: Shadowing
     deployments: Deployments
+    cache: ResponseCache | None
 
     async def predict(
         self, model: str, requested: str | None, key: str, body: bytes, content_type: str, deadline_s: float
@@ -44,9 +46,30 @@ class Predictor:
                     await self.upstream.predict(model, version, body, content_type, left_s)
                 )
 
-        prediction = await self._ask(ask, model, requested, choice, deadline_s)
-        if choice.shadow:
+        async def predicted() -> Prediction:
+            return await self._ask(ask, model, requested, choice, deadline_s)
+
+        archive = self.routing.archive_sha256(model, choice.version)
+        if self.cache is None or archive is None or choice.version is None:
+            prediction = await predicted()
+        else:
+            key = cache_key(model, choice.version, archive, content_type, body)
+            prediction = await self._kept_or(predicted, self.cache, key, choice.version, deadline_s)
+        if choice.shadow and current_record.get().cache != "hit":
             self.shadowing.copy(model, choice.shadow, body, content_type, deadline_s, prediction)
+        return prediction
+
+    async def _kept_or(
+        self,
+        predicted: Callable[[], Awaitable[Prediction]],
+        cache: ResponseCache,
+        key: str,
+        version: str,
+        deadline_s: float,
+    ) -> Prediction:
+        record = current_record.get()
+        control = CacheControl.of(record.cache_control)
+        prediction, record.cache = await cache.answer(key, version, control, predicted, deadline_s)
         return prediction
 
     async def explain(

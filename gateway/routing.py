@@ -57,10 +57,22 @@ class Routing:
             return Choice(serving)
         return Choice(trial.version) if trial.kind == "canary" else Choice(serving, shadow=trial.version)
 
+    def counts_of(self, model: str, version: str | None) -> VersionCounts:
+        """Where a request is counted; names that strangers make up share one place."""
+        deployed = self.record.models.get(model)
+        if deployed is None:
+            return self.counts[UNNAMED][UNNAMED]
+        return self.counts[model][version if version in deployed.states else UNNAMED]
+
+    def archive_sha256(self, model: str, version: str | None) -> str | None:
+        """Of the version that serves; None for any other, of which nobody knows whether it stays the same."""
+        deployed = self.record.models.get(model)
+        return deployed.serving.sha256 if deployed and deployed.serving.version == version else None
+
     @contextmanager
     def in_flight(self, model: str, version: str | None) -> Iterator[VersionCounts]:
         """Counts one request while it waits for its answer."""
-        counts = self.counts[model][version or UNNAMED]
+        counts = self.counts_of(model, version)
         counts.in_flight += 1
         try:
             yield counts

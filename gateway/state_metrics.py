@@ -6,15 +6,17 @@ from functools import partial
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from gateway.admission import Admission
+from gateway.cache import ResponseCache
 from gateway.metrics import UNKNOWN, Collect
 from gateway.routing import Routing
 
 MODEL = ("model", "version")
 
 
-def collected(routing: Routing, admission: Admission) -> tuple[Collect, ...]:
+def collected(routing: Routing, admission: Admission, cache: ResponseCache | None) -> tuple[Collect, ...]:
     """What a scrape reads."""
-    return partial(deployed, routing), partial(shadowed, routing), partial(admitted, admission)
+    state = (partial(deployed, routing), partial(shadowed, routing), partial(admitted, admission))
+    return (*state, partial(cached, cache)) if cache else state
 
 
 def deployed(routing: Routing) -> Iterator[Metric]:
@@ -47,6 +49,16 @@ def shadowed(routing: Routing) -> Iterator[Metric]:
             same_class.add_metric((model, version), shadow.same_class)
             within_tolerance.add_metric((model, version), shadow.within_tolerance)
     yield from (copies, same_class, within_tolerance)
+
+
+def cached(cache: ResponseCache) -> Iterator[Metric]:
+    """How predictions were answered; hits / (hits + misses + shared) is the hit ratio."""
+    results = CounterMetricFamily(
+        "gateway_cache_requests", "Predictions by what the response cache did", labels=("result",)
+    )
+    for result, count in cache.counts.results.items():
+        results.add_metric((result,), count)
+    yield results
 
 
 def admitted(admission: Admission) -> Iterator[Metric]:

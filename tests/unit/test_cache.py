@@ -45,8 +45,8 @@ async def ticks() -> None:
 async def test_an_answer_is_given_again_without_asking() -> None:
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction())
     model.go.set()
-    first = await cache.answer("key", BOTH, model, 5)
-    second = await cache.answer("key", BOTH, model, 5)
+    first = await cache.answer("key", "1.0", BOTH, model, 5)
+    second = await cache.answer("key", "1.0", BOTH, model, 5)
     assert (first[1], second[1], model.asked) == ("miss", "hit", 1)
     assert second[0].body == first[0].body
     assert cache.counts.results == {"hit": 1, "miss": 1, "shared": 0, "bypass": 0}
@@ -54,7 +54,7 @@ async def test_an_answer_is_given_again_without_asking() -> None:
 
 async def test_those_who_ask_at_the_same_time_share_one_prediction() -> None:
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction())
-    asking = [asyncio.create_task(cache.answer("key", BOTH, model, 5)) for _ in range(5)]
+    asking = [asyncio.create_task(cache.answer("key", "1.0", BOTH, model, 5)) for _ in range(5)]
     await ticks()
     model.go.set()
     results = [(await each)[1] for each in asking]
@@ -64,7 +64,7 @@ async def test_those_who_ask_at_the_same_time_share_one_prediction() -> None:
 
 async def test_the_first_one_may_go_away_and_the_others_get_their_answer() -> None:
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction())
-    first, second = (asyncio.create_task(cache.answer("key", BOTH, model, 5)) for _ in range(2))
+    first, second = (asyncio.create_task(cache.answer("key", "1.0", BOTH, model, 5)) for _ in range(2))
     await ticks()
     first.cancel()
     await ticks()
@@ -84,7 +84,7 @@ async def test_a_prediction_that_nobody_waits_for_any_more_is_called_off() -> No
         return prediction()
 
     cache = ResponseCache(MemoryStore(SETTINGS))
-    asking = [asyncio.create_task(cache.answer("key", BOTH, ask, 5)) for _ in range(2)]
+    asking = [asyncio.create_task(cache.answer("key", "1.0", BOTH, ask, 5)) for _ in range(2)]
     await ticks()
     for each in asking:
         each.cancel()
@@ -95,7 +95,7 @@ async def test_the_deadline_of_the_first_one_is_not_that_of_the_others() -> None
     cache = ResponseCache(MemoryStore(SETTINGS))
     model = Model(DeadlineExceededError("the first one's"), prediction())
     model.go.set()
-    first, second = (asyncio.create_task(cache.answer("key", BOTH, model, 5)) for _ in range(2))
+    first, second = (asyncio.create_task(cache.answer("key", "1.0", BOTH, model, 5)) for _ in range(2))
     with pytest.raises(DeadlineExceededError):
         await first
     assert (await second)[0].body == b"answer"
@@ -104,10 +104,10 @@ async def test_the_deadline_of_the_first_one_is_not_that_of_the_others() -> None
 
 async def test_who_waits_for_another_ones_prediction_still_has_a_deadline() -> None:
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction())
-    first = asyncio.create_task(cache.answer("key", BOTH, model, 5))
+    first = asyncio.create_task(cache.answer("key", "1.0", BOTH, model, 5))
     await ticks()
     with pytest.raises(DeadlineExceededError):
-        await cache.answer("key", BOTH, model, 0.01)
+        await cache.answer("key", "1.0", BOTH, model, 0.01)
     model.go.set()
     await first
 
@@ -115,13 +115,20 @@ async def test_who_waits_for_another_ones_prediction_still_has_a_deadline() -> N
 async def test_what_the_model_refuses_is_refused_to_all_and_not_kept() -> None:
     refusal = RequestRefusedError(422, "x", "no image")
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(refusal, prediction())
-    asking = [asyncio.create_task(cache.answer("key", BOTH, model, 5)) for _ in range(3)]
+    asking = [asyncio.create_task(cache.answer("key", "1.0", BOTH, model, 5)) for _ in range(3)]
     await ticks()
     model.go.set()
     outcomes = await asyncio.gather(*asking, return_exceptions=True)
     assert outcomes == [refusal] * 3
     assert model.asked == 1
-    assert (await cache.answer("key", BOTH, model, 5))[1] == "miss"
+    assert (await cache.answer("key", "1.0", BOTH, model, 5))[1] == "miss"
+
+
+async def test_what_another_version_answered_in_its_stead_is_not_kept() -> None:
+    cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction(), prediction())
+    model.go.set()
+    for _ in range(2):
+        assert (await cache.answer("key", "2.0", BOTH, model, 5))[1] == "miss"
 
 
 @pytest.mark.parametrize(
@@ -132,8 +139,8 @@ async def test_a_client_may_ask_for_a_fresh_answer_and_that_none_is_kept(
 ) -> None:
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(*[prediction(), prediction(b"new")] * 2)
     model.go.set()
-    assert (await cache.answer("key", control, model, 5))[1] == "bypass"
-    assert (await cache.answer("key", BOTH, model, 5))[1] == again
+    assert (await cache.answer("key", "1.0", control, model, 5))[1] == "bypass"
+    assert (await cache.answer("key", "1.0", BOTH, model, 5))[1] == again
 
 
 @pytest.mark.parametrize(

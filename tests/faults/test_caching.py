@@ -1,0 +1,162 @@
+"""The response cache in the gateway: who is asked, and that a swap leaves no old answer."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from configuration import load
+from deployment.record import DeployedModel, DeploymentRecord
+from gateway.application import create_app
+from project_settings import ProjectSettings
+from tests.conftest import require_program
+from tests.fake_torchserve import FakeTorchServe, error
+from tests.free_ports import free_ports
+from tests.unit.test_deployment_record import VERSION
+
+
+def answered(request: httpx.Request) -> httpx.Response:
+    """Names the version in its answer, as different versions answer differently."""
+    return httpx.Response(200, json={request.url.path: 1.0})
+
+
+@asynccontextmanager
+async def gateway(
+    torchserve: FakeTorchServe, directory: Path, *overrides: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    settings = load(
+        "gateway",
+        ProjectSettings,
+        [f"torchserve.deployments_dir={directory}", "gateway.cache.enabled=true", *overrides],
+    )
+    app = create_app(settings, httpx.MockTransport(torchserve))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway", timeout=30) as client,
+    ):
+        yield client
+
+
+def deploy(directory: Path, version: str, sha256: str = "0" * 64) -> None:
+    serving = VERSION.model_copy(update={"version": version, "sha256": sha256})
+    DeploymentRecord(directory).write("genre", DeployedModel(serving=serving))
+
+
+async def post(client: httpx.AsyncClient, path: str = "/predictions/genre", **headers: str) -> httpx.Response:
+    return await client.post(
+        path, content=b"image", headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
+
+
+async def test_the_same_image_is_asked_for_once(tmp_path: Path) -> None:
+    deploy(tmp_path, "1.0")
+    torchserve = FakeTorchServe(answered)
+    async with gateway(torchserve, tmp_path) as client:
+        first, second = await post(client), await post(client)
+        metrics = (await client.get("/metrics")).text
+    assert (first.headers["x-cache"], second.headers["x-cache"]) == ("miss", "hit")
+    assert first.json() == second.json()
+    assert second.headers["x-model-version"] == "1.0"
+    assert len(torchserve.requests) == 1
+    assert 'gateway_cache_requests_total{result="hit"} 1.0' in metrics
+
+
+async def test_a_swap_leaves_no_old_answer_whatever_else_stays_the_same(tmp_path: Path) -> None:
+    deploy(tmp_path, "1.0")
+    torchserve = FakeTorchServe(answered)
+    async with gateway(torchserve, tmp_path, "gateway.deployments_refresh_s=0.01") as client:
+        await post(client)
+        deploy(tmp_path, "2.0")
+        for _ in range(1000):
+            response = await post(client)
+            version = response.headers["x-model-version"]
+            # At every moment what is answered is what that version answers.
+            assert response.json() == {f"/predictions/genre/{version}": 1.0}
+            if version == "2.0":
+                break
+            await asyncio.sleep(0.01)
+        assert version == "2.0"
+        # The same version name with another archive is another version.
+        deploy(tmp_path, "2.0", sha256="1" * 64)
+        asked = len(torchserve.requests)
+        for _ in range(1000):
+            if (await post(client)).headers["x-cache"] == "miss":
+                break
+            await asyncio.sleep(0.01)
+    assert len(torchserve.requests) == asked + 1
+
+
+async def test_a_version_that_torchserve_answers_in_another_ones_stead_is_not_kept(tmp_path: Path) -> None:
+    deploy(tmp_path, "2.0")
+
+    def lacks_it(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/2.0"):
+            return error(404, "ModelVersionNotFoundException", "Model version: 2.0 does not exist")
+        return httpx.Response(200, json={"old": 1.0}, headers={"X-Model-Version": "1.0"})
+
+    async with gateway(FakeTorchServe(lacks_it), tmp_path) as client:
+        assert [(await post(client)).headers["x-cache"] for _ in range(2)] == ["miss", "miss"]
+
+
+async def test_what_the_record_does_not_know_is_not_kept(tmp_path: Path) -> None:
+    torchserve = FakeTorchServe(answered)
+    async with gateway(torchserve, tmp_path) as client:
+        for path in ("/predictions/other", "/predictions/genre/9.9"):
+            responses = [await post(client, path) for _ in range(2)]
+            assert not any("x-cache" in response.headers for response in responses)
+    assert len(torchserve.requests) == 4
+
+
+async def test_errors_are_not_kept_and_cache_control_is_respected(tmp_path: Path) -> None:
+    deploy(tmp_path, "1.0")
+    torchserve = FakeTorchServe(error(422, "UndecodableImageException", "no"))
+    async with gateway(torchserve, tmp_path) as client:
+        assert (await post(client)).status_code == 422
+        torchserve.answer = answered
+        assert (await post(client, cache_control="no-store")).headers["x-cache"] == "bypass"
+        assert (await post(client)).headers["x-cache"] == "miss"
+        assert (await post(client, cache_control="no-cache")).headers["x-cache"] == "bypass"
+        assert (await post(client)).headers["x-cache"] == "hit"
+
+
+async def test_it_is_off_by_default(tmp_path: Path) -> None:
+    deploy(tmp_path, "1.0")
+    torchserve = FakeTorchServe(answered)
+    async with gateway(torchserve, tmp_path, "gateway.cache.enabled=false") as client:
+        responses = [await post(client) for _ in range(2)]
+    assert not any("x-cache" in response.headers for response in responses)
+    assert len(torchserve.requests) == 2
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    program, [port] = require_program("redis-server"), free_ports(1)
+    process = subprocess.Popen([program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""])
+    yield f"redis://127.0.0.1:{port}/0"
+    process.terminate()
+    process.wait()
+
+
+async def test_gateways_with_one_redis_share_their_answers_and_do_without_it_when_it_is_gone(
+    tmp_path: Path, redis_url: str
+) -> None:
+    deploy(tmp_path, "1.0")
+    one, two = FakeTorchServe(answered), FakeTorchServe(answered)
+    setting = f"gateway.cache.redis_url={redis_url}"
+    async with gateway(one, tmp_path, setting) as first, gateway(two, tmp_path, setting) as second:
+        for _ in range(100):
+            # Until the server listens every answer is a miss.
+            if (await post(first)).headers["x-cache"] == "hit":
+                break
+            await asyncio.sleep(0.1)
+        response = await post(second)
+    assert response.headers["x-cache"] == "hit"
+    assert response.headers["x-model-version"] == "1.0"
+    assert two.requests == []
+    async with gateway(two, tmp_path, "gateway.cache.redis_url=redis://127.0.0.1:1/0") as alone:
+        assert [(await post(alone)).status_code for _ in range(2)] == [200, 200]
