@@ -1,4 +1,4 @@
-"""Sends spans to a collector. Imported only where traces are configured: the SDK takes its time to load."""
+"""Sends spans to a collector. Imported only where traces are configured: it takes its time to load."""
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource

@@ -1,7 +1,7 @@
 """OpenTelemetry traces: one span a request, below it one for every call of TorchServe.
 
-The request's span is FastAPI's own. Unless traces are configured the SDK is not imported and nothing is added
-to the application.
+The request's span is FastAPI's own. Unless traces are configured what makes spans is not imported, and
+nothing is added to the application.
 """
 
 from collections.abc import MutableMapping

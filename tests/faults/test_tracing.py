@@ -223,12 +223,12 @@ async def test_without_an_endpoint_nothing_is_traced_or_passed_on() -> None:
     assert "traceparent" not in torchserve.requests[0].headers
 
 
-def test_without_an_endpoint_nothing_of_the_sdk_is_loaded() -> None:
+def test_without_an_endpoint_nothing_that_makes_or_sends_spans_is_loaded() -> None:
     code = (
         "import sys; from configuration import load; from project_settings import ProjectSettings;"
         "from gateway.application import create_app; create_app(load('gateway', ProjectSettings, {}));"
-        "print({{'opentelemetry.sdk', 'opentelemetry.exporter'}} & sys.modules.keys())"
+        "print({{'opentelemetry.sdk.trace', 'opentelemetry.exporter'}} & sys.modules.keys())"
     )
     assert run("-c", code.format([])).stdout == "set()\n"
     loaded = run("-c", code.format(["gateway.tracing.otlp_endpoint=http://127.0.0.1:4318"]))
-    assert "opentelemetry.sdk" in loaded.stdout
+    assert "opentelemetry.sdk.trace" in loaded.stdout
