@@ -23,9 +23,9 @@ def test_the_archive_holds_handler_checkpoint_labels_and_preprocessing(tmp_path:
     with zipfile.ZipFile(archive) as content:
         manifest = json.loads(content.read("MAR-INF/MANIFEST.json"))
         labels = json.loads(content.read("index_to_name.json"))
-        assert {"handler.py", "genre.pt", "preprocessing.json", "ts_serialize/image_input.py"} <= set(
-            content.namelist()
-        )
+        names = set(content.namelist())
+    assert {"handler.py", "genre.pt", "preprocessing.json"} <= names
+    assert {"ts_serialize/image_header.py", "ts_serialize/image_input.py"} <= names
     assert manifest["model"]["modelVersion"] == "2.10"
     assert list(labels.values()) == settings.model.labels
 
