@@ -85,6 +85,7 @@ run_stress: install ## load and images per second
 
 bench: .venv/.installed-dev ## side-by-side measurements
 	@$(RUN) -m bench.connection_pools
+	$(RUN) -m bench.image_headers
 
 format: .venv/.installed-dev ## ruff's formatter over everything
 	@$(RUN) -m ruff check --fix --quiet $(SOURCES)

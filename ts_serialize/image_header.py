@@ -122,8 +122,21 @@ def open_image(encoded: bytes, max_pixels: int) -> ImageFile:
     except Exception as exc:
         raise undecodable(exc) from exc
     file.reads_left = sys.maxsize
-    _check_pixels(image, encoded, max_pixels)
+    _check_pixels(*image.size, max_pixels)
+    _check_scans(image, encoded, max_pixels)
     return image
+
+
+def check_header(encoded: bytes, max_pixels: int) -> None:
+    """Raises what `open_image` would, as far as the header tells, without what only decoding needs.
+
+    Raises:
+        InputError: as the subclass that fits.
+    """
+    if encoded[:4] + encoded[8:12] == b"RIFFWEBP":
+        _check_webp(encoded, max_pixels)
+    else:
+        open_image(encoded, max_pixels)
 
 
 def undecodable(exc: Exception) -> InputError:
@@ -147,19 +160,39 @@ def _unidentified(encoded: bytes) -> InputError:
     for name in IMAGE_FORMATS:
         accept = Image.OPEN[name][1]
         if accept and accept(encoded[:16]):
-            return InputError(f"the image cannot be decoded: it begins as {name}, but its header is broken")
+            return InputError(f"the image cannot be decoded: it begins as {name}, but is broken or cut off")
     return UnsupportedFormatError(
         f"the {len(encoded)} bytes are not an image in one of {', '.join(IMAGE_FORMATS)}"
     )
 
 
-def _check_pixels(image: ImageFile, encoded: bytes, max_pixels: int) -> None:
-    pixels = image.width * image.height
-    if pixels > max_pixels:
-        raise TooManyPixelsError(
-            f"the image has {image.width} x {image.height} pixels, at most {max_pixels} are allowed"
-        )
-    scans, allowed = _scans(image, encoded), MAX_SCANS * max_pixels // pixels
+def _check_webp(encoded: bytes, max_pixels: int) -> None:
+    """Of WebP, Pillow has no header without the decoder, which takes memory for two frames at once."""
+    kind, width, height = encoded[12:16], 0, 0
+    if kind == b"VP8X":
+        width, height = _little_endian(encoded[24:27]) + 1, _little_endian(encoded[27:30]) + 1
+    elif kind == b"VP8L":
+        bits = _little_endian(encoded[21:25])
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == b"VP8 ":
+        width, height = (_little_endian(encoded[start : start + 2]) & 0x3FFF for start in (26, 28))
+    # A last byte that only pads is often left out.
+    if not width or not height or 8 + _little_endian(encoded[4:8]) > len(encoded) + 1:
+        raise _unidentified(encoded)
+    _check_pixels(width, height, max_pixels)
+
+
+def _little_endian(data: bytes) -> int:
+    return int.from_bytes(data, "little")
+
+
+def _check_pixels(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise TooManyPixelsError(f"the image has {width} x {height} pixels, at most {max_pixels} are allowed")
+
+
+def _check_scans(image: ImageFile, encoded: bytes, max_pixels: int) -> None:
+    scans, allowed = _scans(image, encoded), MAX_SCANS * max_pixels // (image.width * image.height)
     if scans > allowed:
         raise TooManyPixelsError(
             f"decoding {image.width} x {image.height} pixels is the work of {scans} scans, at most "

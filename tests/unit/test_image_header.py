@@ -21,6 +21,7 @@ from ts_serialize.image_header import (
     NoImageError,
     TooManyPixelsError,
     UnsupportedFormatError,
+    check_header,
     image_bytes,
     open_image,
 )
@@ -194,6 +195,37 @@ def test_an_mpo_file_is_a_jpeg() -> None:
 
 
 @settings(deadline=None, max_examples=1000)
+@given(
+    kind=st.sampled_from([{}, {"lossless": True}, {"exif": b"II*\0\x08\0\0\0\0\0"}, {"save_all": True}]),
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    start=st.integers(0, 40),
+    change=st.binary(max_size=4),
+    end=st.integers(-40, 0),
+)
+def test_the_gateway_refuses_no_webp_that_the_handler_takes(
+    kind: dict[str, object], size: tuple[int, int], start: int, change: bytes, end: int
+) -> None:
+    """The one format whose header has a reader of its own."""
+    if kind.get("save_all"):
+        kind = kind | {"append_images": [Image.new("RGB", size, "red")]}
+    image = bytearray(encoded(Image.new("RGB", size), "WEBP", **kind))
+    check_header(bytes(image), MAX_PIXELS)
+    image[start : start + len(change)] = change
+    damaged = bytes(image[: len(image) + end])
+    try:
+        check_header(damaged, MAX_PIXELS)
+    except InputError:
+        with pytest.raises(InputError):
+            decode_image(damaged, MAX_PIXELS)
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"II*\0\x08\0\0\0\0\0"}])
+def test_the_size_of_a_webp_is_read_right(options: dict[str, object]) -> None:
+    with pytest.raises(TooManyPixelsError, match="1200 x 900 pixels, at most 1000000"):
+        check_header(encoded(Image.new("RGB", (1200, 900)), "WEBP", **options), MAX_PIXELS)
+
+
+@settings(deadline=None, max_examples=1000)
 @given(data=st.data())
 def test_no_damage_escapes_as_another_exception(data: st.DataObject) -> None:
     """Bytes changed, cut out, cut off, repeated: an image or its own error, from header and decoder alike."""
@@ -202,7 +234,7 @@ def test_no_damage_escapes_as_another_exception(data: st.DataObject) -> None:
         start = data.draw(st.integers(0, max(len(image) - 1, 0)))
         end = data.draw(st.integers(start, min(start + 64, len(image))))
         image[start:end] = data.draw(st.binary(max_size=16) | st.just(bytes(image[start:end]) * 2))
-    for read in (open_image, decode_image):
+    for read in (check_header, open_image, decode_image):
         with suppress(InputError):
             read(bytes(image), MAX_PIXELS)
 
