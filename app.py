@@ -4,11 +4,30 @@ import signal
 import sys
 
 import uvicorn
+from fastapi import FastAPI
 
 from entry_point import run
 from gateway.application import create_app
+from gateway.http_protocol import BoundedHttpProtocol
 from gateway.observability import configure_logging
+from gateway.settings import GatewaySettings
 from project_settings import ProjectSettings
+
+
+def server_config(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
+    """How uvicorn serves the gateway."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=BoundedHttpProtocol.with_timeout(settings.head_timeout_s),
+        ws="none",  # some package of the tests brings one
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.shutdown_grace_s,
+        access_log=False,  # observability.py logs one line a request
+        log_config=None,
+        server_header=False,
+    )
 
 
 def serve(settings: ProjectSettings) -> int:
@@ -18,18 +37,7 @@ def serve(settings: ProjectSettings) -> int:
         0, or 1 if the address cannot be bound.
     """
     configure_logging(settings.gateway.log_format)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=settings.gateway.host,
-            port=settings.gateway.port,
-            timeout_keep_alive=settings.gateway.keep_alive_s,
-            timeout_graceful_shutdown=settings.gateway.shutdown_grace_s,
-            access_log=False,  # observability.py logs one line a request
-            log_config=None,
-            server_header=False,
-        )
-    )
+    server = uvicorn.Server(server_config(create_app(settings), settings.gateway))
     # uvicorn shuts down properly and then sends itself the signal again; by default that would end in an
     # exit code other than 0.
     for stop in (signal.SIGINT, signal.SIGTERM):

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from gateway import health, predictions
+from gateway import health, prediction_batches, predictions
 from gateway.errors import install_error_handlers
 from gateway.observability import RequestLogMiddleware
 from project_settings import ProjectSettings
@@ -31,7 +31,8 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
         version="0.1.0",
         lifespan=lifespan,
     )
-    app.include_router(predictions.routes(settings.gateway, torchserve.inference))
+    app.include_router(predictions.routes(settings.gateway, settings.model, torchserve.inference))
+    app.include_router(prediction_batches.routes(settings.gateway, settings.model, torchserve.inference))
     app.include_router(health.routes(settings.gateway, torchserve.inference, torchserve.management))
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     install_error_handlers(app)

@@ -2,20 +2,26 @@
 
 GatewayError
   MalformedRequestError     400
+  BodyTimeoutError          408
   BodyTooLargeError         413
+  TooManyFilesError         413
   NotReadyError             503
+InputError                  ts_serialize/image_header.py; has its own status, the same from the handler
 TorchServeError             torchserve_api/errors.py; the table below says which status each becomes
 """
 
 import logging
 import re
 from collections.abc import Mapping
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
+from http.client import responses as phrases
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from gateway.observability import request_record
 from torchserve_api.errors import (
@@ -34,10 +40,9 @@ from torchserve_api.errors import (
     VersionConflictError,
     WorkerDiedError,
 )
+from ts_serialize.image_header import InputError
 
 logger = logging.getLogger(__name__)
-
-RETRY_AFTER_S = 1
 
 
 class GatewayError(Exception):
@@ -48,8 +53,16 @@ class MalformedRequestError(GatewayError):
     """The request is not what this path takes."""
 
 
+class BodyTimeoutError(GatewayError):
+    """The body did not arrive within `body_timeout_s`."""
+
+
 class BodyTooLargeError(GatewayError):
     """The body is over `max_request_bytes`."""
+
+
+class TooManyFilesError(GatewayError):
+    """The form has more files than the path takes."""
 
 
 class NotReadyError(GatewayError):
@@ -58,7 +71,9 @@ class NotReadyError(GatewayError):
 
 STATUS: Mapping[type[Exception], int] = {
     MalformedRequestError: 400,
+    BodyTimeoutError: 408,
     BodyTooLargeError: 413,
+    TooManyFilesError: 413,
     NotReadyError: 503,
     UnreachableError: 502,
     InvalidAnswerError: 502,
@@ -75,9 +90,17 @@ STATUS: Mapping[type[Exception], int] = {
     RefusedError: 502,
 }
 
+HEADERS = {
+    # Nobody reads what may still come of the body.
+    408: {"Connection": "close"},
+    503: {"Retry-After": "1"},
+}
+
 
 def status_of(error: Exception) -> int:
     """The HTTP status of the answer; what the model refuses keeps the status the handler gave it."""
+    if isinstance(error, InputError):
+        return error.status
     for kind in type(error).__mro__:
         if kind in STATUS:
             return STATUS[kind]
@@ -86,10 +109,16 @@ def status_of(error: Exception) -> int:
     return 500
 
 
+def problem_of(error: Exception) -> dict[str, object]:
+    """The error of one image among others of a request."""
+    return _problem(status_of(error), f"urn:problem:{_kebab(_type_of(error))}", str(error))
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Every exception of every route ends here and nowhere else."""
-    for kind in (GatewayError, TorchServeError, Exception):
+    for kind in (GatewayError, InputError, TorchServeError, Exception):
         app.add_exception_handler(kind, _answer_error)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
 
@@ -100,13 +129,8 @@ def error_response(
     """One problem document; below /predictions with TorchServe's keys too, for the sake of its clients."""
     record = request_record(request)
     is_torchserve_path = request.url.path.startswith("/predictions/")
-    problem: dict[str, object] = {
-        "type": type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "request_id": record.request_id,
-    }
+    problem = _problem(status, type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}", detail)
+    problem["request_id"] = record.request_id
     if is_torchserve_path:
         problem |= {"code": status, "message": detail}
     return JSONResponse(
@@ -119,25 +143,40 @@ def error_response(
 
 def _answer_error(request: Request, error: Exception) -> JSONResponse:
     status = status_of(error)
-    type_ = (isinstance(error, RefusedError) and error.type) or _exception_name(error)
+    type_ = _type_of(error)
     if status == 500:
         # The cause goes to the log: an unforeseen exception's text may say what is nobody's business.
         logger.error("unforeseen error", exc_info=error)
         return error_response(request, status, "InternalServerException", "the gateway failed; see its log")
     request_record(request).error = f"{type(error).__name__}: {error}"
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
-    return error_response(request, status, type_, str(error), headers)
+    return error_response(request, status, type_, str(error), HEADERS.get(status))
+
+
+def _answer_nobody(request: Request, _: Exception) -> Response:
+    request_record(request).error = "the client closed the connection before its request was complete"
+    return Response(status_code=499)  # in the log, as nginx does it; nobody gets it
 
 
 def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    detail = error.detail
+    detail, headers, path = error.detail, error.headers, request.url.path
     if error.status_code == 404:
-        detail = f"there is no {request.url.path}; /docs lists what there is"
+        detail = f"there is no {path}; /docs lists what there is"
     if error.status_code == 405:
-        detail = f"{request.method} is not offered on {request.url.path}"
+        headers = {"Allow": ", ".join(_methods(request))}
+        detail = f"{request.method} is not offered on {path}, only {headers['Allow']}"
     type_ = HTTPStatus(error.status_code).phrase.replace(" ", "") + "Exception"
-    return error_response(request, error.status_code, type_, detail, error.headers)
+    return error_response(request, error.status_code, type_, detail, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path offers; Starlette's exception knows only one of its routes."""
+    routes, scope = request.app.routes, request.scope
+    return [
+        method
+        for method in HTTPMethod
+        if any(route.matches({**scope, "method": method})[0] == Match.FULL for route in routes)
+    ]
 
 
 def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
@@ -146,9 +185,15 @@ def _answer_validation_error(request: Request, error: Exception) -> JSONResponse
     return error_response(request, 400, "BadRequestException", detail)
 
 
-def _exception_name(error: Exception) -> str:
-    """The name TorchServe would give it: BodyTooLargeError -> BodyTooLargeException."""
-    return type(error).__name__.removesuffix("Error") + "Exception"
+def _problem(status: int, type_: str, detail: str) -> dict[str, object]:
+    # A model may answer with a status that has no name.
+    return {"type": type_, "title": phrases.get(status, "Error"), "status": status, "detail": detail}
+
+
+def _type_of(error: Exception) -> str:
+    """As TorchServe or the handler says, else what they would: BodyTooLargeError -> BodyTooLargeException."""
+    given = error.type if isinstance(error, RefusedError | InputError) else ""
+    return given or type(error).__name__.removesuffix("Error") + "Exception"
 
 
 def _kebab(name: str) -> str:

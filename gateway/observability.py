@@ -1,5 +1,6 @@
 """Request id and one log line a request."""
 
+import logging
 import re
 import uuid
 from dataclasses import dataclass, field
@@ -98,6 +99,8 @@ def configure_logging(log_format: str) -> None:
         if log_format == "json"
         else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
     )
+    # What it says of a form that cannot be read, the request's own line says.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -1,5 +1,6 @@
 """Bodies and the upload form, as OpenAPI shows them."""
 
+from http.client import responses as phrases
 from typing import Any
 
 from pydantic import BaseModel, Field, RootModel
@@ -11,14 +12,33 @@ class ClassProbabilities(RootModel[dict[str, float]]):
     model_config = {"json_schema_extra": {"examples": [{"Horror": 0.91, "Crime": 0.06, "Drama": 0.03}]}}
 
 
-class Problem(BaseModel):
-    """RFC 9457 problem details. Below /predictions also TorchServe's `code` and `message`."""
+class ImageProblem(BaseModel):
+    """RFC 9457 problem details of one image among others."""
 
     type: str
     title: str
     status: int
     detail: str = Field(description="names the value and what would be right")
+
+
+class Problem(ImageProblem):
+    """RFC 9457 problem details. Below /predictions also TorchServe's `code` and `message`."""
+
     request_id: str
+
+
+class PredictedImage(BaseModel):
+    """One image of a batch, answered."""
+
+    filename: str
+    prediction: ClassProbabilities
+
+
+class RefusedImage(BaseModel):
+    """One image of a batch that was not answered; the others are."""
+
+    filename: str
+    error: ImageProblem
 
 
 class Health(BaseModel):
@@ -31,15 +51,18 @@ class Health(BaseModel):
 _BINARY = {"type": "string", "format": "binary"}
 
 
-def upload_form(field: str) -> dict[str, Any]:
-    """One file in a multipart form; Swagger UI shows a file chooser."""
-    form = {"type": "object", "required": [field], "properties": {field: _BINARY}}
+def upload_form(field: str, max_files: int = 1) -> dict[str, Any]:
+    """One file in a multipart form, or up to max_files; Swagger UI shows a file chooser."""
+    files = {"type": "array", "items": _BINARY, "minItems": 1, "description": f"at most {max_files}"}
+    value = files if max_files > 1 else _BINARY
+    form = {"type": "object", "required": [field], "properties": {field: value}}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
 
 
 def torchserve_body() -> dict[str, Any]:
     """What TorchServe takes: the raw image, a form with field `data`, or base64 in JSON."""
-    json_body = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}}}
+    base64 = {"type": "string", "format": "byte"}
+    json_body = {"type": "object", "required": ["data"], "properties": {"data": base64}}
     form = upload_form("data")["requestBody"]["content"]
     content = {
         "application/octet-stream": {"schema": _BINARY},
@@ -50,5 +73,6 @@ def torchserve_body() -> dict[str, Any]:
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route."""
-    return {status: {"model": Problem, "content": {"application/problem+json": {}}} for status in statuses}
+    """The error answers of a route. FastAPI's `model` would announce them as application/json."""
+    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+    return {status: {"description": phrases[status], "content": content} for status in statuses}

@@ -17,10 +17,20 @@ class GatewaySettings(Settings):
     default_model: ModelName
     deadline_s: PositiveFloat
     max_request_bytes: PositiveInt
+    body_timeout_s: PositiveFloat
+    head_timeout_s: PositiveFloat
+    max_batch_images: PositiveInt
+    max_batch_request_bytes: PositiveInt
+    batch_concurrency: PositiveInt
     health_timeout_s: PositiveFloat
     keep_alive_s: PositiveInt
     shutdown_grace_s: PositiveInt
     log_format: Literal["console", "json"]
+
+    @property
+    def body_deadline_s(self) -> float:
+        """Seconds from a request's head to the last byte of its body."""
+        return min(self.body_timeout_s, self.deadline_s)
 
     @property
     def url(self) -> str:
