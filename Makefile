@@ -12,10 +12,10 @@ TORCH_INDEX ?=
 
 RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
-SOURCES := $(wildcard *.py) gateway torchserve_api ts_serialize local_stack load_test demo_model bench tests
+SOURCES := $(wildcard *.py) gateway deployment torchserve_api management_cli ts_serialize local_stack load_test demo_model bench tests
 
 .PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
-	run_ts run_app run_nginx_filebrowser upload_model run_stress bench format lock clean
+	run_ts run_app run_nginx_filebrowser upload_model rollback models manage run_stress bench format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24
@@ -80,12 +80,22 @@ run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
 upload_model: $(if $(findstring ://,$(ARGS))$(findstring file_browser,$(ARGS)),install,generate_mar) ## swap a version in (MODEL=genre VERSION=1.0)
 	@$(RUN) upload_model.py $(CHOICE) $(ARGS)
 
+rollback: install ## back to the version that served before
+	@$(RUN) -m deployment.rollback model=$(MODEL) $(ARGS)
+
+models: install ## what is deployed: versions, default, workers, batching, queue, since when
+	@$(RUN) -m deployment.overview model=$(MODEL) $(ARGS)
+
+manage: install ## the Management API by hand, see docs/management.md (ARGS="list --json")
+	@$(RUN) manage.py $(ARGS)
+
 run_stress: install ## load and images per second
 	@$(RUN) stress.py model=$(MODEL) $(ARGS)
 
 bench: .venv/.installed-dev ## side-by-side measurements
 	@$(RUN) -m bench.connection_pools
 	$(RUN) -m bench.image_headers
+	$(RUN) -m bench.swaps
 
 format: .venv/.installed-dev ## ruff's formatter over everything
 	@$(RUN) -m ruff check --fix --quiet $(SOURCES)
@@ -96,4 +106,4 @@ lock: .venv/.installed-dev ## requirements.lock anew from requirements*.txt
 		--output-file requirements.lock requirements-dev.txt
 
 clean: down ## what was built, not the environment
-	@rm -rf var model_mars/*.mar
+	@rm -rf var model_mars/*.mar model_mars/*.mar.sha256

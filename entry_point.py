@@ -1,6 +1,7 @@
 """What every command of the project does around its own work: arguments, configuration, exit code."""
 
 import argparse
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -30,18 +31,28 @@ def run(
     """
     arguments = _parse_arguments(root, argv)
     _log_to_stderr()
-    try:
+
+    def compose_and_operate() -> int | None:
         if arguments.cfg:
             print(compose_yaml(root, arguments.overrides), end="")
             return DONE
-        return operation(load(root, settings_type, arguments.overrides)) or DONE
+        return operation(load(root, settings_type, arguments.overrides))
+
+    return exit_code(compose_and_operate, failures)
+
+
+def exit_code(operation: Callable[[], int | None], failures: tuple[type[Exception], ...]) -> int:
+    """Runs `operation` and says in one line on stderr what ended it; arguments and result as of `run`."""
+    try:
+        return operation() or DONE
     except ConfigurationError as exc:
         print(f"configuration error: {exc}", file=sys.stderr)
         return BAD_USAGE
     except failures as exc:
         print(f"failed: {exc}", file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
+    # The latter is a SIGTERM, as deployment/deploy.py takes it.
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print("interrupted", file=sys.stderr)
         return FAILED
 

@@ -1,5 +1,7 @@
 """The settings that all entry points share, `config/project.yaml`: an override of one suits every command."""
 
+import re
+
 from pydantic import model_validator
 
 from configuration import Settings, reachable_address
@@ -27,6 +29,12 @@ class ProjectSettings(Settings):
     model: ModelSettings
     gateway: GatewaySettings
     file_browser: FileBrowserSettings
+
+    @property
+    def allowed_urls(self) -> list[str]:
+        """Regular expressions of URLs that archives are taken from: the file browser's, and as configured."""
+        file_browser = re.escape(f"{self.file_browser.url}/files/") + r"[A-Za-z0-9_.-]+\.mar"
+        return [file_browser, *self.torchserve.allowed_urls]
 
     @model_validator(mode="after")
     def _gateway_answers_before_torchserve_gives_up(self) -> "ProjectSettings":

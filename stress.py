@@ -6,6 +6,7 @@ Exit codes: 0 every request was answered right; 1 at least one was not; 2 bad co
 import asyncio
 import itertools
 import logging
+import signal
 import sys
 from time import perf_counter
 
@@ -16,6 +17,7 @@ from rich.progress import Progress
 from entry_point import run
 from load_test.clients import Client, same_answer
 from load_test.images import NoImagesError, client_images
+from load_test.open_loop import send_at_rate
 from load_test.settings import StressSettings
 from load_test.statistics import Tally, latency_line, performance_line
 from torchserve_api.pools import PooledTransport
@@ -44,6 +46,8 @@ def stress(settings: StressSettings) -> int:
         logger.info(latency_line(tally.latencies_s))
     versions = ", ".join(f"{version}: {count}" for version, count in sorted(tally.versions.items()))
     logger.info("Answered: %d (by version %s)", tally.answered, versions or "-")
+    if tally.unverified:
+        logger.warning("%d answers of a version that was gone before its own URL was asked", tally.unverified)
     for kind, count in tally.errors.most_common():
         logger.error("Failed: %d x %s", count, kind)
     return 1 if tally.errors or not tally.answered else 0
@@ -57,10 +61,15 @@ async def _play(settings: StressSettings, images: list[bytes]) -> tuple[Tally, l
         clients = [Client(http, path, image, settings.probability_tolerance) for image in images]
         await _learn(clients, settings.probability_tolerance)
         tally, stop = Tally(), asyncio.Event()
+        # Ctrl-C ends the measurement, not the report on it.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
         async with asyncio.TaskGroup() as group:
-            for client in clients:
-                group.create_task(client.run(tally, stop))
-            rates = await _rounds(settings, tally)
+            if settings.rate:
+                group.create_task(send_at_rate(clients, settings.rate, tally, stop))
+            else:
+                for client in clients:
+                    group.create_task(client.run(tally, stop))
+            rates = await _rounds(settings, tally, stop)
             stop.set()
     return tally, rates
 
@@ -77,19 +86,21 @@ async def _learn(clients: list[Client], tolerance: float) -> None:
         logger.warning("%d pairs of clients have the same answer; swapping those would not be seen", alike)
 
 
-async def _rounds(settings: StressSettings, tally: Tally) -> list[float]:
+async def _rounds(settings: StressSettings, tally: Tally, stop: asyncio.Event) -> list[float]:
     rates = []
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("stress", total=settings.rounds * settings.round_s)
         for _ in range(settings.rounds):
             start, answered = perf_counter(), tally.answered
-            while (elapsed_s := perf_counter() - start) < settings.round_s:
+            while (elapsed_s := perf_counter() - start) < settings.round_s and not stop.is_set():
                 pause_s = min(PROGRESS_INTERVAL_S, settings.round_s - elapsed_s)
                 await asyncio.sleep(pause_s)
                 progress.advance(task, pause_s)
             rates.append((tally.answered - answered) / (perf_counter() - start))
             logger.info("Performance: %.2f imgs/s", rates[-1])
+            if stop.is_set():
+                break
     return rates
 
 

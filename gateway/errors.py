@@ -27,6 +27,7 @@ from gateway.observability import request_record
 from torchserve_api.errors import (
     ApiDisabledError,
     DeadlineExceededError,
+    FormRefusedError,
     HandlerFailedError,
     InvalidAnswerError,
     ModelNotFoundError,
@@ -43,6 +44,8 @@ from torchserve_api.errors import (
 from ts_serialize.image_header import InputError
 
 logger = logging.getLogger(__name__)
+
+TORCHSERVE_PATHS = ("/predictions/", "/explanations/")
 
 
 class GatewayError(Exception):
@@ -78,6 +81,7 @@ STATUS: Mapping[type[Exception], int] = {
     UnreachableError: 502,
     InvalidAnswerError: 502,
     DeadlineExceededError: 504,
+    FormRefusedError: 400,
     ModelNotFoundError: 404,
     VersionConflictError: 409,
     NoCapacityError: 503,
@@ -91,8 +95,7 @@ STATUS: Mapping[type[Exception], int] = {
 }
 
 HEADERS = {
-    # Nobody reads what may still come of the body.
-    408: {"Connection": "close"},
+    408: {"Connection": "close"},  # nobody reads what may still come of the body
     503: {"Retry-After": "1"},
 }
 
@@ -126,11 +129,11 @@ def install_error_handlers(app: FastAPI) -> None:
 def error_response(
     request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """One problem document; below /predictions with TorchServe's keys too, for the sake of its clients."""
+    """One problem document; on TorchServe's paths with its keys too, for the sake of its clients."""
     record = request_record(request)
-    is_torchserve_path = request.url.path.startswith("/predictions/")
-    problem = _problem(status, type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}", detail)
-    problem["request_id"] = record.request_id
+    is_torchserve_path = request.url.path.startswith(TORCHSERVE_PATHS)
+    shown_type = type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}"
+    problem = _problem(status, shown_type, detail) | {"request_id": record.request_id}
     if is_torchserve_path:
         problem |= {"code": status, "message": detail}
     return JSONResponse(
@@ -143,13 +146,12 @@ def error_response(
 
 def _answer_error(request: Request, error: Exception) -> JSONResponse:
     status = status_of(error)
-    type_ = _type_of(error)
     if status == 500:
         # The cause goes to the log: an unforeseen exception's text may say what is nobody's business.
         logger.error("unforeseen error", exc_info=error)
         return error_response(request, status, "InternalServerException", "the gateway failed; see its log")
     request_record(request).error = f"{type(error).__name__}: {error}"
-    return error_response(request, status, type_, str(error), HEADERS.get(status))
+    return error_response(request, status, _type_of(error), str(error), HEADERS.get(status))
 
 
 def _answer_nobody(request: Request, _: Exception) -> Response:

@@ -1,24 +1,35 @@
 """Whether TorchServe is there, whether the process runs, whether a prediction would be served now."""
 
+import asyncio
+
 from fastapi import APIRouter, Response
 
 from gateway.errors import NotReadyError
 from gateway.schemas import Health, problems
-from gateway.settings import GatewaySettings
+from project_settings import ProjectSettings
+from torchserve_api.connection import TorchServe, replicas
 from torchserve_api.errors import TorchServeError
-from torchserve_api.inference import InferenceClient
-from torchserve_api.management import ManagementClient
 
 
-def routes(settings: GatewaySettings, inference: InferenceClient, management: ManagementClient) -> APIRouter:
+def routes(settings: ProjectSettings, torchserve: TorchServe) -> APIRouter:
     """`GET /ping`, `/health/live` and `/health/ready`."""
     router = APIRouter(tags=["health"])
+    timeout_s, name = settings.gateway.health_timeout_s, settings.gateway.default_model
+
+    async def problem_of(replica: TorchServe) -> str | None:
+        try:
+            default = (await replica.management.describe(name, deadline_s=timeout_s))[0]
+        except TorchServeError as exc:
+            return f"{name} cannot be served: {exc}"
+        return (
+            None if default.ready_workers else f"{name} {default.model_version} has no worker that is READY"
+        )
 
     @router.get(
         "/ping", summary="TorchServe's own health", response_model=Health, responses=problems(502, 504)
     )
     async def ping() -> Response:
-        return Response(await inference.ping(settings.health_timeout_s), media_type="application/json")
+        return Response(await torchserve.inference.ping(timeout_s), media_type="application/json")
 
     @router.get("/health/live", summary="The gateway runs")
     async def live() -> Health:
@@ -27,13 +38,13 @@ def routes(settings: GatewaySettings, inference: InferenceClient, management: Ma
     @router.get("/health/ready", summary="A prediction would be served now", responses=problems(503))
     async def ready() -> Health:
         # TorchServe's /ping says Healthy without a model, and with one whose workers cannot start.
-        name = settings.default_model
         try:
-            default = (await management.describe(name, deadline_s=settings.health_timeout_s))[0]
+            found = await replicas(settings.torchserve, torchserve.client)
         except TorchServeError as exc:
             raise NotReadyError(f"{name} cannot be served: {exc}") from exc
-        if not default.ready_workers:
-            raise NotReadyError(f"{name} {default.model_version} has no worker that is READY")
+        unready = await asyncio.gather(*(problem_of(each) for each in found))
+        if all(unready):
+            raise NotReadyError(str(unready[0]))
         return Health(status="ready")
 
     return router

@@ -15,12 +15,12 @@ from gateway.errors import BodyTooLargeError, GatewayError, MalformedRequestErro
 from gateway.forms import Part
 from gateway.images import check_image
 from gateway.observability import RequestRecord, request_record
-from gateway.predictions import OCTET_STREAM, PROBLEMS, predict_one, prediction_headers
+from gateway.predictions import OCTET_STREAM, PROBLEMS, ask_in_time, prediction_headers
+from gateway.predictor import Predictor
 from gateway.schemas import PredictedImage, RefusedImage, upload_form
 from gateway.settings import GatewaySettings
 from gateway.uploads import read_files
 from torchserve_api.errors import InvalidAnswerError, TorchServeError
-from torchserve_api.inference import InferenceClient
 from ts_serialize.image_header import InputError
 from ts_serialize.settings import ModelSettings
 
@@ -41,11 +41,11 @@ class Outcome:
         return {"filename": self.filename, "prediction": self.prediction}
 
 
-def routes(settings: GatewaySettings, served: ModelSettings, inference: InferenceClient) -> APIRouter:
+def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predictor) -> APIRouter:
     """`POST /predict/batch`."""
     router = APIRouter(tags=["predictions"])
 
-    async def predict_file(record: RequestRecord, turns: asyncio.Semaphore, file: Part) -> Outcome:
+    async def predict_file(request: Request, turns: asyncio.Semaphore, file: Part) -> Outcome:
         """Does with one file what `/predict` does; whatever is wrong with it stays its own."""
         name, size = file.filename or "", len(file.content)
         try:
@@ -58,8 +58,8 @@ def routes(settings: GatewaySettings, served: ModelSettings, inference: Inferenc
             async with turns:
                 image = bytes(file.content)
                 await check_image(image, served.image.max_pixels)
-                prediction = await predict_one(
-                    inference, record, settings.deadline_s, settings.default_model, None, image, OCTET_STREAM
+                prediction = await ask_in_time(
+                    predictor.predict, request, settings, settings.default_model, None, image, OCTET_STREAM
                 )
             return Outcome(name, _parsed(prediction.body), prediction.version)
         except (GatewayError, InputError, TorchServeError) as exc:
@@ -79,7 +79,7 @@ def routes(settings: GatewaySettings, served: ModelSettings, inference: Inferenc
         started = perf_counter()
         turns = asyncio.Semaphore(settings.batch_concurrency)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(predict_file(record, turns, file)) for file in files]
+            tasks = [group.create_task(predict_file(request, turns, file)) for file in files]
         outcomes = [task.result() for task in tasks]
         record.torchserve_s = perf_counter() - started
         record.model = settings.default_model

@@ -1,41 +1,53 @@
-"""The prediction routes: one image in, one answer out."""
+"""The prediction and explanation routes: one image in, one answer out."""
 
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 
 from gateway.errors import MalformedRequestError
 from gateway.images import check_body, check_image
 from gateway.observability import RequestRecord, request_record
-from gateway.schemas import ClassProbabilities, problems, torchserve_body, upload_form
+from gateway.predictor import Predictor
+from gateway.schemas import ClassProbabilities, Explanation, problems, torchserve_body, upload_form
 from gateway.settings import GatewaySettings
 from gateway.uploads import read_body, read_files
 from torchserve_api.errors import DeadlineExceededError
-from torchserve_api.inference import InferenceClient, Prediction
+from torchserve_api.inference import Prediction
 from ts_serialize.settings import ModelSettings
 
 PROBLEMS = problems(400, 404, 408, 413, 415, 422, 502, 503, 504)
 OCTET_STREAM = "application/octet-stream"
 
+Ask = Callable[[str, str | None, str, bytes, str, float], Awaitable[Prediction]]
+"""Gets model, version (None: whichever serves), routing key, body, content type and deadline in seconds."""
+Endpoint = Callable[..., Awaitable[Response]]
 
-async def predict_one(
-    inference: InferenceClient,
-    record: RequestRecord,
-    deadline_s: float,
+
+async def ask_in_time(
+    ask: Ask,
+    request: Request,
+    settings: GatewaySettings,
     model: str,
     version: str | None,
     body: bytes,
     content_type: str,
 ) -> Prediction:
-    """One call of TorchServe within what is left of the request's deadline.
+    """Asks once within what is left of the request's deadline.
 
     Raises:
         TorchServeError: as the subclass that fits.
     """
-    left_s = deadline_s - record.elapsed_s
+    record = request_record(request)
+    left_s = settings.deadline_s - record.elapsed_s
     if left_s <= 0:
-        raise DeadlineExceededError(f"the request's {deadline_s:g} s were over before TorchServe was asked")
-    return await inference.predict(model, version, body, content_type, left_s)
+        raise DeadlineExceededError(
+            f"the request's {settings.deadline_s:g} s were over before TorchServe was asked"
+        )
+    key = request.headers.get(settings.routing_key_header, record.request_id)
+    return await ask(model, version, key, body, content_type, left_s)
 
 
 def prediction_headers(record: RequestRecord) -> dict[str, str]:
@@ -49,18 +61,16 @@ def prediction_headers(record: RequestRecord) -> dict[str, str]:
     return headers | ({"X-Model-Version": quote(record.version, safe=", ")} if record.version else {})
 
 
-def routes(settings: GatewaySettings, served: ModelSettings, inference: InferenceClient) -> APIRouter:
-    """`POST /predict` and `POST|PUT /predictions/{model}[/{version}]`."""
+def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predictor) -> APIRouter:
+    """`POST /predict` and `POST|PUT /predictions|explanations/{model}[/{version}]`."""
     router = APIRouter(tags=["predictions"])
 
     async def forward(
-        request: Request, model: str, version: str | None, body: bytes, content_type: str
+        request: Request, ask: Ask, model: str, version: str | None, body: bytes, content_type: str
     ) -> Response:
         record = request_record(request)
         record.model, record.version = model, version
-        prediction = await predict_one(
-            inference, record, settings.deadline_s, model, version, body, content_type
-        )
+        prediction = await ask_in_time(ask, request, settings, model, version, body, content_type)
         record.version = prediction.version
         record.torchserve_s = prediction.torchserve_s
         record.torchserve_request_id = prediction.torchserve_request_id
@@ -82,38 +92,52 @@ def routes(settings: GatewaySettings, served: ModelSettings, inference: Inferenc
         if not image:
             raise MalformedRequestError(f"the file '{file.filename}' in field 'file' is empty")
         await check_image(image, served.image.max_pixels)
-        return await forward(request, settings.default_model, None, image, OCTET_STREAM)
+        return await forward(request, predictor.predict, settings.default_model, None, image, OCTET_STREAM)
 
-    async def predict_as_torchserve(request: Request, model: str) -> Response:
-        return await pass_on(request, model, None)
-
-    async def predict_version_as_torchserve(request: Request, model: str, version: str) -> Response:
-        return await pass_on(request, model, version)
-
-    async def pass_on(request: Request, model: str, version: str | None) -> Response:
+    async def pass_on(request: Request, ask: Ask, model: str, version: str | None) -> Response:
         body = await read_body(request, settings.max_request_bytes, settings.body_deadline_s)
         content_type = _content_type(request)
         # What other models take is between the client and TorchServe.
         if model == served.name:
             await check_body(body, content_type, served.image.max_pixels)
-        return await forward(request, model, version, body, content_type)
+        return await forward(request, ask, model, version, body, content_type)
 
-    for path, route in (
-        ("/predictions/{model}", predict_as_torchserve),
-        ("/predictions/{model}/{version}", predict_version_as_torchserve),
-    ):
+    def as_torchserve(ask: Ask) -> dict[str, Endpoint]:
+        async def of_default(request: Request, model: str) -> Response:
+            return await pass_on(request, ask, model, None)
+
+        async def of_version(request: Request, model: str, version: str) -> Response:
+            return await pass_on(request, ask, model, version)
+
+        return {"/{model}": of_default, "/{model}/{version}": of_version}
+
+    body = torchserve_body()
+    _add_torchserve_routes(router, "prediction", as_torchserve(predictor.predict), ClassProbabilities, body)
+    what = "the class to explain; empty or without it: the most probable one"
+    body = torchserve_body(target={"type": "string", "enum": [*served.labels, ""], "description": what})
+    _add_torchserve_routes(router, "explanation", as_torchserve(predictor.explain), Explanation, body)
+    return router
+
+
+def _add_torchserve_routes(
+    router: APIRouter,
+    name: str,
+    endpoints: Mapping[str, Endpoint],
+    answer: type[BaseModel],
+    body: dict[str, Any],
+) -> None:
+    for path, endpoint in endpoints.items():
         for method in ("POST", "PUT"):
             router.add_api_route(
-                path,
-                route,
+                f"/{name}s{path}",
+                endpoint,
                 methods=[method],
-                summary="Predict as TorchServe's Inference API does",
-                operation_id=f"{method.lower()}_prediction{'_of_version' if 'version' in path else ''}",
-                response_model=ClassProbabilities,
+                summary=f"The {name} as TorchServe's Inference API gives it",
+                operation_id=f"{method.lower()}_{name}{'_of_version' if 'version' in path else ''}",
+                response_model=answer,
                 responses=PROBLEMS,
-                openapi_extra=torchserve_body(),
+                openapi_extra=body,
             )
-    return router
 
 
 def _content_type(request: Request) -> str:

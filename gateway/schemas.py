@@ -12,6 +12,17 @@ class ClassProbabilities(RootModel[dict[str, float]]):
     model_config = {"json_schema_extra": {"examples": [{"Horror": 0.91, "Crime": 0.06, "Drama": 0.03}]}}
 
 
+class Explanation(BaseModel):
+    """What our handler answers; another one answers as it likes."""
+
+    class_: str = Field(alias="class", description="the most probable one, or the requested one")
+    probability: float
+    attributions: list[list[float]] = Field(
+        description="rows of a grid over the network's input, from the top: how far the logit of the class "
+        "falls when that part is covered; positive where the image speaks for the class"
+    )
+
+
 class ImageProblem(BaseModel):
     """RFC 9457 problem details of one image among others."""
 
@@ -22,7 +33,7 @@ class ImageProblem(BaseModel):
 
 
 class Problem(ImageProblem):
-    """RFC 9457 problem details. Below /predictions also TorchServe's `code` and `message`."""
+    """RFC 9457 problem details. On TorchServe's paths also its `code` and `message`."""
 
     request_id: str
 
@@ -59,11 +70,15 @@ def upload_form(field: str, max_files: int = 1) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
 
 
-def torchserve_body() -> dict[str, Any]:
-    """What TorchServe takes: the raw image, a form with field `data`, or base64 in JSON."""
-    base64 = {"type": "string", "format": "byte"}
-    json_body = {"type": "object", "required": ["data"], "properties": {"data": base64}}
+def torchserve_body(**fields: dict[str, Any]) -> dict[str, Any]:
+    """What TorchServe takes: the raw image, a form with field `data`, or base64 in JSON.
+
+    fields: schemas of further fields of form and JSON.
+    """
+    image = {"data": {"type": "string", "format": "byte"}}
+    json_body = {"type": "object", "required": ["data"], "properties": image | fields}
     form = upload_form("data")["requestBody"]["content"]
+    form["multipart/form-data"]["schema"]["properties"] |= fields
     content = {
         "application/octet-stream": {"schema": _BINARY},
         **form,

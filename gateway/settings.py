@@ -1,8 +1,8 @@
 """What `config/gateway/<name>.yaml` says."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt, StringConstraints
 
 from configuration import Settings, reachable_address
 from torchserve_api.settings import Port
@@ -23,6 +23,10 @@ class GatewaySettings(Settings):
     max_batch_request_bytes: PositiveInt
     batch_concurrency: PositiveInt
     health_timeout_s: PositiveFloat
+    deployments_refresh_s: PositiveFloat
+    routing_key_header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")]
+    shadow_max_in_flight: PositiveInt
+    shadow_probability_tolerance: PositiveFloat
     keep_alive_s: PositiveInt
     shutdown_grace_s: PositiveInt
     log_format: Literal["console", "json"]

@@ -32,25 +32,33 @@ class Client:
         return dict(response.json())
 
     async def run(self, tally: Tally, stop: asyncio.Event) -> None:
-        """Sends until `stop` is set, and counts."""
+        """Sends until `stop` is set, each time when it has the answer to the last one, and counts."""
         while not stop.is_set():
-            start = perf_counter()
-            try:
-                response = await self._post(self._path)
-            except httpx.HTTPError as exc:
-                tally.errors[type(exc).__name__] += 1
+            if not await self.send(tally, perf_counter()):
                 # A refused connection costs no time; without a pause it would be a busy loop.
                 await asyncio.sleep(0.05)
-                continue
-            latency_s = perf_counter() - start
-            problem = await self._problem(response)
-            if problem:
-                tally.errors[problem] += 1
-            else:
-                tally.latencies_s.append(latency_s)
-                tally.versions[response.headers.get("x-model-version", "unknown")] += 1
 
-    async def _problem(self, response: httpx.Response) -> str | None:
+    async def send(self, tally: Tally, due_at: float) -> bool:
+        """Sends once and counts. due_at: by `perf_counter`, from when the latency counts.
+
+        Returns:
+            whether there was an answer of any kind.
+        """
+        try:
+            response = await self._post(self._path)
+        except httpx.HTTPError as exc:
+            tally.errors[type(exc).__name__] += 1
+            return False
+        latency_s = perf_counter() - due_at
+        problem = await self._problem(response, tally)
+        if problem:
+            tally.errors[problem] += 1
+        else:
+            tally.latencies_s.append(latency_s)
+            tally.versions[response.headers.get("x-model-version", "unknown")] += 1
+        return True
+
+    async def _problem(self, response: httpx.Response, tally: Tally) -> str | None:
         if response.status_code != 200:
             return f"HTTP {response.status_code}"
         try:
@@ -61,8 +69,11 @@ class Client:
         if version not in self._expected:
             # A version that was deployed meanwhile: its own answer is asked for by its own URL.
             reference = await self._post(f"{self._path}/{version}")
+            if reference.status_code == 404:
+                tally.unverified += 1
+                return None
             if reference.status_code != 200:
-                return f"version {version} answered and is gone (HTTP {reference.status_code})"
+                return f"HTTP {reference.status_code}"
             self._expected[version] = reference.json()
         return None if same_answer(answer, self._expected[version], self._tolerance) else WRONG_ANSWER
 

@@ -7,10 +7,11 @@ from project_settings import ProjectSettings
 
 
 class StressSettings(ProjectSettings):
-    """Times in seconds."""
+    """Times in seconds. rate: requests a second, None for as many as are answered."""
 
     images_dir: ProjectPath
     clients: PositiveInt
+    rate: PositiveFloat | None
     rounds: PositiveInt
     round_s: PositiveFloat
     request_timeout_s: PositiveFloat

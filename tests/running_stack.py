@@ -1,9 +1,12 @@
 """The real stack, started and spoken to as a user does: through the project's own commands."""
 
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
 
 from configuration import PROJECT_ROOT, load
 from local_stack.settings import StackSettings
@@ -30,6 +33,7 @@ class RunningStack:
                 f"torchserve.grpc_inference_port={grpc1}",
                 f"torchserve.grpc_management_port={grpc2}",
                 f"torchserve.model_store={directory}/model_store",
+                f"torchserve.deployments_dir={directory}/deployments",
                 f"torchserve.key_file={directory}/var/torchserve/key_file.json",
                 f"gateway.port={gateway}",
                 f"file_browser.port={browser}",
@@ -54,11 +58,24 @@ class RunningStack:
         """`make upload_model VERSION=...`, of an archive that exists."""
         return run("upload_model.py", *self._model(version), *extra)
 
+    def rollback(self, *extra: str) -> subprocess.CompletedProcess[str]:
+        """`make rollback`."""
+        return run("-m", "deployment.rollback", *self.overrides, *extra)
+
     def deploy(self, version: str, *extra: str) -> None:
         """Builds and uploads; both must succeed."""
         for step in (self.generate_mar, self.upload_model):
             result = step(version, *extra)
             assert result.returncode == 0, result.stderr
+
+    def load(self, *extra: str) -> "BackgroundLoad":
+        """`make run_stress` in the background; there is traffic when this returns."""
+        return BackgroundLoad([*self.overrides, *extra])
+
+    def versions(self, model: str = "genre") -> list[str]:
+        """What TorchServe has registered."""
+        url = f"{self.settings.torchserve.management_url}/models/{model}/all"
+        return sorted(each["modelVersion"] for each in httpx.get(url).json())
 
     def _model(self, version: str) -> tuple[str, ...]:
         return (f'model.version="{version}"', *self.overrides, *self._own("model_mars"))
@@ -66,6 +83,29 @@ class RunningStack:
     def _own(self, *keys: str) -> tuple[str, ...]:
         folders = {"state_dir": "var", "model_mars": "model_mars"}
         return tuple(f"{key}={self.directory}/{folders[key]}" for key in keys)
+
+
+class BackgroundLoad:
+    """The stress script while it runs. It fails if a single request was not answered right."""
+
+    def __init__(self, overrides: list[str]) -> None:
+        command = [sys.executable, "stress.py", *overrides]
+        self._process = subprocess.Popen(command, cwd=PROJECT_ROOT, stderr=subprocess.PIPE, text=True)
+        assert self._process.stderr is not None
+        self._stderr = self._process.stderr
+        first = next(
+            (line for line in self._stderr if "Performance" in line or "failed" in line), "no output"
+        )
+        assert "Performance" in first, first
+
+    def stop(self) -> None:
+        """Ends it early; there is still a result."""
+        self._process.send_signal(signal.SIGINT)
+
+    def result(self) -> tuple[int, str]:
+        """Its exit code and what it logged, when it has ended."""
+        output = self._stderr.read()
+        return self._process.wait(timeout=60), output
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

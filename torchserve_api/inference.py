@@ -1,8 +1,9 @@
-"""TorchServe's Inference API: predictions and health."""
+"""TorchServe's Inference API: predictions, explanations and health."""
 
 from dataclasses import dataclass
 from time import perf_counter
 
+from torchserve_api.errors import HandlerFailedError
 from torchserve_api.transport import Transport, path_of
 
 
@@ -23,7 +24,7 @@ class Prediction:
 
 
 class InferenceClient:
-    """Predictions of one TorchServe."""
+    """Predictions and explanations of one TorchServe."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -36,7 +37,27 @@ class InferenceClient:
         Raises:
             TorchServeError: as the subclass that fits.
         """
-        segments = ("predictions", model, version) if version else ("predictions", model)
+        return await self._ask("predictions", model, version, body, content_type, deadline_s)
+
+    async def explain(
+        self, model: str, version: str | None, body: bytes, content_type: str, deadline_s: float
+    ) -> Prediction:
+        """As `predict`, but asks why; the handler must know how.
+
+        Raises:
+            TorchServeError: as the subclass that fits.
+        """
+        try:
+            return await self._ask("explanations", model, version, body, content_type, deadline_s)
+        except HandlerFailedError as exc:
+            # All that TorchServe says of a handler without get_insights.
+            message = f"{exc}; the handler of {model} may not support explanations"
+            raise HandlerFailedError(exc.status, exc.type, message) from exc
+
+    async def _ask(
+        self, api: str, model: str, version: str | None, body: bytes, content_type: str, deadline_s: float
+    ) -> Prediction:
+        segments = (api, model, version) if version else (api, model)
         start = perf_counter()
         response = await self._transport.call(
             "POST", path_of(*segments), deadline_s, content=body, content_type=content_type

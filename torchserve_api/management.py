@@ -1,62 +1,27 @@
-"""TorchServe's Management API: register, describe, set default, unregister."""
+"""TorchServe's Management API: docs/management_api.md in pytorch/serve."""
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from pydantic.alias_generators import to_camel
+from collections.abc import Mapping
+from typing import TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
+from torchserve_api.descriptions import Answer, ModelPage, ModelVersion
 from torchserve_api.errors import InvalidAnswerError
 from torchserve_api.settings import TorchServeSettings
 from torchserve_api.transport import Transport, path_of
 
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-
-class Worker(_Answer):
-    """One worker process. status is READY when it answers; pid is -1 or missing while it starts."""
-
-    id: str
-    status: str
-    pid: int = -1
+# TorchServe takes any other number for this one.
+MAX_PAGE_SIZE = 100
 
 
-class JobQueueStatus(_Answer):
-    """Jobs that wait; the batches that run are not counted."""
-
-    remaining_capacity: int
-    pending_requests: int
-
-
-class ModelVersion(_Answer):
-    """One registered version, as `GET /models/{model}/all` describes it."""
-
-    model_name: str
-    model_version: str
-    model_url: str
-    min_workers: int
-    max_workers: int
-    batch_size: int
-    max_batch_delay: int
-    response_timeout: int
-    workers: list[Worker]
-    job_queue_status: JobQueueStatus | None = None
-
-    @property
-    def ready_workers(self) -> int:
-        """How many workers would answer now."""
-        return sum(worker.status == "READY" for worker in self.workers)
-
-    @property
-    def archive_name(self) -> str:
-        """The archive's file name in TorchServe's model store."""
-        return self.model_url.split("?")[0].rsplit("/", 1)[-1]
-
-
-class _Status(_Answer):
+class _Status(Answer):
     status: str
 
 
+_STATUS = TypeAdapter(_Status)
 _VERSIONS = TypeAdapter(list[ModelVersion])
+_PAGE = TypeAdapter(ModelPage)
+AnswerT = TypeVar("AnswerT")
 
 
 class ManagementClient:
@@ -67,45 +32,102 @@ class ManagementClient:
         self._timeout_s = settings.management_timeout_s
         self._register_timeout_s = settings.register_timeout_s
 
-    async def register(self, model: str, parameters: dict[str, str | int]) -> str:
-        """Registers a version without waiting for its workers and returns TorchServe's status text.
+    async def register(
+        self, model: str, parameters: Mapping[str, str | int], *, synchronous: bool = False
+    ) -> str:
+        """Registers a version and returns TorchServe's status text.
 
-        Asynchronous, because a synchronous registration holds a thread that predictions need.
         parameters: of `POST /models`: url, batch_size, max_batch_delay (ms), initial_workers,
         response_timeout and startup_timeout (s).
+        synchronous: the answer comes when the workers are READY, or the version is gone again. Until then
+        the call holds a thread that predictions need; so the default is to answer before workers start.
         """
         response = await self._transport.call(
             "POST",
             "/models",
             self._register_timeout_s,
-            params={"model_name": model, "synchronous": "false", **parameters},
+            params={"model_name": model, "synchronous": _boolean(synchronous), **parameters},
+        )
+        return _status(response.content)
+
+    async def scale(
+        self,
+        model: str,
+        version: str | None,
+        parameters: Mapping[str, str | int],
+        *,
+        synchronous: bool = False,
+    ) -> str:
+        """Starts or kills workers and returns TorchServe's status text; None: of the default version.
+
+        parameters: min_worker, max_worker (without it: as min_worker) and timeout (s). TorchServe 0.12.0
+        starts workers up to min_worker and kills those above max_worker, at once and with the batch that runs
+        there: it ignores timeout. With min_worker 0 and a max_worker above it forgets workers that run on.
+        synchronous: as of `register`.
+        """
+        response = await self._transport.call(
+            "PUT",
+            path_of("models", model, *_segment(version)),
+            self._register_timeout_s if synchronous else self._timeout_s,
+            params={"synchronous": _boolean(synchronous), **parameters},
         )
         return _status(response.content)
 
     async def describe(
-        self, model: str, version: str | None = None, deadline_s: float | None = None
+        self,
+        model: str,
+        version: str | None = None,
+        deadline_s: float | None = None,
+        *,
+        customized: bool = False,
     ) -> list[ModelVersion]:
-        """One version, `"all"`, or the default version (None)."""
-        segments = ("models", model, version) if version else ("models", model)
-        response = await self._transport.call("GET", path_of(*segments), deadline_s or self._timeout_s)
-        try:
-            return _VERSIONS.validate_json(response.content)
-        except ValidationError as exc:
-            raise InvalidAnswerError(f"describing {model}: {exc}") from exc
+        """One version, `"all"`, or the default version (None).
+
+        customized: with what the handler says of itself; a job for a worker, so it waits in the queue.
+        TorchServe does not do it for "all".
+        """
+        response = await self._transport.call(
+            "GET",
+            path_of("models", model, *_segment(version)),
+            deadline_s or self._timeout_s,
+            params={"customized": "true"} if customized else None,
+        )
+        return _read(_VERSIONS, response.content)
+
+    async def list_models(self, limit: int = MAX_PAGE_SIZE, next_page_token: int | None = None) -> ModelPage:
+        """One page of the models by name, 1 <= limit <= MAX_PAGE_SIZE; None: the first page."""
+        params = {"limit": limit, "next_page_token": next_page_token or 0}
+        response = await self._transport.call("GET", "/models", self._timeout_s, params=params)
+        return _read(_PAGE, response.content)
 
     async def set_default(self, model: str, version: str) -> str:
         """Sends requests that name no version to this one; returns TorchServe's status text."""
         path = path_of("models", model, version, "set-default")
         return _status((await self._transport.call("PUT", path, self._timeout_s)).content)
 
-    async def unregister(self, model: str, version: str) -> str:
-        """Removes a version; TorchServe loses without an answer what still waits or runs in it."""
-        path = path_of("models", model, version)
+    async def unregister(self, model: str, version: str | None) -> str:
+        """Removes a version; None: the default one, which TorchServe refuses while there are others.
+
+        TorchServe loses without an answer what still waits or runs in it.
+        """
+        path = path_of("models", model, *_segment(version))
         return _status((await self._transport.call("DELETE", path, self._timeout_s)).content)
 
 
+def _segment(version: str | None) -> tuple[str, ...]:
+    return () if version is None else (version,)
+
+
+def _boolean(value: bool) -> str:
+    return str(value).lower()
+
+
 def _status(body: bytes) -> str:
+    return _read(_STATUS, body).status
+
+
+def _read(answer: TypeAdapter[AnswerT], body: bytes) -> AnswerT:
     try:
-        return _Status.model_validate_json(body).status
+        return answer.validate_json(body)
     except ValidationError as exc:
-        raise InvalidAnswerError(f"expected a status, got {body[:200]!r}") from exc
+        raise InvalidAnswerError(f"not an answer of TorchServe's management API: {body[:200]!r}") from exc

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field_validator, model_validator
 
 from configuration import ProjectPath, Settings
 
@@ -23,19 +23,26 @@ def is_loopback(host: str) -> bool:
 
 
 class TorchServeSettings(Settings):
-    """Addresses, timeouts and properties of one TorchServe.
+    """Addresses, timeouts and properties of one TorchServe, or of several that are alike.
 
-    model_store is None where TorchServe does not share a disk with us; then it downloads every archive.
+    inference_url: where predictions go, a balancer's address if there are several; management_urls: where
+    each is deployed to, a host name with several addresses is several replicas; replica_inference_port: of
+    each replica's own Inference API, None for the port of inference_url; model_store: None where TorchServe
+    does not share a disk with us, then it downloads every archive; deployments_dir: what is deployed, for all
+    to see.
     """
 
     inference_url: Url
     management_url: Url
+    management_urls: Annotated[list[Url], Field(min_length=1)]
+    replica_inference_port: Port | None
     metrics_url: Url
     grpc_inference_port: Port
     grpc_management_port: Port
     token_authorization: bool | None
     key_file: ProjectPath
     model_store: ProjectPath | None
+    deployments_dir: ProjectPath
     management_timeout_s: PositiveFloat
     register_timeout_s: PositiveFloat
     connect_timeout_s: PositiveFloat
@@ -50,6 +57,25 @@ class TorchServeSettings(Settings):
         if urlsplit(url).port is None:
             raise ValueError("the port is missing; write it out, for example http://127.0.0.1:8080")
         return url
+
+    @field_validator("management_urls")
+    @classmethod
+    def _each_names_a_port(cls, urls: list[str]) -> list[str]:
+        return [cls._names_a_port(url) for url in urls]
+
+    @model_validator(mode="after")
+    def _replicas_have_no_tokens(self) -> "TorchServeSettings":
+        if len(self.management_urls) > 1 and self.requires_tokens:
+            raise ValueError(
+                "several management_urls need torchserve.token_authorization=false: each TorchServe makes "
+                "its own tokens, so none of them is valid behind a balancer"
+            )
+        return self
+
+    @property
+    def inference_port_of_replicas(self) -> int:
+        """The port of each replica's own Inference API."""
+        return self.replica_inference_port or urlsplit(self.inference_url).port or 0
 
     @property
     def requires_tokens(self) -> bool:

@@ -61,7 +61,9 @@ class Tokens:
             renewed = self._read().get(api)
             if response.status_code != 200 or not renewed or renewed["key"] == refused:
                 raise TokenRefusedError(
-                    response.status_code, "InvalidKeyException", f"TorchServe gave no new {api} token"
+                    response.status_code,
+                    "InvalidKeyException",
+                    f"TorchServe gave no new {api} token; is {self._key_file} its key file?",
                 )
             return str(renewed["key"])
 

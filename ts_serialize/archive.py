@@ -16,6 +16,7 @@ from model_archiver.model_packaging import generate_model_archive
 
 from configuration import PROJECT_ROOT, ProjectPath
 from project_settings import ProjectSettings
+from ts_serialize.downloads import sha256
 from ts_serialize.settings import ImageSettings, ModelSettings
 from ts_serialize.torchscript import load_torchscript
 
@@ -63,6 +64,9 @@ def build_archive(settings: ArchiveSettings) -> Path:
                     f"{target} exists with other content; a version never changes: "
                     f"choose another VERSION than {settings.model.version}, or pass ARGS=force=true"
                 )
+            # `upload_model` from a URL reads it: what is beside an archive says what the archive must be.
+            checksum = target.with_name(target.name + ".sha256")
+            checksum.write_text(f"{sha256(packed)}  {target.name}\n")
             packed.replace(target)
     except (OSError, ModelArchiverError) as exc:
         raise ArchiveError(f"packing {target.name} failed: {exc}") from exc

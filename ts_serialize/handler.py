@@ -18,6 +18,7 @@ import torch
 from ts.metrics.metric_type_enum import MetricTypes
 from ts.torch_handler.vision_handler import VisionHandler
 
+from ts_serialize.explanation import attributions, requested_class
 from ts_serialize.image_header import InputError, image_bytes
 from ts_serialize.image_input import Batch, decode_image, image_transform
 
@@ -46,7 +47,9 @@ class ImageClassificationHandler(VisionHandler):
         self.version_header = str(context.manifest["model"]["modelVersion"])
         if self.device.type == "cpu":
             self.model = _optimized(self.model)
-        self._warm_up(settings, context.system_properties["batch_size"] or 1)
+        self.preprocessing = settings
+        self.batch_size: int = context.system_properties["batch_size"] or 1
+        self._warm_up()
 
     def preprocess(self, data: Sequence[Mapping[str, Any]]) -> Batch:
         """Decodes every request's image; one that cannot be decoded becomes a failure of its own."""
@@ -88,13 +91,47 @@ class ImageClassificationHandler(VisionHandler):
                 self.context.set_response_header(position, "X-Model-Version", self.version_header)
         return answers
 
+    def explain_handle(self, data: Batch, raw_data: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Answers a batch in which somebody wants an explanation; the others get their predictions."""
+        targets: dict[int, str | None] = {}
+        for position in filter(self._wants_explanation, data.positions):
+            try:
+                targets[position] = requested_class(raw_data[position], self.labels)
+            except InputError as exc:
+                data.failures[position] = exc
+        answers = self.postprocess(self.inference(data))
+        images = dict(zip(data.positions, () if data.tensor is None else data.tensor, strict=True))
+        with self._timed("ExplainTime"):
+            for position, target in targets.items():
+                answers[position] = self._explanation(images[position], answers[position], target)
+        return answers
+
+    def describe_handle(self) -> dict[str, Any]:
+        """What `GET /models/{model}?customized=true` of the Management API adds."""
+        return {"labels": self.labels, "image": self.preprocessing}
+
+    def _is_explain(self) -> bool:
+        # One batch may hold requests for both; BaseHandler looks at its first one only.
+        return any(map(self._wants_explanation, range(len(self.context.request_processor))))
+
+    def _wants_explanation(self, position: int) -> bool:
+        return bool(self.context.get_request_header(position, "explain") == "True")
+
+    def _explanation(
+        self, image: torch.Tensor, probabilities: dict[str, float], target: str | None
+    ) -> dict[str, Any]:
+        label = target or next(iter(probabilities))
+        grid = attributions(self.model, image, self.labels.index(label), self.batch_size)
+        return {"class": label, "probability": probabilities[label], "attributions": grid}
+
     def _answers(self, logits: torch.Tensor) -> Iterator[dict[str, float]]:
         probabilities, indices = torch.softmax(logits.float(), dim=1).sort(dim=1, descending=True)
         for row, order in zip(probabilities.tolist(), indices.tolist(), strict=True):
             yield {self.labels[index]: value for index, value in zip(order, row, strict=True)}
 
-    def _warm_up(self, settings: Mapping[str, Any], batch_size: int) -> None:
+    def _warm_up(self) -> None:
         # TorchScript compiles in its first two runs of a shape; a worker is READY when this returns.
+        settings, batch_size = self.preprocessing, self.batch_size
         shape = (settings["crop"],) * 2 if settings["crop"] else settings["resize"]
         if isinstance(shape, int):
             return

@@ -21,6 +21,7 @@ ModelName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=10
 ModelVersion = Annotated[
     str, BeforeValidator(_refuse_number), StringConstraints(pattern=NAME_PATTERN, max_length=50)
 ]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
@@ -29,7 +30,7 @@ class WeightsSettings(Settings):
 
     path: ProjectPath
     url: str | None
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None
+    sha256: Sha256 | None
 
     @model_validator(mode="after")
     def _downloads_are_verified(self) -> "WeightsSettings":
@@ -54,10 +55,14 @@ class ImageSettings(Settings):
 
 
 class SampleSettings(Settings):
-    """An image whose right answer is known; a new version must give it before it gets traffic."""
+    """An image whose right answer is known; a new version must give it before it gets traffic.
+
+    expected_class: None if it is not known; probability: of that class, None if any will do.
+    """
 
     image: ProjectPath
     expected_class: str | None
+    probability: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class ModelSettings(Settings):
@@ -74,7 +79,8 @@ class ModelSettings(Settings):
     handler: ProjectPath
     handler_modules: list[ProjectPath]
     image: ImageSettings
-    sample: SampleSettings
+    samples: Annotated[list[SampleSettings], Field(min_length=1)]
+    sample_tolerance: Annotated[float, Field(ge=0, le=1)]
     batch_size: PositiveInt
     max_batch_delay: Annotated[int, Field(ge=0)]
     workers: PositiveInt | None

@@ -6,35 +6,45 @@ import httpx
 import pytest
 
 from configuration import load
+from deployment.errors import DeploymentError
+from deployment.golden_check import GoldenCheck
+from deployment.record import DeploymentRecord
+from deployment.settings import BlueGreen
+from deployment.swap import Deployment, Swap
 from project_settings import ProjectSettings
 from tests.fake_torchserve import FakeTorchServe, described, error, version
+from tests.unit.test_deployment_record import VERSION
 from torchserve_api.connection import TorchServe
-from torchserve_api.deployed import DeployedModel, read_deployed
-from torchserve_api.deployment import Deployment, DeploymentError, swap_version
 
-WANTED = DeployedModel(
-    version="2.0",
-    archive="genre-2.0.mar",
-    batch_size=8,
-    max_batch_delay=20,
-    initial_workers=2,
-    response_timeout=30,
-    startup_timeout=120,
-)
+WANTED = VERSION.model_copy(update={"version": "2.0", "source": "genre-2.0.mar", "archive": "genre-2.0.mar"})
 
 
-async def swap(torchserve: FakeTorchServe, store: Path, ready_timeout_s: float = 5) -> None:
-    settings = load("gateway", ProjectSettings).torchserve
-    archive = store.parent / WANTED.archive
+async def swap(torchserve: FakeTorchServe, directory: Path, ready_timeout_s: float = 5) -> str:
+    archive = directory / WANTED.archive
     archive.write_bytes(b"archive")
-    connection = TorchServe.at(settings, httpx.MockTransport(torchserve))
+    connection = TorchServe.at(load("gateway", ProjectSettings).torchserve, httpx.MockTransport(torchserve))
+    deployment = Deployment(
+        model="genre",
+        wanted=WANTED,
+        url=WANTED.archive,
+        archive=archive,
+        model_store=directory / "store",
+        strategy=BlueGreen(kind="blue_green"),
+        check=GoldenCheck([], [], tolerance=0, deadline_s=1),
+        ready_timeout_s=ready_timeout_s,
+        drain_timeout_s=1,
+        unreported_s=0,
+        keep_previous=1,
+    )
+    record = DeploymentRecord(directory / "deployments")
     async with connection.client:
-        deployment = Deployment("genre", WANTED.archive, archive, WANTED, store, ready_timeout_s, 1)
-        await swap_version(connection.management, deployment, check)
+        with record.lock():
+            return await Swap(deployment, [connection], record).run()
 
 
-async def check(model: str, version: str) -> None:
-    assert (model, version) == ("genre", "2.0")
+def serving(directory: Path) -> str | None:
+    model = DeploymentRecord(directory / "deployments").read().models.get("genre")
+    return model.serving.version if model else None
 
 
 class TorchServeWithVersions:
@@ -70,31 +80,31 @@ class TorchServeWithVersions:
 async def test_workers_that_keep_dying_end_the_deploy_long_before_the_time_out(tmp_path: Path) -> None:
     torchserve = TorchServeWithVersions(ready=1)
     with pytest.raises(DeploymentError, match="die while they load"):
-        await swap(FakeTorchServe(torchserve), tmp_path / "store", ready_timeout_s=3600)
+        await swap(FakeTorchServe(torchserve), tmp_path, ready_timeout_s=3600)
     assert torchserve.versions == ["1.0"]
     assert not (tmp_path / "store" / WANTED.archive).exists()
 
 
 async def test_workers_that_never_become_ready_end_the_deploy_with_the_time_out(tmp_path: Path) -> None:
     torchserve = TorchServeWithVersions(ready=0)
-    with pytest.raises(DeploymentError, match=r"not READY within 0\.1 s"):
-        await swap(FakeTorchServe(torchserve), tmp_path / "store", ready_timeout_s=0.1)
+    with pytest.raises(DeploymentError, match=r"0 of its 1 workers were READY after 0\.1 s"):
+        await swap(FakeTorchServe(torchserve), tmp_path, ready_timeout_s=0.1)
     assert torchserve.versions == ["1.0"]
 
 
 async def test_a_refused_default_leaves_the_old_version_on_record(tmp_path: Path) -> None:
     torchserve = TorchServeWithVersions(ready=2, fails_on=("PUT", "/models/genre/2.0/set-default"))
     with pytest.raises(DeploymentError, match="was not deployed"):
-        await swap(FakeTorchServe(torchserve), tmp_path / "store")
+        await swap(FakeTorchServe(torchserve), tmp_path)
     assert torchserve.versions == ["1.0"]
-    assert read_deployed(tmp_path / "store") == {}
+    assert serving(tmp_path) is None
 
 
 async def test_a_version_that_cannot_be_retired_is_said_and_the_new_one_is_on_record(tmp_path: Path) -> None:
     torchserve = TorchServeWithVersions(ready=2, fails_on=("DELETE", "/models/genre/1.0"))
-    with pytest.raises(DeploymentError, match=r"2\.0 serves, but retiring 1\.0 failed"):
-        await swap(FakeTorchServe(torchserve), tmp_path / "store")
-    assert read_deployed(tmp_path / "store")["genre"].version == "2.0"
+    with pytest.raises(DeploymentError, match=r"2\.0 serves, but retiring the others failed"):
+        await swap(FakeTorchServe(torchserve), tmp_path)
+    assert serving(tmp_path) == "2.0"
 
 
 @pytest.mark.parametrize(
@@ -104,4 +114,4 @@ async def test_a_torchserve_that_does_not_answer_right_ends_the_deploy(
     tmp_path: Path, answer: httpx.Response | Exception
 ) -> None:
     with pytest.raises(DeploymentError, match=r"genre 2\.0 was not deployed"):
-        await swap(FakeTorchServe(answer), tmp_path / "store")
+        await swap(FakeTorchServe(answer), tmp_path)

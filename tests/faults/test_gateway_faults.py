@@ -36,7 +36,7 @@ async def test_every_failure_becomes_its_own_problem(
     answer: httpx.Response | Exception, status: int, said: str
 ) -> None:
     async with gateway(FakeTorchServe(answer)) as client:
-        for path in ("/predictions/m", "/predictions/m/1.0"):
+        for path in ("/predictions/m", "/predictions/m/1.0", "/explanations/m", "/explanations/m/1.0"):
             response = await client.post(path, content=b"image")
             problem = response.json()
             assert response.status_code == problem["status"] == problem["code"] == status
@@ -47,11 +47,33 @@ async def test_every_failure_becomes_its_own_problem(
             assert ("retry-after" in response.headers) == (status == 503)
 
 
+async def test_a_handler_that_fails_on_an_explanation_may_not_support_any() -> None:
+    async with gateway(FakeTorchServe(error(503, "InternalServerException", "Prediction failed"))) as client:
+        explanation = await client.post("/explanations/m", content=b"image")
+        prediction = await client.post("/predictions/m", content=b"image")
+    hint = "; the handler of m may not support explanations"
+    assert explanation.json()["detail"] == f"Prediction failed{hint}"
+    assert prediction.json()["detail"] == "Prediction failed"
+
+
+@pytest.mark.parametrize(
+    "path", ["/predictions/m", "/predictions/m/1.0", "/explanations/m", "/explanations/m/1.0"]
+)
+async def test_a_request_reaches_torchserve_by_the_same_path(path: str) -> None:
+    torchserve = FakeTorchServe()
+    async with gateway(torchserve) as client:
+        for method in ("POST", "PUT"):
+            response = await client.request(method, path, content=b"image")
+            assert response.headers["x-model-name"] == "m"
+            assert response.headers.get("x-model-version") == ("1.0" if path.endswith("1.0") else None)
+    assert [request.url.path for request in torchserve.requests] == [path, path]
+
+
 async def test_a_request_that_torchserve_never_answers_ends_with_the_deadline() -> None:
-    async with gateway(FakeTorchServe(hangs=True), "gateway.deadline_s=0.05") as client:
+    async with gateway(FakeTorchServe(hangs=True), "gateway.deadline_s=0.5") as client:
         response = await client.post("/predictions/m", content=b"image")
     assert response.status_code == 504
-    assert "did not answer POST /predictions/m within 0.0" in response.json()["detail"]
+    assert "did not answer POST /predictions/m within 0." in response.json()["detail"]
 
 
 async def test_an_unforeseen_exception_is_a_500_that_tells_nothing() -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.encoded_images import FORMATS, SMALL, encoded
 from tests.fake_torchserve import FakeTorchServe
+from tests.random_forms import FORM_TYPES, FORMS
 from tests.served_gateway import gateway
 
 LIMIT = 10_000
@@ -245,44 +246,15 @@ async def test_a_damaged_image_gets_an_answer_of_the_table(
     assert response.status_code == 200 or is_problem(response)
 
 
-TEXTS = st.text(max_size=20).map(lambda text: text.encode(errors="replace"))
-DISPOSITIONS = st.builds(
-    lambda kind, name, file: b"Content-Disposition: " + kind + b'; name="' + name + b'"' + file,
-    st.sampled_from([b"form-data", b"attachment", b""]),
-    st.sampled_from([b"file", b"files", b"data", b"body"]) | TEXTS,
-    st.sampled_from([b"", b'; filename="a.jpg"', b"; filename=", b"; filename*=utf-8''a"]),
-)
-PIECES = st.one_of(
-    st.sampled_from([b"--b", b"--b--", b"\r\n", b"\n", b"--", JPEG, b"Content-Type: application/json"]),
-    DISPOSITIONS,
-    st.binary(max_size=40),
-)
-WHOLE_PART = st.builds(
-    lambda head, content: b"--b\r\n" + head + b"\r\n\r\n" + content + b"\r\n",
-    DISPOSITIONS,
-    st.sampled_from([JPEG, b"", b"x"]) | st.binary(max_size=40),
-)
-FORM_TYPES = st.sampled_from(
-    [
-        "multipart/form-data; boundary=b",
-        'Multipart/Form-Data;boundary="b"',
-        "multipart/form-data; charset=x",
-        "a/b",
-    ]
-)
-
-
 @settings(deadline=None, max_examples=500)
 @given(
     path=st.sampled_from(["/predict", "/predict/batch", "/predictions/genre"]),
-    body=st.lists(WHOLE_PART | PIECES, max_size=12).map(b"".join),
+    body=FORMS,
     content_type=FORM_TYPES,
-    closed=st.booleans(),
 )
 async def test_a_random_form_gets_an_answer_of_the_table(
-    client: httpx.AsyncClient, path: str, body: bytes, content_type: str, closed: bool
+    client: httpx.AsyncClient, path: str, body: bytes, content_type: str
 ) -> None:
-    body += b"--b--\r\n" if closed else b""
     response = await client.post(path, content=body, headers={"content-type": content_type})
     assert response.status_code in STATUSES
     assert response.status_code == 200 or is_problem(response)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given, settings
 
 from load_test.clients import same_answer
 from load_test.images import client_images
+from tests.random_forms import FORM_TYPES, FORMS
 from tests.running_stack import RunningStack
 
 TOLERANCE = 1e-4
@@ -71,6 +73,19 @@ def test_a_batch_gets_what_its_images_get_alone(gateway: str, images: list[Path]
         else:
             alone = httpx.put(f"{gateway}/predictions/genre", content=sent[answer["filename"]]).json()
             assert same_answer(answer["prediction"], alone, TOLERANCE)
+
+
+@pytest.mark.parametrize("path", ["/predict/batch", "/predictions/genre", "/explanations/genre"])
+@settings(deadline=None, max_examples=100)
+@given(body=FORMS, content_type=FORM_TYPES)
+def test_a_random_form_is_answered_or_refused(
+    gateway: str, path: str, body: bytes, content_type: str
+) -> None:
+    """Also what the gateway can read and TorchServe cannot."""
+    response = httpx.post(
+        f"{gateway}{path}", content=body, headers={"content-type": content_type}, timeout=60
+    )
+    assert response.status_code in (200, 400, 413, 415, 422), response.text
 
 
 def test_a_success_is_torchserves_answer_unchanged(stack: RunningStack, images: list[Path]) -> None:

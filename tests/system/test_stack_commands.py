@@ -14,6 +14,7 @@ import pytest
 
 from configuration import PROJECT_ROOT
 from local_stack.preflight import PreflightError, check_before_start
+from tests.encoded_images import SMALL
 from tests.running_stack import RunningStack, run
 
 
@@ -91,8 +92,8 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 
 def test_a_part_that_does_not_start_is_said_with_its_log_and_nothing_is_left_running(tmp_path: Path) -> None:
     stack = RunningStack.configure(tmp_path, "+torchserve.properties.inference_address=nonsense")
-    (tmp_path / "model_store").mkdir()
-    (tmp_path / "model_store" / "deployed.json").write_text("damaged")
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "deployments" / "deployed.json").write_text("damaged")
     result = stack.stack("up")
     assert result.returncode == 1
     assert "torchserve does not start" in result.stderr
@@ -127,7 +128,7 @@ def test_the_gateway_alone_answers_without_torchserve_and_exits_with_0_on_sigter
     try:
         until_healthy(f"{gateway}/health/live")
         assert httpx.get(f"{gateway}/health/ready").status_code == 503
-        assert httpx.put(f"{gateway}/predictions/genre", content=b"x").status_code == 502
+        assert httpx.put(f"{gateway}/predictions/genre", content=SMALL["JPEG"]).status_code == 502
     finally:
         process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 0

@@ -23,9 +23,8 @@ def test_the_archive_holds_handler_checkpoint_labels_and_preprocessing(tmp_path:
     with zipfile.ZipFile(archive) as content:
         manifest = json.loads(content.read("MAR-INF/MANIFEST.json"))
         labels = json.loads(content.read("index_to_name.json"))
-        names = set(content.namelist())
-    assert {"handler.py", "genre.pt", "preprocessing.json"} <= names
-    assert {"ts_serialize/image_header.py", "ts_serialize/image_input.py"} <= names
+        modules = {f"ts_serialize/{name}.py" for name in ("image_header", "image_input", "explanation")}
+        assert {"handler.py", "genre.pt", "preprocessing.json", *modules} <= set(content.namelist())
     assert manifest["model"]["modelVersion"] == "2.10"
     assert list(labels.values()) == settings.model.labels
 
@@ -40,7 +39,7 @@ def test_building_again_changes_nothing(tmp_path: Path) -> None:
     before = archive.stat()
     build_archive(archive_settings(tmp_path))
     assert archive.stat().st_mtime_ns == before.st_mtime_ns
-    assert [file.name for file in tmp_path.iterdir()] == ["genre-1.0.mar"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["genre-1.0.mar", "genre-1.0.mar.sha256"]
 
 
 def test_another_archive_of_the_same_version_is_replaced_only_by_force(tmp_path: Path) -> None:

@@ -3,16 +3,19 @@
 import pytest
 
 from configuration import PROJECT_ROOT, ConfigurationError, Settings, load, reachable_address
+from deployment.overview import OverviewSettings
+from deployment.settings import SwapSettings, UploadSettings
 from load_test.settings import StressSettings
 from local_stack.settings import StackSettings
 from project_settings import ProjectSettings
 from tests.running_stack import run
 from ts_serialize.archive import ArchiveSettings
-from upload_model import UploadSettings
 
 ROOTS: list[tuple[str, type[Settings]]] = [
     ("archive", ArchiveSettings),
     ("gateway", ProjectSettings),
+    ("models", OverviewSettings),
+    ("rollback", SwapSettings),
     ("stack", StackSettings),
     ("stress", StressSettings),
     ("upload", UploadSettings),

@@ -1,14 +1,18 @@
 """The handler as a plain class, on the real checkpoint: one answer per request, whatever the batch holds."""
 
+import base64
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from ts.context import Context, RequestProcessor
 
 from project_settings import ProjectSettings
+from ts_serialize.explanation import UnknownClassError, attributions, requested_class
 from ts_serialize.handler import ImageClassificationHandler
 
 
@@ -43,17 +47,25 @@ def handler(model_dir: Path) -> ImageClassificationHandler:
     return handler
 
 
-def context(model_dir: Path, requests: int) -> Context:
+def context(model_dir: Path, requests: int, explained: Sequence[int] = ()) -> Context:
+    """Of a batch; explained: the positions of the requests that came by /explanations."""
     manifest = {"model": {"serializedFile": "model.pt", "modelVersion": "1.0", "modelName": "genre"}}
     context = Context("genre", str(model_dir), manifest, 8, None, "0.12.0", metrics=RecordingMetrics())
     context.model_yaml_config = {}
-    context.request_processor = [RequestProcessor({}) for _ in range(requests)]
+    context.request_processor = [
+        RequestProcessor({"explain": str(position in explained)}) for position in range(requests)
+    ]
     return context
 
 
-def answers(handler: ImageClassificationHandler, model_dir: Path, rows: list[dict[str, Any]]) -> list[Any]:
+def answers(
+    handler: ImageClassificationHandler,
+    model_dir: Path,
+    rows: list[dict[str, Any]],
+    explained: Sequence[int] = (),
+) -> list[Any]:
     """Each request's (status, answer)."""
-    batch = context(model_dir, len(rows))
+    batch = context(model_dir, len(rows), explained)
     result = handler.handle(rows, batch)
     return [(batch.get_response_status(index)[0], answer) for index, answer in enumerate(result)]
 
@@ -125,3 +137,97 @@ def test_an_archive_whose_labels_do_not_fit_does_not_load(model_dir: Path, tmp_p
     (tmp_path / "index_to_name.json").write_text('{"0": "only one"}')
     with pytest.raises(ValueError, match=r"output has shape \(8, 10\), the class list wants \(8, 1\)"):
         ImageClassificationHandler().initialize(context(tmp_path, 0))
+
+
+def test_an_explanation_says_how_the_classes_logit_falls_when_a_part_is_covered(
+    handler: ImageClassificationHandler, model_dir: Path, images: list[Path]
+) -> None:
+    row = {"body": images[0].read_bytes()}
+    [(_, prediction)] = answers(handler, model_dir, [row])
+    [(status, explanation)] = answers(handler, model_dir, [row], explained=[0])
+    assert status == 200
+    assert explanation["class"] == next(iter(prediction))
+    assert explanation["probability"] == pytest.approx(prediction[explanation["class"]], abs=1e-6)
+    images_in = handler.preprocess([row]).tensor
+    assert images_in is not None
+    image = images_in[0]
+    index = handler.labels.index(explanation["class"])
+    height, width = image.shape[1] // 8, image.shape[2] // 8
+    for down, across in ((0, 0), (3, 5), (7, 7)):
+        covered = image.clone()
+        covered[:, down * height : (down + 1) * height, across * width : (across + 1) * width] = 0
+        before, after = handler.model(image[None]), handler.model(covered[None])
+        fall = (before - after)[0, index].item()
+        assert explanation["attributions"][down][across] == pytest.approx(fall, abs=1e-3)
+    assert [len(line) for line in explanation["attributions"]] == [8] * 8
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        lambda image, target: {"data": image, "target": target.encode()},
+        lambda image, target: {"body": {"data": base64.b64encode(image).decode(), "target": target}},
+    ],
+)
+def test_an_explanation_is_of_the_class_that_is_asked_for(
+    handler: ImageClassificationHandler,
+    model_dir: Path,
+    images: list[Path],
+    row: Callable[[bytes, str], dict[str, Any]],
+) -> None:
+    image = images[0].read_bytes()
+    [(_, prediction)] = answers(handler, model_dir, [{"body": image}])
+    last = list(prediction)[-1]
+    rows = [row(image, last), row(image, "Nonesuch")]
+    explained, refused = answers(handler, model_dir, rows, explained=[0, 1])
+    assert explained[0] == 200
+    assert explained[1]["class"] == last
+    assert explained[1]["probability"] == pytest.approx(prediction[last], abs=1e-6)
+    assert refused[0] == refused[1]["code"] == 400
+    assert "'Nonesuch'" in refused[1]["message"]
+    assert last in refused[1]["message"]
+
+
+@pytest.mark.parametrize("target", [None, 0, False, [], {}, "action"])
+def test_only_an_empty_or_missing_class_stands_for_the_most_probable_one(target: object) -> None:
+    assert requested_class({"body": {"data": "", "target": ""}}, ["Action"]) is None
+    assert requested_class({"body": {"data": ""}}, ["Action"]) is None
+    with pytest.raises(UnknownClassError):
+        requested_class({"body": {"data": "", "target": target}}, ["Action"])
+
+
+@pytest.mark.parametrize("explained", [[0, 3], [1, 4], [2]])
+def test_predictions_and_explanations_in_one_batch_get_what_each_asked_for(
+    handler: ImageClassificationHandler, model_dir: Path, images: list[Path], explained: list[int]
+) -> None:
+    bad = {"body": b"no image"}
+    rows = [{"body": image.read_bytes()} for image in images[:3]] + [bad, {"body": images[3].read_bytes()}]
+    alone = [answers(handler, model_dir, [row])[0] for row in rows]
+    for position, (status, answer) in enumerate(answers(handler, model_dir, rows, explained)):
+        assert status == alone[position][0] == (415 if rows[position] is bad else 200)
+        if rows[position] is not bad and position in explained:
+            assert answer["class"] == next(iter(alone[position][1]))
+        elif rows[position] is not bad:
+            assert answer == pytest.approx(alone[position][1], abs=1e-5)
+
+
+def test_a_batch_of_only_bad_images_is_explained_as_such(
+    handler: ImageClassificationHandler, model_dir: Path
+) -> None:
+    rows: list[dict[str, Any]] = [{}, {"body": b"x"}]
+    assert [status for status, _ in answers(handler, model_dir, rows, explained=[0, 1])] == [400, 415]
+
+
+def test_the_grid_covers_an_input_that_it_does_not_divide(handler: ImageClassificationHandler) -> None:
+    grid = attributions(handler.model, torch.rand(3, 190, 125), index=0, batch_size=6)
+    assert [len(line) for line in grid] == [8] * 8
+
+
+def test_the_handler_describes_its_classes_and_its_preprocessing(
+    handler: ImageClassificationHandler, model_dir: Path, settings: ProjectSettings
+) -> None:
+    request = context(model_dir, 1)
+    request.request_processor = [RequestProcessor({"describe": "True"})]
+    [described] = handler.handle([{}], request)
+    assert described["labels"] == settings.model.labels
+    assert described["image"] == settings.model.image.model_dump()

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 
 from configuration import load
+from deployment.errors import ModelStoreError
+from deployment.model_store import stage, unstage
+from deployment.record import DeployedVersion, model_snapshot
 from local_stack.settings import StackSettings
 from local_stack.torchserve import provide_kill, render_properties
-from torchserve_api.deployed import DeployedModel, model_snapshot, read_deployed, record_deployed
-from torchserve_api.model_store import ModelStoreError, stage, unstage
 
-DEPLOYED = DeployedModel(
+DEPLOYED = DeployedVersion(
     version="1.10",
+    source="genre-1.10.mar",
     archive="genre-1.10.mar",
+    sha256="0" * 64,
     batch_size=8,
     max_batch_delay=20,
     initial_workers=2,
@@ -63,22 +66,6 @@ def test_torchserve_finds_a_kill_program_where_the_machine_has_none(tmp_path: Pa
     assert victim.wait(timeout=30) == -signal.SIGKILL
 
 
-def test_the_record_of_what_is_deployed_survives_and_keeps_its_date(tmp_path: Path) -> None:
-    assert read_deployed(tmp_path) == {}
-    record_deployed(tmp_path, "genre", DEPLOYED)
-    record_deployed(tmp_path, "other", DEPLOYED)
-    later = DEPLOYED.model_copy(update={"deployed_at": DEPLOYED.deployed_at.replace(year=2030)})
-    record_deployed(tmp_path, "genre", later)
-    assert read_deployed(tmp_path) == {"genre": DEPLOYED, "other": DEPLOYED}
-    assert [file.name for file in tmp_path.iterdir()] == ["deployed.json"]
-
-
-def test_a_damaged_record_is_an_error_not_an_empty_one(tmp_path: Path) -> None:
-    (tmp_path / "deployed.json").write_text('{"genre": {}}')
-    with pytest.raises(ValueError, match="genre"):
-        read_deployed(tmp_path)
-
-
 def test_torchserve_starts_with_the_deployed_version_as_the_default() -> None:
     snapshot = json.loads(model_snapshot({"genre": DEPLOYED}))
     assert snapshot["modelCount"] == 1
@@ -109,8 +96,3 @@ def test_a_runtime_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
         settings.runtime_dir.unlink()
     assert settings.make_runtime_dir().stat().st_mode & 0o777 == 0o700
     settings.runtime_dir.rmdir()
-
-
-def test_a_missing_archive_says_how_to_build_it(tmp_path: Path) -> None:
-    with pytest.raises(ModelStoreError, match="make generate_mar"):
-        stage(tmp_path / "nonesuch.mar", tmp_path / "store")

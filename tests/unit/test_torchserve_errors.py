@@ -21,6 +21,12 @@ ANSWERS = [
     (405, "MethodNotAllowedException", "Requested method is not allowed", errors.ApiDisabledError),
     (409, "ConflictStatusException", "Model version 2.0 is already registered", errors.VersionConflictError),
     (422, "UndecodableImageException", "broken", errors.RequestRefusedError),
+    (
+        500,
+        "ErrorDataDecoderException",
+        "java.lang.IllegalArgumentException: empty name",
+        errors.FormRefusedError,
+    ),
     (500, "InternalServerException", "Failed to save model: bad.mar", errors.RefusedError),
 ]
 

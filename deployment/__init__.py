@@ -1,0 +1,1 @@
+"""Deploys, rolls back and records versions; the gateways read that record."""

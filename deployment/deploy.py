@@ -1,0 +1,87 @@
+"""What upload and rollback have in common: one deploy at a time, to all replicas, undone when interrupted."""
+
+import asyncio
+import logging
+import signal
+
+import httpx
+
+from deployment.archives import Archive
+from deployment.errors import DeploymentError
+from deployment.golden_check import GoldenCheck, Sample
+from deployment.record import DeployedVersion, DeploymentRecord
+from deployment.settings import SwapSettings
+from deployment.swap import Deployment, Swap
+from torchserve_api.connection import TorchServe, replicas
+from torchserve_api.errors import TorchServeError, UnreachableError
+from torchserve_api.transport import new_client
+from ts_serialize.settings import ModelSettings
+
+logger = logging.getLogger(__name__)
+
+
+def deploy(settings: SwapSettings, model: str, wanted: DeployedVersion, archive: Archive) -> str:
+    """Swaps `wanted` in; the caller holds the record's lock.
+
+    Returns:
+        what serves now, in one line.
+
+    Raises:
+        DeploymentError: it was not deployed.
+    """
+    deployment = Deployment(
+        model=model,
+        wanted=wanted,
+        url=archive.url,
+        archive=archive.file,
+        model_store=settings.torchserve.model_store,
+        strategy=settings.strategy,
+        check=_golden_check(settings.model, wanted.response_timeout),
+        ready_timeout_s=settings.ready_timeout_s,
+        drain_timeout_s=settings.drain_timeout_s,
+        unreported_s=settings.gateway.deadline_s,
+        keep_previous=settings.keep_previous,
+    )
+    return asyncio.run(_run(settings, deployment))
+
+
+async def _run(settings: SwapSettings, deployment: Deployment) -> str:
+    task = asyncio.current_task()
+    assert task is not None
+    # As Ctrl-C does already: cancelled, so that what is half done is undone.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    async with new_client(settings.torchserve) as client:
+        found = await _replicas(settings, client)
+        record = DeploymentRecord(settings.torchserve.deployments_dir)
+        return await Swap(deployment, found, record).run()
+
+
+async def _replicas(settings: SwapSettings, client: httpx.AsyncClient) -> list[TorchServe]:
+    try:
+        found = await replicas(settings.torchserve, client)
+        reached = []
+        for torchserve in found:
+            try:
+                await torchserve.inference.ping(settings.torchserve.management_timeout_s)
+            except UnreachableError as exc:
+                if settings.unreachable_replicas == "fail" or len(found) == 1:
+                    raise
+                logger.warning("left out, it takes the version from the record when it starts: %s", exc)
+            else:
+                reached.append(torchserve)
+    except TorchServeError as exc:
+        raise DeploymentError(f"nothing was changed: {exc}") from exc
+    if not reached:
+        raise DeploymentError("nothing was changed: no replica can be reached")
+    return reached
+
+
+def _golden_check(model: ModelSettings, deadline_s: float) -> GoldenCheck:
+    samples = []
+    for sample in model.samples:
+        try:
+            encoded = sample.image.read_bytes()
+        except OSError as exc:
+            raise DeploymentError(f"the sample image cannot be read: {exc}") from exc
+        samples.append(Sample(sample.image, encoded, sample.expected_class, sample.probability))
+    return GoldenCheck(samples, model.labels, model.sample_tolerance, deadline_s)

@@ -1,0 +1,44 @@
+"""Archives into and out of the model store of a TorchServe that shares a disk with us."""
+
+import filecmp
+import os
+import shutil
+from pathlib import Path
+
+from deployment.errors import ModelStoreError
+
+
+def stage(archive: Path, model_store: Path) -> Path:
+    """Puts an archive into the model store, whole or not at all.
+
+    Returns:
+        the file in the store, which unregistering does not remove: see `unstage`.
+
+    Raises:
+        ModelStoreError: another archive has that name there, or no space.
+    """
+    staged = model_store / archive.name
+    if archive == staged:
+        return staged
+    try:
+        model_store.mkdir(parents=True, exist_ok=True)
+        if staged.exists():
+            if filecmp.cmp(archive, staged, shallow=False):
+                return staged
+            raise ModelStoreError(
+                f"the model store holds another {archive.name}; a version never changes, take a new one"
+            )
+        part = staged.with_name(f".{archive.name}.{os.getpid()}.part")
+        try:
+            shutil.copyfile(archive, part)
+            part.replace(staged)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as exc:
+        raise ModelStoreError(f"cannot put {archive.name} into the model store: {exc}") from exc
+    return staged
+
+
+def unstage(name: str, model_store: Path) -> None:
+    """Takes an archive that no version needs any more out of the model store."""
+    (model_store / name).unlink(missing_ok=True)

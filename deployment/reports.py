@@ -1,0 +1,169 @@
+"""What a gateway tells the deployer: which record it follows and how each version did.
+
+Every gateway replaces its own file in `gateways/` beside the record, several times a second. Counts only
+grow, from the gateway's start; the deployer takes differences. A file that stops changing is that of a
+gateway that is gone.
+"""
+
+import asyncio
+import bisect
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic
+
+from pydantic import BaseModel, ValidationError
+
+logger = logging.getLogger(__name__)
+
+DIRECTORY = "gateways"
+# Upper bounds in seconds, each a tenth above the one before: 1 ms to about 90 s.
+LATENCY_BOUNDS_S = tuple(
+    itertools.accumulate(itertools.repeat(1.1, 120), lambda bound, by: bound * by, initial=0.001)
+)
+# A gateway writes twice a second; one that did not for this long is gone.
+GONE_AFTER_S = 3.0
+POLL_INTERVAL_S = 0.2
+
+
+class Comparison(BaseModel):
+    """Shadowed answers beside the real ones. skipped: not copied, since enough copies were on their way."""
+
+    compared: int = 0
+    same_class: int = 0
+    within_tolerance: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+class VersionCounts(BaseModel):
+    """One version's requests. failed: by TorchServe or the model, not by what the client sent."""
+
+    in_flight: int = 0
+    answered: int = 0
+    failed: int = 0
+    latencies: Counter[int] = Counter()
+    shadow: Comparison = Comparison()
+
+    def observe(self, latency_s: float) -> None:
+        """Counts one answer. latency_s: seconds from sending the request to TorchServe's complete answer."""
+        self.answered += 1
+        self.latencies[bisect.bisect_left(LATENCY_BOUNDS_S, latency_s)] += 1
+
+    @property
+    def error_rate(self) -> float:
+        """Failed of all that ended, 0 to 1."""
+        return self.failed / max(self.answered + self.failed, 1)
+
+    def latency_s(self, quantile: float) -> float:
+        """The upper bound of the bucket that holds the quantile; 0 without answers."""
+        wanted = quantile * self.latencies.total()
+        for bucket, seen in zip(sorted(self.latencies), _running_sums(self.latencies), strict=True):
+            if seen >= wanted:
+                return LATENCY_BOUNDS_S[min(bucket, len(LATENCY_BOUNDS_S) - 1)]
+        return 0.0
+
+    def plus(self, other: "VersionCounts", sign: int = 1) -> "VersionCounts":
+        """The sum of two, or with sign=-1 what came after `other`."""
+        latencies = Counter(self.latencies)
+        for bucket, count in other.latencies.items():
+            latencies[bucket] += sign * count
+        mine, others = self.shadow.model_dump(), other.shadow.model_dump()
+        return VersionCounts(
+            in_flight=self.in_flight + (other.in_flight if sign > 0 else 0),
+            answered=self.answered + sign * other.answered,
+            failed=self.failed + sign * other.failed,
+            latencies=+latencies,
+            shadow=Comparison(**{key: mine[key] + sign * others[key] for key in mine}),
+        )
+
+
+Counts = Mapping[str, Mapping[str, VersionCounts]]
+
+
+class GatewayReport(BaseModel):
+    """revision: of the record that all requests admitted since follow; counts: by model and version."""
+
+    gateway: str
+    sequence: int
+    revision: int
+    counts: dict[str, dict[str, VersionCounts]]
+
+    def of(self, model: str, version: str) -> VersionCounts:
+        """One version's counts; zeros if it had no request."""
+        return self.counts.get(model, {}).get(version, VersionCounts())
+
+
+class Gateways:
+    """The gateways that are alive, as their reports in the directory show."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory / DIRECTORY
+        # By gateway: its newest sequence number and when we saw it change, by our own clock.
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def live(self) -> dict[str, GatewayReport]:
+        """The newest report of each gateway that still writes; those of dead ones are removed."""
+        now, live = monotonic(), {}
+        for file in self._directory.glob("*.json"):
+            try:
+                report = GatewayReport.model_validate_json(file.read_bytes())
+            except (OSError, ValidationError) as exc:
+                logger.warning("a gateway's report cannot be read: %s", exc)
+                continue
+            sequence, since = self._seen.get(report.gateway, (-1, now))
+            if report.sequence != sequence:
+                since = now
+            self._seen[report.gateway] = (report.sequence, since)
+            if now - since > GONE_AFTER_S:
+                file.unlink(missing_ok=True)
+            else:
+                live[report.gateway] = report
+        return live
+
+    async def follow(self, revision: int) -> bool:
+        """Returns when every gateway follows the record's revision: True, or False if there is no gateway.
+
+        A gateway that dies meanwhile is not waited for; one that starts reads the record first.
+        """
+        first_look = monotonic()
+        while True:
+            reports = self.live().values()
+            # Only after this long a file of a dead gateway is told from a live one's.
+            if monotonic() - first_look > GONE_AFTER_S and not reports:
+                return False
+            if reports and all(report.revision >= revision for report in reports):
+                return True
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+    def in_flight(self, model: str, version: str) -> int:
+        """Requests that wait for the version, and those for which TorchServe chooses one."""
+        return sum(
+            report.of(model, version).in_flight + report.of(model, "").in_flight
+            for report in self.live().values()
+        )
+
+
+class Window:
+    """What a version did since this was made, over all gateways."""
+
+    def __init__(self, gateways: Gateways, model: str, version: str) -> None:
+        self._gateways, self._model, self._version = gateways, model, version
+        self._start = self._read()
+
+    def counts(self) -> VersionCounts:
+        """The sum over the gateways that are alive."""
+        total = VersionCounts()
+        for gateway, counts in self._read().items():
+            total = total.plus(counts.plus(self._start.get(gateway, VersionCounts()), sign=-1))
+        return total
+
+    def _read(self) -> dict[str, VersionCounts]:
+        live = self._gateways.live()
+        return {gateway: report.of(self._model, self._version) for gateway, report in live.items()}
+
+
+def _running_sums(latencies: Counter[int]) -> list[int]:
+    return list(itertools.accumulate(latencies[bucket] for bucket in sorted(latencies)))

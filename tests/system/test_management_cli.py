@@ -1,0 +1,198 @@
+"""manage.py on the real TorchServe: the whole life of a model, for people and for scripts."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.running_stack import RunningStack, run
+from tests.small_archive import small_archive
+
+
+class Manage:
+    """manage.py on one stack."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self._overrides = [f"--set={override}" for override in stack.overrides]
+
+    def __call__(self, *arguments: str) -> Any:
+        """The JSON document of a command that must succeed."""
+        result = run("manage.py", *arguments, "--json", *self._overrides)
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+        return json.loads(result.stdout)
+
+    def table(self, *arguments: str) -> str:
+        """What people see of a command that must succeed."""
+        result = run("manage.py", *arguments, *self._overrides)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def failure(self, *arguments: str) -> str:
+        """The one line of a command that must fail."""
+        result = run("manage.py", *arguments, *self._overrides)
+        assert result.returncode == 1, result.stdout
+        assert result.stdout == ""
+        [line] = result.stderr.splitlines()
+        return line
+
+
+def add_to_model_store(stack: RunningStack, version: str) -> str:
+    built = stack.generate_mar(version, "model.name=managed")
+    assert built.returncode == 0, built.stderr
+    name = f"managed-{version}.mar"
+    shutil.copy(stack.directory / "model_mars" / name, stack.directory / "model_store")
+    return name
+
+
+@pytest.fixture(scope="module")
+def archives(stack: RunningStack) -> Iterator[None]:
+    """Two archives of the model `managed`, in the model store."""
+    names = [add_to_model_store(stack, version) for version in ("1.0", "2.0")]
+    yield
+    for name in names:
+        (stack.directory / "model_store" / name).unlink()
+
+
+@pytest.fixture
+def manage(stack: RunningStack, archives: None) -> Iterator[Manage]:
+    """What a test registers is gone afterwards."""
+    manage = Manage(stack)
+    yield manage
+    for model in {model["modelName"] for model in manage("list", "--all-pages")["models"]} - {"genre"}:
+        described = manage("describe", model, "--all")
+        versions = [version["modelVersion"] for version in described["versions"]]
+        for version in sorted(versions, key=described["defaultVersion"].__eq__):  # the default one last
+            manage("unregister", model, version)
+
+
+def register(manage: Manage, version: str, *options: str) -> Any:
+    return manage("register", f"managed-{version}.mar", "--model-name", "managed", *options)
+
+
+def states(version: dict[str, Any]) -> list[str]:
+    return [worker["status"] for worker in version["workers"]]
+
+
+def test_the_whole_life_of_a_model(manage: Manage, stack: RunningStack, images: list[Path]) -> None:
+    asynchronous = register(manage, "1.0", "--initial-workers", "1", "--batch-size", "4", "--wait", "60")
+    assert asynchronous["status"] == "Processing worker updates..."
+    assert asynchronous["version"]["modelVersion"] == "1.0"
+    assert asynchronous["version"]["batchSize"] == 4
+    assert states(asynchronous["version"]) == ["READY"]
+    synchronous = register(manage, "2.0", "--initial-workers", "1", "--synchronous")
+    assert "Version: 2.0 registered with 1 initial workers" in synchronous["status"]
+    assert states(synchronous["version"]) == ["READY"]
+
+    described = manage("describe", "managed", "--all")
+    assert described["defaultVersion"] == "1.0"
+    assert {version["modelVersion"] for version in described["versions"]} == {"1.0", "2.0"}
+    manage("set-default", "managed", "2.0")
+    [default] = manage("describe", "managed")["versions"]
+    assert default["modelVersion"] == "2.0"
+    url = f"{stack.settings.torchserve.inference_url}/predictions/managed"
+    response = httpx.put(url, content=images[0].read_bytes())
+    assert response.headers["x-model-version"] == "2.0"
+
+    assert "Cannot remove default version" in manage.failure("unregister", "managed")
+    manage("unregister", "managed", "1.0")
+    assert "registered: 2.0" in manage.failure("describe", "managed", "1.0")
+    manage("unregister", "managed")
+    assert "registered: genre" in manage.failure("describe", "managed")
+    assert "registered: genre" in manage.failure("scale", "managed", "--min-worker", "1")
+
+
+def test_workers_are_scaled_up_and_down(manage: Manage) -> None:
+    register(manage, "1.0")
+    up = manage("scale", "managed", "1.0", "--min-worker", "2", "--synchronous")
+    assert up["status"] == "Workers scaled to 2 for model: managed, version: 1.0"
+    assert states(up["version"]) == ["READY", "READY"]
+    kept = up["version"]["workers"][0]
+    down = manage("scale", "managed", "--min-worker", "1", "--timeout", "5")
+    assert down["status"] == "Processing worker updates..."
+    assert [worker["pid"] for worker in down["version"]["workers"]] == [kept["pid"]]
+    assert manage("scale", "managed", "--min-worker", "0")["version"]["workers"] == []
+    again = manage("scale", "managed", "--min-worker", "1", "--max-worker", "3", "--wait", "60")
+    assert states(again["version"]) == ["READY"]
+    assert (again["version"]["minWorkers"], again["version"]["maxWorkers"]) == (1, 3)
+    told = " ".join(manage.table("scale", "managed", "--min-worker", "2").split())
+    assert "1 of 2 workers READY, the others are still starting" in told
+
+
+def test_the_list_has_pages(manage: Manage) -> None:
+    names = ["managed-a", "managed-b", "managed-c"]
+    for name in names:
+        manage("register", "managed-1.0.mar", "--model-name", name)
+    everything = manage("list", "--all-pages", "--limit", "1")
+    assert [model["modelName"] for model in everything["models"]] == ["genre", *names]
+    walked, page = [], 0
+    while page is not None:
+        found = manage("list", "--limit", "3", "--page", str(page))
+        assert len(found["models"]) <= 3
+        walked += found["models"]
+        page = found["nextPageToken"]
+    assert walked == everything["models"]
+    assert "next page: --page 2" in manage.table("list", "--limit", "2")
+
+
+def test_the_handler_says_what_it_knows_of_itself(manage: Manage, stack: RunningStack) -> None:
+    register(manage, "1.0", "--initial-workers", "1", "--wait", "60")
+    [customized] = manage("describe", "managed", "1.0", "--customized")["versions"]
+    assert customized["customizedMetadata"]["labels"] == stack.settings.model.labels
+    [plain] = manage("describe", "managed", "1.0")["versions"]
+    assert plain["customizedMetadata"] is None
+    shown = manage.table("describe", "managed", "--customized")
+    for part in ("managed-1.0.mar", "READY", str(plain["workers"][0]["pid"]), '"Horror"'):
+        assert part in shown
+
+
+def test_workers_that_cannot_load_end_the_wait(manage: Manage, stack: RunningStack) -> None:
+    small_archive(stack.directory / "model_store", "managed-broken", "import nonesuch")
+    command = ("register", "managed-broken.mar", "--model-name", "managed-broken", "--initial-workers", "1")
+    failed = manage.failure(*command, "--wait", "60")
+    assert failed.startswith("failed: managed-broken 1.0 is registered, but its workers die")
+    manage("unregister", "managed-broken")
+    failed = manage.failure(*command, "--synchronous")
+    assert failed.startswith("failed: Failed to start workers for model managed-broken version: 1.0; ")
+    assert "managed-broken" not in [model["modelName"] for model in manage("list")["models"]]
+
+
+def test_what_torchserve_refuses_is_said_with_what_helps(manage: Manage) -> None:
+    register(manage, "1.0")
+    again = manage.failure("register", "managed-1.0.mar", "--model-name", "managed")
+    assert again == "failed: Model version 1.0 is already registered for model managed"
+    missing = manage.failure("register", "nonesuch.mar", "--model-name", "managed")
+    assert "Model not found at: nonesuch.mar; an archive is a file in" in missing
+    foreign = manage.failure("register", "http://127.0.0.1:1/x.mar", "--model-name", "managed")
+    assert "torchserve.allowed_urls" in foreign
+    assert "max_worker cannot be less" in manage.failure(
+        "scale", "managed", "--min-worker", "2", "--max-worker", "1"
+    )
+    assert "no worker" in manage.failure("describe", "managed", "--customized")
+
+
+def test_it_works_with_tokens_on_and_names_what_is_wrong_with_them(tmp_path: Path) -> None:
+    stack = RunningStack.configure(tmp_path, "torchserve.token_authorization=true")
+    up = stack.stack("up")
+    assert up.returncode == 0, up.stderr
+    try:
+        manage = Manage(stack)
+        add_to_model_store(stack, "1.0")
+        register(manage, "1.0", "--initial-workers", "1", "--wait", "60")
+        manage("scale", "managed", "--min-worker", "0")
+        manage("unregister", "managed")
+        assert manage("list") == {"models": [], "nextPageToken": None}
+        key_file = stack.settings.torchserve.key_file
+        keys = json.loads(key_file.read_text())
+        key_file.unlink()
+        assert f"wants a token; no key file at {key_file}" in manage.failure("list")
+        wrong = {api: {**key, "key": "wrong"} for api, key in keys.items()}
+        key_file.write_text(json.dumps(wrong))
+        assert f"no new management token; is {key_file} its key file?" in manage.failure("list")
+    finally:
+        stopped = stack.stack("down")
+        assert stopped.returncode == 0, stopped.stderr
