@@ -12,10 +12,10 @@ TORCH_INDEX ?=
 
 RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
-SOURCES := $(wildcard *.py) gateway deployment torchserve_api management_cli ts_serialize local_stack load_test demo_model bench tests
+SOURCES := $(wildcard *.py) gateway deployment torchserve_api torchserve_grpc management_cli ts_serialize local_stack load_test demo_model bench tests
 
 .PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
-	run_ts run_app run_nginx_filebrowser upload_model rollback models manage run_stress bench format lock clean
+	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs run_stress bench format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24
@@ -89,6 +89,12 @@ models: install ## what is deployed: versions, default, workers, batching, queue
 manage: install ## the Management API by hand, see docs/management.md (ARGS="list --json")
 	@$(RUN) manage.py $(ARGS)
 
+grpc: install ## TorchServe over gRPC by hand, see docs/grpc.md (ARGS="infer genre imgs/horror.jpg")
+	@$(RUN) -m torchserve_grpc $(ARGS)
+
+grpc_stubs: .venv/.installed-dev ## what protoc makes of torchserve_grpc/proto/
+	@$(RUN) -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. torchserve_grpc/proto/*.proto
+
 run_stress: install ## load and images per second
 	@$(RUN) stress.py model=$(MODEL) $(ARGS)
 
@@ -96,6 +102,7 @@ bench: .venv/.installed-dev ## side-by-side measurements
 	@$(RUN) -m bench.connection_pools
 	$(RUN) -m bench.image_headers
 	$(RUN) -m bench.swaps
+	$(RUN) -m bench.overload
 
 format: .venv/.installed-dev ## ruff's formatter over everything
 	@$(RUN) -m ruff check --fix --quiet $(SOURCES)

@@ -1,12 +1,15 @@
 """`make run_app`: the gateway in the foreground."""
 
+import asyncio
 import signal
 import sys
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from entry_point import run
+from gateway.admission import Admission
 from gateway.application import create_app
 from gateway.http_protocol import BoundedHttpProtocol
 from gateway.observability import configure_logging
@@ -30,6 +33,26 @@ def server_config(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
     )
 
 
+class DrainingServer(uvicorn.Server):
+    """Stops in two steps: first it admits nothing new and says so, then it closes its sockets.
+
+    delay_s: between the two. A second signal closes them at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, admission: Admission, delay_s: float) -> None:
+        super().__init__(config)
+        self._admission = admission
+        self._delay_s = delay_s
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Runs at SIGTERM and SIGINT."""
+        if self._admission.draining:
+            super().handle_exit(sig, frame)
+            return
+        self._admission.drain()
+        asyncio.get_running_loop().call_later(self._delay_s, super().handle_exit, sig, frame)
+
+
 def serve(settings: ProjectSettings) -> int:
     """Runs until SIGTERM or SIGINT; requests in flight are finished.
 
@@ -37,7 +60,10 @@ def serve(settings: ProjectSettings) -> int:
         0, or 1 if the address cannot be bound.
     """
     configure_logging(settings.gateway.log_format)
-    server = uvicorn.Server(server_config(create_app(settings), settings.gateway))
+    app = create_app(settings)
+    server = DrainingServer(
+        server_config(app, settings.gateway), app.state.admission, settings.gateway.shutdown_delay_s
+    )
     # uvicorn shuts down properly and then sends itself the signal again; by default that would end in an
     # exit code other than 0.
     for stop in (signal.SIGINT, signal.SIGTERM):

@@ -1,7 +1,6 @@
 """What upload and rollback have in common: one deploy at a time, to all replicas, undone when interrupted."""
 
 import asyncio
-import logging
 import signal
 
 import httpx
@@ -9,15 +8,14 @@ import httpx
 from deployment.archives import Archive
 from deployment.errors import DeploymentError
 from deployment.golden_check import GoldenCheck, Sample
+from deployment.plan import Deployment
 from deployment.record import DeployedVersion, DeploymentRecord
 from deployment.settings import SwapSettings
-from deployment.swap import Deployment, Swap
-from torchserve_api.connection import TorchServe, replicas
-from torchserve_api.errors import TorchServeError, UnreachableError
+from deployment.swap import Swap
+from torchserve_api.connection import TorchServe, reachable, replicas
+from torchserve_api.errors import TorchServeError
 from torchserve_api.transport import new_client
 from ts_serialize.settings import ModelSettings
-
-logger = logging.getLogger(__name__)
 
 
 def deploy(settings: SwapSettings, model: str, wanted: DeployedVersion, archive: Archive) -> str:
@@ -57,23 +55,16 @@ async def _run(settings: SwapSettings, deployment: Deployment) -> str:
 
 
 async def _replicas(settings: SwapSettings, client: httpx.AsyncClient) -> list[TorchServe]:
+    timeout_s = settings.torchserve.management_timeout_s
     try:
         found = await replicas(settings.torchserve, client)
-        reached = []
+        if settings.unreachable_replicas == "skip":
+            return await reachable(found, timeout_s)
         for torchserve in found:
-            try:
-                await torchserve.inference.ping(settings.torchserve.management_timeout_s)
-            except UnreachableError as exc:
-                if settings.unreachable_replicas == "fail" or len(found) == 1:
-                    raise
-                logger.warning("left out, it takes the version from the record when it starts: %s", exc)
-            else:
-                reached.append(torchserve)
+            await torchserve.inference.ping(timeout_s)
     except TorchServeError as exc:
         raise DeploymentError(f"nothing was changed: {exc}") from exc
-    if not reached:
-        raise DeploymentError("nothing was changed: no replica can be reached")
-    return reached
+    return found
 
 
 def _golden_check(model: ModelSettings, deadline_s: float) -> GoldenCheck:

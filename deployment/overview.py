@@ -1,6 +1,6 @@
 """`make models`: what is deployed, as the record and every TorchServe say.
 
-Exit codes: 0 shown; 1 a TorchServe cannot be asked; 2 bad configuration.
+Exit codes: 0 shown, of the replicas that can be reached; 1 none can; 2 bad configuration.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from deployment.record import DeployedModel, DeploymentRecord, Record
 from deployment.registration import default_version, registered
 from entry_point import run
 from project_settings import ProjectSettings
-from torchserve_api.connection import TorchServe, replicas
+from torchserve_api.connection import TorchServe, reachable, replicas
 from torchserve_api.descriptions import ModelVersion
 from torchserve_api.errors import TorchServeError
 from torchserve_api.transport import new_client
@@ -58,7 +58,7 @@ def overview(settings: OverviewSettings) -> None:
     """Prints one row a version.
 
     Raises:
-        DeploymentError: a TorchServe cannot be asked, or the record is damaged.
+        DeploymentError: no TorchServe can be asked, or the record is damaged.
     """
     rows = asyncio.run(_rows(settings))
     if settings.format == "json":
@@ -100,16 +100,19 @@ async def _rows(settings: OverviewSettings) -> list[Row]:
     try:
         async with new_client(settings.torchserve) as client:
             found = await replicas(settings.torchserve, client)
+            reached = await reachable(found, settings.torchserve.management_timeout_s)
             names = {*record.models, settings.model.name}
-            return [row for name in sorted(names) for row in await _rows_of(name, record, found)]
+            return [
+                row for name in sorted(names) for row in await _rows_of(name, record, reached, len(found))
+            ]
     except TorchServeError as exc:
         raise DeploymentError(str(exc)) from exc
 
 
-async def _rows_of(name: str, record: Record, found: list[TorchServe]) -> list[Row]:
+async def _rows_of(name: str, record: Record, reached: list[TorchServe], of: int) -> list[Row]:
     described: dict[str, list[ModelVersion]] = {}
     defaults = []
-    for torchserve in found:
+    for torchserve in reached:
         for version, each in (await registered(torchserve.management, name)).items():
             described.setdefault(version, []).append(each)
         defaults.append(await default_version(torchserve.management, name))
@@ -121,7 +124,7 @@ async def _rows_of(name: str, record: Record, found: list[TorchServe]) -> list[R
             state=_state(version, model),
             default_on=defaults.count(version),
             on=len(each),
-            of=len(found),
+            of=of,
             workers_ready=sum(one.ready_workers for one in each),
             workers=sum(one.min_workers for one in each),
             batch_size=each[0].batch_size,
@@ -131,7 +134,7 @@ async def _rows_of(name: str, record: Record, found: list[TorchServe]) -> list[R
         )
         for version, each in sorted(described.items())
     ]
-    return rows + _kept(name, model, set(described), len(found))
+    return rows + _kept(name, model, set(described), of)
 
 
 def _kept(name: str, model: DeployedModel | None, there: set[str], of: int) -> list[Row]:

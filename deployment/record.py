@@ -65,11 +65,12 @@ class Trial(Settings):
 class DeployedModel(Settings):
     """What is on record of one model.
 
-    previous: newest first, their archives are kept for a rollback; retiring: versions that get no request any
-    more.
+    replicas: TorchServes that have it; previous: newest first, their archives are kept for a rollback;
+    retiring: versions that get no request any more.
     """
 
     serving: DeployedVersion
+    replicas: int = 1
     previous: tuple[DeployedVersion, ...] = ()
     trial: Trial | None = None
     retiring: tuple[str, ...] = ()

@@ -124,3 +124,23 @@ async def remove_everywhere(replicas: list[TorchServe], model: str, version: str
             await remove(torchserve, model, version)
         except TorchServeError as exc:
             logger.error("%s: %s %s may still be registered: %s", torchserve.name, model, version, exc)
+
+
+def refuse_differences(model: str, wanted: DeployedVersion, serving: ModelVersion) -> None:
+    """A version that serves keeps its parameters.
+
+    Raises:
+        DeploymentError: it was registered with others than wanted.
+    """
+    pairs = {
+        "batch_size": (serving.batch_size, wanted.batch_size),
+        "max_batch_delay": (serving.max_batch_delay, wanted.max_batch_delay),
+        "initial_workers": (serving.min_workers, wanted.initial_workers),
+        "response_timeout": (serving.response_timeout, wanted.response_timeout),
+    }
+    differing = [f"{key}={now}, not {then}" for key, (now, then) in pairs.items() if now != then]
+    if differing:
+        raise DeploymentError(
+            f"{model} {wanted.version} serves with {', '.join(differing)}; "
+            "a version keeps its parameters, so deploy the new ones as a new VERSION"
+        )

@@ -9,53 +9,29 @@ the new version away from all of them.
 """
 
 import logging
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from deployment.drain import drain
 from deployment.errors import DeploymentError
-from deployment.golden_check import GoldenCheck
-from deployment.model_store import stage, unstage
-from deployment.record import DeployedModel, DeployedVersion, DeploymentRecord
+from deployment.model_store import stage
+from deployment.plan import Deployment
+from deployment.record import DeployedModel, DeploymentRecord
 from deployment.registration import (
     bring_up,
     default_version,
+    refuse_differences,
     registered,
-    registered_when_back,
-    remove,
     remove_everywhere,
     workers_ready,
 )
 from deployment.reports import Gateways
-from deployment.settings import BlueGreen, Canary, Shadow
+from deployment.retirement import Retirement
+from deployment.settings import BlueGreen, Canary
 from deployment.trial import Trials
 from torchserve_api.connection import TorchServe
-from torchserve_api.descriptions import ModelVersion
-from torchserve_api.errors import TorchServeError
+from torchserve_api.errors import RefusedError, TorchServeError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """What to deploy.
-
-    url: what TorchServe loads, a file name in its model store or an address; archive: the file to put into
-    the store first, None if TorchServe downloads it; model_store: None where TorchServe's is not on our
-    disk; unreported_s: how long a request may take, waited for where no gateway says that none is left.
-    """
-
-    model: str
-    wanted: DeployedVersion
-    url: str
-    archive: Path | None
-    model_store: Path | None
-    strategy: BlueGreen | Canary | Shadow
-    check: GoldenCheck
-    ready_timeout_s: float
-    drain_timeout_s: float
-    unreported_s: float
-    keep_previous: int
 
 
 class Swap:
@@ -66,6 +42,7 @@ class Swap:
         self._replicas = replicas
         self._record = record
         self._gateways = Gateways(record.directory)
+        self._retirement = Retirement(deployment, replicas, record, self._gateways)
         self._name, self._wanted = deployment.model, deployment.wanted
 
     async def run(self) -> str:
@@ -88,7 +65,7 @@ class Swap:
                 return f"{self._name} {before.serving.version if before else 'nothing'} serves"
         except (TorchServeError, OSError) as exc:
             raise DeploymentError(f"{self._name} {self._wanted.version} was not deployed: {exc}") from exc
-        await self._retire_others(before)
+        await self._retirement.retire_others(before)
         return f"{self._name} {self._wanted.version} serves"
 
     async def _serves_already(self, before: DeployedModel) -> bool:
@@ -107,15 +84,17 @@ class Swap:
                 await self._bring_up(torchserve)
             await torchserve.management.set_default(self._name, wanted.version)
         logger.info("%s %s serves already", self._name, wanted.version)
-        self._record.write(self._name, before.model_copy(update={"trial": None}))
-        await self._retire_others(before)
+        self._record.write(
+            self._name, before.model_copy(update={"trial": None, "replicas": len(self._replicas)})
+        )
+        await self._retirement.retire_others(before)
         return True
 
     async def _end_what_another_deploy_left(self, before: DeployedModel | None) -> None:
         """A deploy that was killed may have left a trial: its version gets no more requests."""
         if before and before.trial:
             logger.warning("an earlier deploy ended in the middle of its %s trial", before.trial.kind)
-            await self._end_trial(before, before.trial.version)
+            await self._retirement.end_trial(before, before.trial.version)
 
     async def _promoted(self, before: DeployedModel | None) -> bool:
         """Brings the new version up, tries it, makes it the one that serves; or it is gone again.
@@ -127,8 +106,9 @@ class Swap:
         self._stage()
         try:
             for torchserve in self._replicas:
-                defaults[torchserve.name] = await default_version(torchserve.management, self._name)
-                await self._bring_up(torchserve)
+                with self._named(torchserve):
+                    defaults[torchserve.name] = await default_version(torchserve.management, self._name)
+                    await self._bring_up(torchserve)
             if not await self._tried(before):
                 await self._undo(before, defaults)
                 return False
@@ -170,16 +150,18 @@ class Swap:
     async def _switch(self, before: DeployedModel | None) -> None:
         for torchserve in self._replicas:
             # One that was restarted meanwhile came up with what is on record, the old version.
-            await self._until_ready(torchserve)
+            with self._named(torchserve):
+                await self._until_ready(torchserve)
         for torchserve in self._replicas:
-            status = await torchserve.management.set_default(self._name, self._wanted.version)
+            with self._named(torchserve):
+                status = await torchserve.management.set_default(self._name, self._wanted.version)
             logger.info("%s: default: %s", torchserve.name, status)
         revision = self._record.write(self._name, self._after(before))
         await self._gateways.follow(revision)
 
     def _after(self, before: DeployedModel | None) -> DeployedModel:
         if before is None:
-            return DeployedModel(serving=self._wanted)
+            return DeployedModel(serving=self._wanted, replicas=len(self._replicas))
         is_rollback = any(each.version == self._wanted.version for each in before.previous)
         previous = [
             each for each in (before.serving, *before.previous) if each.version != self._wanted.version
@@ -189,6 +171,7 @@ class Swap:
             previous = previous[1:]
         return DeployedModel(
             serving=self._wanted,
+            replicas=len(self._replicas),
             previous=tuple(previous[: self._deployment.keep_previous]),
             retiring=(before.serving.version,),
         )
@@ -206,84 +189,20 @@ class Swap:
             except TorchServeError as exc:
                 logger.error("%s: the default version may still be %s: %s", torchserve.name, version, exc)
         if before:
-            await self._end_trial(before, version)
+            await self._retirement.end_trial(before, version)
         await remove_everywhere(reached, self._name, version)
-        self._unstage_unless_kept({self._wanted.archive})
+        self._retirement.unstage_unless_kept({self._wanted.archive})
 
-    async def _end_trial(self, before: DeployedModel, version: str) -> None:
-        ended = before.model_copy(update={"trial": None, "retiring": (version,)})
-        if self._record.read().models.get(self._name) != before:
-            await self._drain(version, self._record.write(self._name, ended))
-        self._record.write(self._name, ended.model_copy(update={"retiring": ()}))
-
-    async def _retire_others(self, before: DeployedModel | None) -> None:
+    @contextmanager
+    def _named(self, torchserve: TorchServe) -> Iterator[None]:
+        """Says which replica refused; what cannot be reached says so itself."""
         try:
-            others = await self._others()
-            for version in others:
-                serving = self._record.read().models[self._name]
-                revision = self._record.write(
-                    self._name, serving.model_copy(update={"retiring": tuple({*serving.retiring, version})})
-                )
-                await self._drain(version, revision)
-                for torchserve in self._replicas:
-                    await remove(torchserve, self._name, version)
-                logger.info("retired %s %s", self._name, version)
-        except TorchServeError as exc:
+            yield
+        except RefusedError as exc:
             raise DeploymentError(
-                f"{self._name} {self._wanted.version} serves, but retiring the others failed: {exc}"
+                f"{self._name} {self._wanted.version} was not deployed: {torchserve.name}: {exc}"
             ) from exc
-        serving = self._record.read().models[self._name]
-        self._record.write(self._name, serving.model_copy(update={"retiring": ()}))
-        once_kept = (before.serving, *before.previous) if before else ()
-        self._unstage_unless_kept(
-            {each.archive for each in once_kept} | {each.archive_name for each in others.values()}
-        )
-
-    async def _others(self) -> dict[str, ModelVersion]:
-        found: dict[str, ModelVersion] = {}
-        for torchserve in self._replicas:
-            found |= await registered_when_back(torchserve, self._name)
-        return {version: each for version, each in found.items() if version != self._wanted.version}
-
-    async def _drain(self, version: str, revision: int) -> None:
-        deployment = self._deployment
-        await drain(
-            self._replicas,
-            self._gateways,
-            self._name,
-            version,
-            revision,
-            deployment.drain_timeout_s,
-            deployment.unreported_s,
-        )
 
     def _stage(self) -> None:
         if self._deployment.model_store and self._deployment.archive:
             stage(self._deployment.archive, self._deployment.model_store)
-
-    def _unstage_unless_kept(self, archives: set[str]) -> None:
-        model = self._record.read().models.get(self._name)
-        kept = {each.archive for each in (model.serving, *model.previous)} if model else set()
-        if self._deployment.model_store:
-            for archive in archives - kept:
-                unstage(archive, self._deployment.model_store)
-
-
-def refuse_differences(model: str, wanted: DeployedVersion, serving: ModelVersion) -> None:
-    """A version that serves keeps its parameters.
-
-    Raises:
-        DeploymentError: it was registered with others than wanted.
-    """
-    pairs = {
-        "batch_size": (serving.batch_size, wanted.batch_size),
-        "max_batch_delay": (serving.max_batch_delay, wanted.max_batch_delay),
-        "initial_workers": (serving.min_workers, wanted.initial_workers),
-        "response_timeout": (serving.response_timeout, wanted.response_timeout),
-    }
-    differing = [f"{key}={now}, not {then}" for key, (now, then) in pairs.items() if now != then]
-    if differing:
-        raise DeploymentError(
-            f"{model} {wanted.version} serves with {', '.join(differing)}; "
-            "a version keeps its parameters, so deploy the new ones as a new VERSION"
-        )

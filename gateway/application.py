@@ -9,12 +9,15 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from gateway import health, prediction_batches, predictions
+from gateway.admission import Admission
 from gateway.deployments import Deployments
-from gateway.errors import install_error_handlers
+from gateway.disconnects import CancelOnDisconnect
 from gateway.observability import RequestLogMiddleware
 from gateway.predictor import Predictor
+from gateway.problems import install_error_handlers
 from gateway.routing import Routing
 from gateway.shadowing import Shadowing
+from gateway.upstream import Upstream
 from project_settings import ProjectSettings
 from torchserve_api.connection import TorchServe
 
@@ -27,7 +30,9 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
     shadowing = Shadowing(
         torchserve.inference, routing, gateway.shadow_max_in_flight, gateway.shadow_probability_tolerance
     )
-    predictor = Predictor(torchserve.inference, routing, shadowing, deployments)
+    admission = Admission(gateway.admission, routing, settings.model)
+    upstream = Upstream(torchserve.inference, gateway.upstream)
+    predictor = Predictor(upstream, admission, routing, shadowing, deployments)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -44,8 +49,10 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
     )
     app.include_router(predictions.routes(gateway, settings.model, predictor))
     app.include_router(prediction_batches.routes(gateway, settings.model, predictor))
-    app.include_router(health.routes(settings, torchserve))
+    app.include_router(health.routes(settings, torchserve, admission))
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     install_error_handlers(app)
+    app.state.admission = admission
+    app.add_middleware(CancelOnDisconnect)
     app.add_middleware(RequestLogMiddleware)
     return app

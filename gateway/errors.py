@@ -1,4 +1,4 @@
-"""Everything that goes wrong as one kind of answer: RFC 9457 problem details.
+"""What goes wrong in the gateway, and the HTTP status of everything that does.
 
 GatewayError
   MalformedRequestError     400
@@ -6,24 +6,15 @@ GatewayError
   BodyTooLargeError         413
   TooManyFilesError         413
   NotReadyError             503
+  DrainingError             503
+  OverloadedError           503
+  UpstreamDownError         503
 InputError                  ts_serialize/image_header.py; has its own status, the same from the handler
 TorchServeError             torchserve_api/errors.py; the table below says which status each becomes
 """
 
-import logging
-import re
 from collections.abc import Mapping
-from http import HTTPMethod, HTTPStatus
-from http.client import responses as phrases
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.routing import Match
-
-from gateway.observability import request_record
 from torchserve_api.errors import (
     ApiDisabledError,
     DeadlineExceededError,
@@ -36,16 +27,11 @@ from torchserve_api.errors import (
     RefusedError,
     RequestRefusedError,
     TokenRefusedError,
-    TorchServeError,
     UnreachableError,
     VersionConflictError,
     WorkerDiedError,
 )
 from ts_serialize.image_header import InputError
-
-logger = logging.getLogger(__name__)
-
-TORCHSERVE_PATHS = ("/predictions/", "/explanations/")
 
 
 class GatewayError(Exception):
@@ -72,12 +58,31 @@ class NotReadyError(GatewayError):
     """A prediction would not be served now."""
 
 
+class DrainingError(GatewayError):
+    """The gateway is about to stop; another one answers."""
+
+
+class OverloadedError(GatewayError):
+    """The request's turn would not come in time. retry_after_s: when it would, as far as one can tell."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamDownError(GatewayError):
+    """TorchServe could not be reached several times in a row, so it is not asked for a moment."""
+
+
 STATUS: Mapping[type[Exception], int] = {
     MalformedRequestError: 400,
     BodyTimeoutError: 408,
     BodyTooLargeError: 413,
     TooManyFilesError: 413,
     NotReadyError: 503,
+    DrainingError: 503,
+    OverloadedError: 503,
+    UpstreamDownError: 503,
     UnreachableError: 502,
     InvalidAnswerError: 502,
     DeadlineExceededError: 504,
@@ -94,11 +99,6 @@ STATUS: Mapping[type[Exception], int] = {
     RefusedError: 502,
 }
 
-HEADERS = {
-    408: {"Connection": "close"},  # nobody reads what may still come of the body
-    503: {"Retry-After": "1"},
-}
-
 
 def status_of(error: Exception) -> int:
     """The HTTP status of the answer; what the model refuses keeps the status the handler gave it."""
@@ -110,93 +110,3 @@ def status_of(error: Exception) -> int:
         if kind is RequestRefusedError and isinstance(error, RefusedError):
             return error.status
     return 500
-
-
-def problem_of(error: Exception) -> dict[str, object]:
-    """The error of one image among others of a request."""
-    return _problem(status_of(error), f"urn:problem:{_kebab(_type_of(error))}", str(error))
-
-
-def install_error_handlers(app: FastAPI) -> None:
-    """Every exception of every route ends here and nowhere else."""
-    for kind in (GatewayError, InputError, TorchServeError, Exception):
-        app.add_exception_handler(kind, _answer_error)
-    app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    app.add_exception_handler(HTTPException, _answer_http_exception)
-    app.add_exception_handler(RequestValidationError, _answer_validation_error)
-
-
-def error_response(
-    request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    """One problem document; on TorchServe's paths with its keys too, for the sake of its clients."""
-    record = request_record(request)
-    is_torchserve_path = request.url.path.startswith(TORCHSERVE_PATHS)
-    shown_type = type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}"
-    problem = _problem(status, shown_type, detail) | {"request_id": record.request_id}
-    if is_torchserve_path:
-        problem |= {"code": status, "message": detail}
-    return JSONResponse(
-        problem,
-        status,
-        {"X-Request-ID": record.request_id, **(headers or {})},
-        media_type="application/problem+json",
-    )
-
-
-def _answer_error(request: Request, error: Exception) -> JSONResponse:
-    status = status_of(error)
-    if status == 500:
-        # The cause goes to the log: an unforeseen exception's text may say what is nobody's business.
-        logger.error("unforeseen error", exc_info=error)
-        return error_response(request, status, "InternalServerException", "the gateway failed; see its log")
-    request_record(request).error = f"{type(error).__name__}: {error}"
-    return error_response(request, status, _type_of(error), str(error), HEADERS.get(status))
-
-
-def _answer_nobody(request: Request, _: Exception) -> Response:
-    request_record(request).error = "the client closed the connection before its request was complete"
-    return Response(status_code=499)  # in the log, as nginx does it; nobody gets it
-
-
-def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    detail, headers, path = error.detail, error.headers, request.url.path
-    if error.status_code == 404:
-        detail = f"there is no {path}; /docs lists what there is"
-    if error.status_code == 405:
-        headers = {"Allow": ", ".join(_methods(request))}
-        detail = f"{request.method} is not offered on {path}, only {headers['Allow']}"
-    type_ = HTTPStatus(error.status_code).phrase.replace(" ", "") + "Exception"
-    return error_response(request, error.status_code, type_, detail, headers)
-
-
-def _methods(request: Request) -> list[str]:
-    """What the path offers; Starlette's exception knows only one of its routes."""
-    routes, scope = request.app.routes, request.scope
-    return [
-        method
-        for method in HTTPMethod
-        if any(route.matches({**scope, "method": method})[0] == Match.FULL for route in routes)
-    ]
-
-
-def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    detail = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-    return error_response(request, 400, "BadRequestException", detail)
-
-
-def _problem(status: int, type_: str, detail: str) -> dict[str, object]:
-    # A model may answer with a status that has no name.
-    return {"type": type_, "title": phrases.get(status, "Error"), "status": status, "detail": detail}
-
-
-def _type_of(error: Exception) -> str:
-    """As TorchServe or the handler says, else what they would: BodyTooLargeError -> BodyTooLargeException."""
-    given = error.type if isinstance(error, RefusedError | InputError) else ""
-    return given or type(error).__name__.removesuffix("Error") + "Exception"
-
-
-def _kebab(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", name.removesuffix("Exception")).lower()

@@ -8,8 +8,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from gateway.errors import MalformedRequestError, TooManyFilesError
 
 FORM = "multipart/form-data"
-# Beside the files.
-MAX_FIELDS = 10
+# Beside the files. Starlette's default.
+MAX_FIELDS = 1000
 
 
 @dataclass

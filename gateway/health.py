@@ -4,6 +4,7 @@ import asyncio
 
 from fastapi import APIRouter, Response
 
+from gateway.admission import Admission
 from gateway.errors import NotReadyError
 from gateway.schemas import Health, problems
 from project_settings import ProjectSettings
@@ -11,7 +12,7 @@ from torchserve_api.connection import TorchServe, replicas
 from torchserve_api.errors import TorchServeError
 
 
-def routes(settings: ProjectSettings, torchserve: TorchServe) -> APIRouter:
+def routes(settings: ProjectSettings, torchserve: TorchServe, admission: Admission) -> APIRouter:
     """`GET /ping`, `/health/live` and `/health/ready`."""
     router = APIRouter(tags=["health"])
     timeout_s, name = settings.gateway.health_timeout_s, settings.gateway.default_model
@@ -37,11 +38,10 @@ def routes(settings: ProjectSettings, torchserve: TorchServe) -> APIRouter:
 
     @router.get("/health/ready", summary="A prediction would be served now", responses=problems(503))
     async def ready() -> Health:
+        if admission.draining:
+            raise NotReadyError("this gateway is stopping")
         # TorchServe's /ping says Healthy without a model, and with one whose workers cannot start.
-        try:
-            found = await replicas(settings.torchserve, torchserve.client)
-        except TorchServeError as exc:
-            raise NotReadyError(f"{name} cannot be served: {exc}") from exc
+        found = await replicas(settings.torchserve, torchserve.client)
         unready = await asyncio.gather(*(problem_of(each) for each in found))
         if all(unready):
             raise NotReadyError(str(unready[0]))

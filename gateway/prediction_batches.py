@@ -11,12 +11,14 @@ from time import perf_counter
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from gateway.errors import BodyTooLargeError, GatewayError, MalformedRequestError, problem_of
+from gateway.deadlines import body_timeout_of
+from gateway.errors import BodyTooLargeError, GatewayError, MalformedRequestError
 from gateway.forms import Part
 from gateway.images import check_image
 from gateway.observability import RequestRecord, request_record
 from gateway.predictions import OCTET_STREAM, PROBLEMS, ask_in_time, prediction_headers
 from gateway.predictor import Predictor
+from gateway.problems import problem_of
 from gateway.schemas import PredictedImage, RefusedImage, upload_form
 from gateway.settings import GatewaySettings
 from gateway.uploads import read_files
@@ -73,8 +75,9 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
         openapi_extra=upload_form("files", settings.max_batch_images),
     )
     async def predict_batch(request: Request) -> Response:
-        limits = settings.max_batch_images, settings.max_batch_request_bytes, settings.body_deadline_s
-        files = await read_files(request, "files", *limits)
+        predictor.admission.refuse_if_full(settings.default_model)
+        limits = settings.max_batch_images, settings.max_batch_request_bytes
+        files = await read_files(request, "files", *limits, body_timeout_of(request, settings))
         record = request_record(request)
         started = perf_counter()
         turns = asyncio.Semaphore(settings.batch_concurrency)

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from gateway.deadlines import body_timeout_of, deadline_of
 from gateway.errors import MalformedRequestError
 from gateway.images import check_body, check_image
 from gateway.observability import RequestRecord, request_record
@@ -38,14 +39,13 @@ async def ask_in_time(
     """Asks once within what is left of the request's deadline.
 
     Raises:
-        TorchServeError: as the subclass that fits.
+        GatewayError, TorchServeError: as the subclass that fits.
     """
     record = request_record(request)
-    left_s = settings.deadline_s - record.elapsed_s
+    deadline_s = deadline_of(request, settings.deadline_s)
+    left_s = deadline_s - record.elapsed_s
     if left_s <= 0:
-        raise DeadlineExceededError(
-            f"the request's {settings.deadline_s:g} s were over before TorchServe was asked"
-        )
+        raise DeadlineExceededError(f"the request's {deadline_s:g} s were over before TorchServe was asked")
     key = request.headers.get(settings.routing_key_header, record.request_id)
     return await ask(model, version, key, body, content_type, left_s)
 
@@ -86,7 +86,8 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
         openapi_extra=upload_form("file"),
     )
     async def predict(request: Request) -> Response:
-        limits = settings.max_request_bytes, settings.body_deadline_s
+        predictor.admission.refuse_if_full(settings.default_model)
+        limits = settings.max_request_bytes, body_timeout_of(request, settings)
         [file] = await read_files(request, "file", 1, *limits)
         image = bytes(file.content)
         if not image:
@@ -95,7 +96,8 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
         return await forward(request, predictor.predict, settings.default_model, None, image, OCTET_STREAM)
 
     async def pass_on(request: Request, ask: Ask, model: str, version: str | None) -> Response:
-        body = await read_body(request, settings.max_request_bytes, settings.body_deadline_s)
+        predictor.admission.refuse_if_full(model)
+        body = await read_body(request, settings.max_request_bytes, body_timeout_of(request, settings))
         content_type = _content_type(request)
         # What other models take is between the client and TorchServe.
         if model == served.name:

@@ -2,11 +2,27 @@
 
 from typing import Annotated, Literal
 
-from pydantic import PositiveFloat, PositiveInt, StringConstraints
+from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
 
 from configuration import Settings, reachable_address
 from torchserve_api.settings import Port
 from ts_serialize.settings import ModelName
+
+
+class AdmissionSettings(Settings):
+    """max_in_flight: None for what the deployed workers can use."""
+
+    max_in_flight: PositiveInt | None
+    max_waiting: Annotated[int, Field(ge=0)]
+    max_wait_s: PositiveFloat
+
+
+class UpstreamSettings(Settings):
+    """attempts: of one request, where the job never ran; breaker_failures: in a row, until it opens."""
+
+    attempts: PositiveInt
+    breaker_failures: PositiveInt
+    breaker_open_s: PositiveFloat
 
 
 class GatewaySettings(Settings):
@@ -22,19 +38,17 @@ class GatewaySettings(Settings):
     max_batch_images: PositiveInt
     max_batch_request_bytes: PositiveInt
     batch_concurrency: PositiveInt
+    admission: AdmissionSettings
+    upstream: UpstreamSettings
     health_timeout_s: PositiveFloat
     deployments_refresh_s: PositiveFloat
     routing_key_header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")]
     shadow_max_in_flight: PositiveInt
     shadow_probability_tolerance: PositiveFloat
     keep_alive_s: PositiveInt
+    shutdown_delay_s: Annotated[float, Field(ge=0)]
     shutdown_grace_s: PositiveInt
     log_format: Literal["console", "json"]
-
-    @property
-    def body_deadline_s(self) -> float:
-        """Seconds from a request's head to the last byte of its body."""
-        return min(self.body_timeout_s, self.deadline_s)
 
     @property
     def url(self) -> str:

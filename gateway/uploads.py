@@ -43,7 +43,7 @@ async def read_files(
     parts = parser.parts()
     files = [part for part in parts if part.name == field and part.filename is not None]
     if not files:
-        got = ", ".join(f"'{part.name[:50]}'" for part in parts) or "no field"
+        got = ", ".join(f"'{part.name[:50]}'" for part in parts[:10]) or "no field"
         raise MalformedRequestError(f"the form has {got}; send the image as a file in field '{field}'")
     return files
 

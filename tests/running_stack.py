@@ -85,6 +85,15 @@ class RunningStack:
         return tuple(f"{key}={self.directory}/{folders[key]}" for key in keys)
 
 
+def handler(name: str) -> tuple[str, ...]:
+    """What makes an archive with one of tests/handlers/."""
+    modules = ("__init__", "image_header", "image_input", "explanation", "handler")
+    return (
+        f"model.handler=tests/handlers/{name}.py",
+        f"model.handler_modules=[{','.join(f'ts_serialize/{module}.py' for module in modules)}]",
+    )
+
+
 class BackgroundLoad:
     """The stress script while it runs. It fails if a single request was not answered right."""
 

@@ -18,7 +18,8 @@ from tests.free_ports import free_ports
 @asynccontextmanager
 async def gateway(torchserve: FakeTorchServe, *overrides: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application itself."""
-    settings = load("gateway", ProjectSettings, overrides)
+    # What the breaker does is in test_overload.py.
+    settings = load("gateway", ProjectSettings, ["gateway.upstream.breaker_failures=1000", *overrides])
     app = create_app(settings, httpx.MockTransport(torchserve))
     # As a server does: an exception that nobody answers becomes the 500 of the application.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

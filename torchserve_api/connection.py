@@ -1,7 +1,9 @@
 """Both APIs of one TorchServe, or of each of several replicas, over one shared client."""
 
 import asyncio
+import logging
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -13,6 +15,8 @@ from torchserve_api.management import ManagementClient
 from torchserve_api.settings import TorchServeSettings
 from torchserve_api.tokens import Tokens
 from torchserve_api.transport import Transport, new_client
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,39 @@ class TorchServe:
 async def replicas(settings: TorchServeSettings, client: httpx.AsyncClient) -> list[TorchServe]:
     """Every TorchServe behind `management_urls`: one per URL and per address that its host name has now.
 
-    Raises:
-        UnreachableError: a host name has no address.
+    A name without an address is one TorchServe that cannot be reached: a stopped container's name is gone.
     """
     found = {}
     for management_url in settings.management_urls:
-        for host in await _addresses(management_url):
-            netloc = f"{host}:{urlsplit(management_url).port}"
-            inference_url = f"http://{host}:{settings.inference_port_of_replicas}"
-            found[netloc] = _connect(settings, client, inference_url, f"http://{netloc}")
+        url = urlsplit(management_url)
+        addresses = await _addresses(url.hostname or "")
+        for address in addresses:
+            # A name that is one machine's is what people, and its TLS certificate, call it.
+            host = url.netloc.rsplit(":", 1)[0] if len(addresses) == 1 else address
+            inference_url = f"{url.scheme}://{host}:{settings.inference_port_of_replicas}"
+            replica = _connect(settings, client, inference_url, f"{url.scheme}://{host}:{url.port}")
+            found[address, url.port] = replica
     return list(found.values())
+
+
+async def reachable(found: Sequence[TorchServe], timeout_s: float) -> list[TorchServe]:
+    """Those that answer; of the others the log says why not.
+
+    Raises:
+        TorchServeError: none answers, or one is there and does not answer as it should.
+    """
+    reached, trouble = [], None
+    for torchserve in found:
+        try:
+            await torchserve.inference.ping(timeout_s)
+        except UnreachableError as exc:
+            trouble = exc
+            logger.warning("%s is left out: %s", torchserve.name, exc)
+        else:
+            reached.append(torchserve)
+    if not reached and trouble:
+        raise trouble
+    return reached
 
 
 def _connect(
@@ -61,12 +88,11 @@ def _connect(
     return TorchServe(name, InferenceClient(inference), ManagementClient(management, settings), client)
 
 
-async def _addresses(url: str) -> list[str]:
-    host = urlsplit(url).hostname or ""
+async def _addresses(host: str) -> list[str]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as exc:
-        raise UnreachableError(f"TorchServe's management API: {host} has no address: {exc}") from exc
+    except OSError:
+        return [host]
     # A machine with an address of each family would count twice.
     v4 = sorted({str(address[0]) for family, *_, address in found if family == socket.AF_INET})
     return v4 or sorted({f"[{address[0]}]" for _, *_, address in found})

@@ -2,6 +2,7 @@
 
     TorchServeError
       UnreachableError            no connection, or it broke before the answer was complete
+        NotConnectedError           no connection, so the request was not sent
       InvalidAnswerError          an answer that is not TorchServe's
       DeadlineExceededError       no answer in time
       RefusedError                an answer with an error status
@@ -29,6 +30,10 @@ class TorchServeError(Exception):
 
 class UnreachableError(TorchServeError):
     """TorchServe could not be connected to, or the connection broke before its answer was complete."""
+
+
+class NotConnectedError(UnreachableError):
+    """TorchServe could not be connected to. The job never ran, so asking again is safe."""
 
 
 class InvalidAnswerError(TorchServeError):

@@ -7,10 +7,18 @@ from urllib.parse import quote
 
 import httpx
 
-from torchserve_api.errors import DeadlineExceededError, TokenRefusedError, UnreachableError, refusal
+from torchserve_api.errors import (
+    DeadlineExceededError,
+    NotConnectedError,
+    TokenRefusedError,
+    UnreachableError,
+    refusal,
+)
 from torchserve_api.pools import PooledTransport
 from torchserve_api.settings import TorchServeSettings
 from torchserve_api.tokens import Tokens
+
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 
 Api = Literal["inference", "management"]
 
@@ -69,10 +77,12 @@ class Transport:
                     return await self._send(request, await self._tokens.renewed(self._api, token))
         except TimeoutError as exc:
             raise DeadlineExceededError(
-                f"TorchServe's {self._api} API did not answer {method} {path} within {deadline_s:g} s"
+                f"TorchServe's {self._api} API at {self._base_url} did not answer {method} {path} "
+                f"within {deadline_s:g} s"
             ) from exc
         except httpx.HTTPError as exc:
-            raise UnreachableError(
+            kind = NotConnectedError if isinstance(exc, NOT_SENT) else UnreachableError
+            raise kind(
                 f"TorchServe's {self._api} API at {self._base_url}: {exc or type(exc).__name__}"
             ) from exc
 

@@ -58,6 +58,9 @@ class ImageClassificationHandler(VisionHandler):
             positions: list[int] = []
             failures: dict[int, InputError] = {}
             for position, row in enumerate(data):
+                if row.get("stream"):
+                    # Ends a stream over gRPC; TorchServe kills the worker of a handler that does not.
+                    self.context.set_response_header(position, "ts_stream_next", "false")
                 try:
                     image = decode_image(image_bytes(row), self.max_pixels)
                     tensors.append(self.image_processing(image))

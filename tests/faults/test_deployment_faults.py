@@ -8,9 +8,10 @@ import pytest
 from configuration import load
 from deployment.errors import DeploymentError
 from deployment.golden_check import GoldenCheck
+from deployment.plan import Deployment
 from deployment.record import DeploymentRecord
 from deployment.settings import BlueGreen
-from deployment.swap import Deployment, Swap
+from deployment.swap import Swap
 from project_settings import ProjectSettings
 from tests.fake_torchserve import FakeTorchServe, described, error, version
 from tests.unit.test_deployment_record import VERSION

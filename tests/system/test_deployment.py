@@ -1,5 +1,6 @@
 """A swap on the real TorchServe: nobody notices one that works, and one that fails changes nothing."""
 
+import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from tests.running_stack import RunningStack
 
@@ -103,6 +105,14 @@ def test_two_deploys_at_once_are_one_and_a_clear_refusal(stack: RunningStack) ->
     assert deployed in ("2.2", "2.3")
 
 
+def three_classes() -> bytes:
+    """A checkpoint that is fine in itself."""
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 3))
+    content = io.BytesIO()
+    torch.jit.save(torch.jit.script(network), content)
+    return content.getvalue()
+
+
 LABELS_BACKWARDS = json.dumps({str(9 - i): label for i, label in enumerate("ABCDEFGHIJ")}).encode()
 
 
@@ -113,6 +123,7 @@ LABELS_BACKWARDS = json.dumps({str(9 - i): label for i, label in enumerate("ABCD
         (rewritten("index_to_name.json", LABELS_BACKWARDS), [], "other classes than configured"),
         (rewritten("handler.py", b"import nonesuch"), [], "die while they load"),
         (rewritten("genre.pt", b"rubbish"), [], "die while they load"),
+        (rewritten("genre.pt", three_classes()), [], "die while they load"),
         (manifest_of_another_version, [], "of version 7.7"),
         (lambda archive: archive.write_bytes(archive.read_bytes()[:9999]), [], "bad-1.mar"),
         (lambda archive: archive.write_bytes(b"no zip"), [], "is no model archive"),

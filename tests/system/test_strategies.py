@@ -17,19 +17,9 @@ import pytest
 
 from configuration import PROJECT_ROOT
 from deployment.record import DeployedModel, DeploymentRecord
-from tests.running_stack import RunningStack, run
+from tests.running_stack import RunningStack, handler, run
 
 GIVE_UP_S = 90
-HANDLERS = PROJECT_ROOT / "tests" / "handlers"
-
-
-def handler(name: str) -> tuple[str, ...]:
-    """What makes an archive with one of tests/handlers/."""
-    modules = ("__init__", "image_header", "image_input", "explanation", "handler")
-    return (
-        f"model.handler={HANDLERS}/{name}.py",
-        f"model.handler_modules=[{','.join(f'ts_serialize/{module}.py' for module in modules)}]",
-    )
 
 
 @pytest.fixture(scope="module")

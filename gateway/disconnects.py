@@ -1,0 +1,69 @@
+"""Stops working for a client that has gone."""
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# nginx's number for it; nobody gets to see the answer, but the log line does.
+CLIENT_CLOSED_REQUEST = 499
+
+
+@dataclass(frozen=True)
+class CancelOnDisconnect:
+    """Cancels a request whose client closes the connection after it has sent the body.
+
+    Before that the application notices by itself, as it reads. A job that TorchServe has runs on: it
+    cannot be called off there.
+    """
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one connection event as ASGI wants it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange = _Exchange(receive, send)
+
+        async def work() -> None:
+            await self.app(scope, exchange.receive, exchange.send)
+
+        working, watching = asyncio.create_task(work()), asyncio.create_task(exchange.client_gone())
+        try:
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watching.cancel()
+            # A server says "disconnected" also when the answer is complete.
+            if not working.done() and not exchange.answered:
+                working.cancel()
+        try:
+            await working
+        except asyncio.CancelledError:
+            scope["record"].status = CLIENT_CLOSED_REQUEST
+
+
+class _Exchange:
+    """One request's messages, as they pass by. answered: the answer was sent to its end."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._body_read = asyncio.Event()
+        self.answered = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if not message.get("more_body"):
+            self._body_read.set()
+        return message
+
+    async def send(self, message: Message) -> None:
+        await self._send(message)
+        self.answered = message["type"] == "http.response.body" and not message.get("more_body")
+
+    async def client_gone(self) -> None:
+        """Returns when the client has gone. Nothing is read here before the application has the body."""
+        await self._body_read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

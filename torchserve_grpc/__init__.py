@@ -1,0 +1,1 @@
+"""TorchServe's two APIs over gRPC."""
