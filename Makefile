@@ -106,6 +106,7 @@ run_stress: install ## load and images per second
 
 bench: .venv/.installed-dev ## side-by-side measurements
 	@$(RUN) -m bench.connection_pools
+	$(RUN) -m bench.image_headers
 	$(RUN) -m bench.swaps
 	$(RUN) -m bench.overload
 

@@ -6,12 +6,31 @@ import sys
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from entry_point import run
 from gateway.admission import Admission
 from gateway.application import create_app
+from gateway.http_protocol import BoundedHttpProtocol
 from gateway.log_lines import configure_logging
+from gateway.settings import GatewaySettings
 from project_settings import ProjectSettings
+
+
+def server_config(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
+    """How uvicorn serves the gateway."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=BoundedHttpProtocol.with_timeout(settings.head_timeout_s),
+        ws="none",  # some package of the tests brings one
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.shutdown_grace_s,
+        access_log=False,  # observability.py logs one line a request
+        log_config=None,
+        server_header=False,
+    )
 
 
 class DrainingServer(uvicorn.Server):
@@ -43,18 +62,7 @@ def serve(settings: ProjectSettings) -> int:
     configure_logging(settings.gateway.log_format)
     app = create_app(settings)
     server = DrainingServer(
-        uvicorn.Config(
-            app,
-            host=settings.gateway.host,
-            port=settings.gateway.port,
-            timeout_keep_alive=settings.gateway.keep_alive_s,
-            timeout_graceful_shutdown=settings.gateway.shutdown_grace_s,
-            access_log=False,  # observability.py logs one line a request
-            log_config=None,
-            server_header=False,
-        ),
-        app.state.admission,
-        settings.gateway.shutdown_delay_s,
+        server_config(app, settings.gateway), app.state.admission, settings.gateway.shutdown_delay_s
     )
     # uvicorn shuts down properly and then sends itself the signal again; by default that would end in an
     # exit code other than 0.

@@ -9,15 +9,15 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from gateway import health, metrics, predictions, state_metrics, tracing
+from gateway import health, metrics, prediction_batches, predictions, state_metrics, tracing
 from gateway.admission import Admission
 from gateway.cache import ResponseCache
 from gateway.cache_stores import store_of
 from gateway.deployments import Deployments
 from gateway.disconnects import CancelOnDisconnect
-from gateway.errors import install_error_handlers
 from gateway.observability import RequestLogMiddleware
 from gateway.predictor import Predictor
+from gateway.problems import install_error_handlers
 from gateway.routing import Routing
 from gateway.shadowing import Shadowing
 from gateway.upstream import Upstream
@@ -62,7 +62,8 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
         lifespan=lifespan,
         telemetry=tracing.telemetry(traces),
     )
-    app.include_router(predictions.routes(gateway, predictor))
+    app.include_router(predictions.routes(gateway, settings.model, predictor))
+    app.include_router(prediction_batches.routes(gateway, settings.model, predictor))
     app.include_router(health.routes(settings, torchserve, admission))
     app.include_router(metrics.routes(measured, settings.torchserve.metrics_url))
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)

@@ -5,6 +5,7 @@ import math
 from starlette.requests import Request
 
 from gateway.errors import MalformedRequestError
+from gateway.settings import GatewaySettings
 
 HEADER = "X-Request-Timeout"
 
@@ -25,3 +26,12 @@ def deadline_of(request: Request, longest_s: float) -> float:
     if not seconds > 0:
         raise MalformedRequestError(f"{HEADER} is {asked!r}; send seconds above 0, for example 2.5")
     return min(seconds, longest_s)
+
+
+def body_timeout_of(request: Request, settings: GatewaySettings) -> float:
+    """Seconds from the request's head to the last byte of its body.
+
+    Raises:
+        MalformedRequestError: see `deadline_of`.
+    """
+    return min(settings.body_timeout_s, deadline_of(request, settings.deadline_s))

@@ -20,6 +20,8 @@ def configure_logging(log_format: str) -> None:
         _add_ids,
         structlog.processors.format_exc_info,
     ]
+    # What it says of a form that cannot be read, the request's own line says.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     structlog.configure(processors=[*steps, renderer], logger_factory=structlog.PrintLoggerFactory())
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(

@@ -1,20 +1,25 @@
 """The prediction and explanation routes: one image in, one answer out."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from gateway.deadlines import deadline_of
-from gateway.images import read_body, read_upload
-from gateway.observability import request_record
+from gateway.deadlines import body_timeout_of, deadline_of
+from gateway.errors import MalformedRequestError
+from gateway.images import check_body, check_image
+from gateway.observability import RequestRecord, request_record
 from gateway.predictor import Predictor
 from gateway.schemas import ClassProbabilities, Explanation, problems, torchserve_body, upload_form
 from gateway.settings import GatewaySettings
+from gateway.uploads import read_body, read_files
+from torchserve_api.errors import DeadlineExceededError
 from torchserve_api.inference import Prediction
+from ts_serialize.settings import ModelSettings
 
-PROBLEMS = problems(400, 404, 413, 415, 422, 502, 503, 504)
+PROBLEMS = problems(400, 404, 408, 413, 415, 422, 502, 503, 504)
 OCTET_STREAM = "application/octet-stream"
 
 Ask = Callable[[str, str | None, str, bytes, str, float], Awaitable[Prediction]]
@@ -22,7 +27,36 @@ Ask = Callable[[str, str | None, str, bytes, str, float], Awaitable[Prediction]]
 Endpoint = Callable[..., Awaitable[Response]]
 
 
-def routes(settings: GatewaySettings, predictor: Predictor) -> APIRouter:
+async def ask_in_time(
+    ask: Ask,
+    request: Request,
+    settings: GatewaySettings,
+    model: str,
+    version: str | None,
+    body: bytes,
+    content_type: str,
+) -> Prediction:
+    """Asks once within what is left of the request's deadline.
+
+    Raises:
+        GatewayError, TorchServeError: as the subclass that fits.
+    """
+    record = request_record(request)
+    deadline_s = deadline_of(request, settings.deadline_s)
+    left_s = deadline_s - record.elapsed_s
+    if left_s <= 0:
+        raise DeadlineExceededError(f"the request's {deadline_s:g} s were over before TorchServe was asked")
+    key = request.headers.get(settings.routing_key_header, record.request_id)
+    return await ask(model, version, key, body, content_type, left_s)
+
+
+def prediction_headers(record: RequestRecord) -> dict[str, str]:
+    """What every prediction's answer says of itself; a model's name may be anything that fits into a path."""
+    headers = {"X-Model-Name": quote(record.model or ""), "Server-Timing": record.server_timing}
+    return headers | ({"X-Model-Version": quote(record.version, safe=", ")} if record.version else {})
+
+
+def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predictor) -> APIRouter:
     """`POST /predict` and `POST|PUT /predictions|explanations/{model}[/{version}]`."""
     router = APIRouter(tags=["predictions"])
 
@@ -31,20 +65,12 @@ def routes(settings: GatewaySettings, predictor: Predictor) -> APIRouter:
     ) -> Response:
         record = request_record(request)
         record.model, record.version = model, version
-        deadline_s = max(deadline_of(request, settings.deadline_s) - record.elapsed_s, 0)
-        key = request.headers.get(settings.routing_key_header, record.request_id)
-        prediction = await ask(model, version, key, body, content_type, deadline_s)
+        prediction = await ask_in_time(ask, request, settings, model, version, body, content_type)
         record.version = prediction.version
         record.torchserve_s = prediction.torchserve_s
         record.torchserve_request_id = prediction.torchserve_request_id
-        response = Response(prediction.body, media_type=prediction.content_type)
-        response.headers["X-Model-Name"] = model
-        if prediction.version:
-            response.headers["X-Model-Version"] = prediction.version
-        response.headers["Server-Timing"] = record.server_timing
-        if record.cache:
-            response.headers["X-Cache"] = record.cache
-        return response
+        headers = prediction_headers(record) | ({"X-Cache": record.cache} if record.cache else {})
+        return Response(prediction.body, media_type=prediction.content_type, headers=headers)
 
     @router.post(
         "/predict",
@@ -56,29 +82,49 @@ def routes(settings: GatewaySettings, predictor: Predictor) -> APIRouter:
     async def predict(request: Request) -> Response:
         request_record(request).model = settings.default_model
         predictor.admission.refuse_if_full(settings.default_model)
-        image = await read_upload(request, "file", settings.max_request_bytes)
+        limits = settings.max_request_bytes, body_timeout_of(request, settings)
+        [file] = await read_files(request, "file", 1, *limits)
+        image = bytes(file.content)
+        if not image:
+            raise MalformedRequestError(f"the file '{file.filename}' in field 'file' is empty")
+        await check_image(image, served.image.max_pixels)
         return await forward(request, predictor.predict, settings.default_model, None, image, OCTET_STREAM)
 
-    def as_torchserve(ask: Ask) -> Endpoint:
-        async def endpoint(request: Request, model: str, version: str | None = None) -> Response:
-            request_record(request).model = model
-            predictor.admission.refuse_if_full(model)
-            body = await read_body(request, settings.max_request_bytes)
-            return await forward(request, ask, model, version, body, _content_type(request))
+    async def pass_on(request: Request, ask: Ask, model: str, version: str | None) -> Response:
+        request_record(request).model = model
+        predictor.admission.refuse_if_full(model)
+        body = await read_body(request, settings.max_request_bytes, body_timeout_of(request, settings))
+        content_type = _content_type(request)
+        # What other models take is between the client and TorchServe.
+        if model == served.name:
+            await check_body(body, content_type, served.image.max_pixels)
+        return await forward(request, ask, model, version, body, content_type)
 
-        return endpoint
+    def as_torchserve(ask: Ask) -> dict[str, Endpoint]:
+        async def of_default(request: Request, model: str) -> Response:
+            return await pass_on(request, ask, model, None)
+
+        async def of_version(request: Request, model: str, version: str) -> Response:
+            return await pass_on(request, ask, model, version)
+
+        return {"/{model}": of_default, "/{model}/{version}": of_version}
 
     body = torchserve_body()
     _add_torchserve_routes(router, "prediction", as_torchserve(predictor.predict), ClassProbabilities, body)
-    body = torchserve_body(target="the class to explain; without it: the most probable one")
+    what = "the class to explain; empty or without it: the most probable one"
+    body = torchserve_body(target={"type": "string", "enum": [*served.labels, ""], "description": what})
     _add_torchserve_routes(router, "explanation", as_torchserve(predictor.explain), Explanation, body)
     return router
 
 
 def _add_torchserve_routes(
-    router: APIRouter, name: str, endpoint: Endpoint, answer: type[BaseModel], body: dict[str, Any]
+    router: APIRouter,
+    name: str,
+    endpoints: Mapping[str, Endpoint],
+    answer: type[BaseModel],
+    body: dict[str, Any],
 ) -> None:
-    for path in ("/{model}", "/{model}/{version}"):
+    for path, endpoint in endpoints.items():
         for method in ("POST", "PUT"):
             router.add_api_route(
                 f"/{name}s{path}",
@@ -93,6 +139,8 @@ def _add_torchserve_routes(
 
 
 def _content_type(request: Request) -> str:
-    # TorchServe reads a body of curl's default type as form fields and fails on an image.
     content_type = request.headers.get("content-type", OCTET_STREAM)
+    if not (content_type.isascii() and content_type.isprintable()):
+        raise MalformedRequestError(f"the Content-Type {content_type!r} has characters that no type has")
+    # TorchServe reads a body of curl's default type as form fields and fails on an image.
     return OCTET_STREAM if content_type.startswith("application/x-www-form-urlencoded") else content_type

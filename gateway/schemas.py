@@ -1,5 +1,6 @@
 """Bodies and the upload form, as OpenAPI shows them."""
 
+from http.client import responses as phrases
 from typing import Any
 
 from pydantic import BaseModel, Field, RootModel
@@ -22,14 +23,33 @@ class Explanation(BaseModel):
     )
 
 
-class Problem(BaseModel):
-    """RFC 9457 problem details. On TorchServe's paths also its `code` and `message`."""
+class ImageProblem(BaseModel):
+    """RFC 9457 problem details of one image among others."""
 
     type: str
     title: str
     status: int
     detail: str = Field(description="names the value and what would be right")
+
+
+class Problem(ImageProblem):
+    """RFC 9457 problem details. On TorchServe's paths also its `code` and `message`."""
+
     request_id: str
+
+
+class PredictedImage(BaseModel):
+    """One image of a batch, answered."""
+
+    filename: str
+    prediction: ClassProbabilities
+
+
+class RefusedImage(BaseModel):
+    """One image of a batch that was not answered; the others are."""
+
+    filename: str
+    error: ImageProblem
 
 
 class Health(BaseModel):
@@ -42,21 +62,23 @@ class Health(BaseModel):
 _BINARY = {"type": "string", "format": "binary"}
 
 
-def upload_form(field: str) -> dict[str, Any]:
-    """One file in a multipart form; Swagger UI shows a file chooser."""
-    form = {"type": "object", "required": [field], "properties": {field: _BINARY}}
+def upload_form(field: str, max_files: int = 1) -> dict[str, Any]:
+    """One file in a multipart form, or up to max_files; Swagger UI shows a file chooser."""
+    files = {"type": "array", "items": _BINARY, "minItems": 1, "description": f"at most {max_files}"}
+    value = files if max_files > 1 else _BINARY
+    form = {"type": "object", "required": [field], "properties": {field: value}}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
 
 
-def torchserve_body(**text_fields: str) -> dict[str, Any]:
+def torchserve_body(**fields: dict[str, Any]) -> dict[str, Any]:
     """What TorchServe takes: the raw image, a form with field `data`, or base64 in JSON.
 
-    text_fields: further fields of form and JSON with their description.
+    fields: schemas of further fields of form and JSON.
     """
-    texts = {name: {"type": "string", "description": what} for name, what in text_fields.items()}
-    json_body = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}} | texts}
+    image = {"data": {"type": "string", "format": "byte"}}
+    json_body = {"type": "object", "required": ["data"], "properties": image | fields}
     form = upload_form("data")["requestBody"]["content"]
-    form["multipart/form-data"]["schema"]["properties"] |= texts
+    form["multipart/form-data"]["schema"]["properties"] |= fields
     content = {
         "application/octet-stream": {"schema": _BINARY},
         **form,
@@ -66,5 +88,6 @@ def torchserve_body(**text_fields: str) -> dict[str, Any]:
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route."""
-    return {status: {"model": Problem, "content": {"application/problem+json": {}}} for status in statuses}
+    """The error answers of a route. FastAPI's `model` would announce them as application/json."""
+    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+    return {status: {"description": phrases[status], "content": content} for status in statuses}

@@ -52,6 +52,11 @@ class GatewaySettings(Settings):
     default_model: ModelName
     deadline_s: PositiveFloat
     max_request_bytes: PositiveInt
+    body_timeout_s: PositiveFloat
+    head_timeout_s: PositiveFloat
+    max_batch_images: PositiveInt
+    max_batch_request_bytes: PositiveInt
+    batch_concurrency: PositiveInt
     admission: AdmissionSettings
     upstream: UpstreamSettings
     cache: CacheSettings

@@ -1,8 +1,9 @@
 """A TorchServe that fails on command, for faults the real one cannot be made to show."""
 
 import asyncio
+import inspect
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,9 +21,9 @@ def error(status: int, type_: str, message: str) -> httpx.Response:
 class FakeTorchServe:
     """Answers every call with `answer`, a response or an exception, and records what it received."""
 
-    answer: httpx.Response | Exception | Callable[[httpx.Request], httpx.Response] = field(
-        default_factory=lambda: httpx.Response(200, content=b'{"Horror": 1.0}')
-    )
+    answer: (
+        httpx.Response | Exception | Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
+    ) = field(default_factory=lambda: httpx.Response(200, content=b'{"Horror": 1.0}'))
     hangs: bool = False
     requests: list[httpx.Request] = field(default_factory=list)
 
@@ -33,7 +34,8 @@ class FakeTorchServe:
             await asyncio.sleep(3600)
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer(request) if callable(self.answer) else self.answer
+        answer = self.answer(request) if callable(self.answer) else self.answer
+        return await answer if inspect.isawaitable(answer) else answer
 
 
 @contextmanager

@@ -9,6 +9,7 @@
         RequestRefusedError         4xx: the request is wrong; TorchServe and the model are fine
           ModelNotFoundError          no such model or version, or no such archive
           VersionConflictError        this version is registered already
+          FormRefusedError            TorchServe cannot read the form (it says 500)
         TokenRefusedError           token missing, wrong or expired (TorchServe says 400, not 401)
         ApiDisabledError            405: the model API is switched off
         NoCapacityError             the queue is full or there is no worker; the job never ran
@@ -69,6 +70,10 @@ class VersionConflictError(RequestRefusedError):
     """The version is registered already."""
 
 
+class FormRefusedError(RequestRefusedError):
+    """TorchServe cannot read the form that was sent."""
+
+
 class TokenRefusedError(RefusedError):
     """TorchServe wants a token and did not get a valid one."""
 
@@ -120,6 +125,7 @@ _BY_STATUS = {
     507: OutOfMemoryError,
 }
 _BY_TYPE = {
+    "ErrorDataDecoderException": FormRefusedError,
     "InvalidKeyException": TokenRefusedError,
     "ServiceUnavailableException": NoCapacityError,
 }

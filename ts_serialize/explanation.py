@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from captum.attr import Occlusion
 
-from ts_serialize.image_input import InputError
+from ts_serialize.image_header import InputError
 
 # Rows and columns; fewer for an input whose edges it does not divide.
 GRID = 8
@@ -33,12 +33,15 @@ def requested_class(row: Mapping[str, Any], labels: Sequence[str]) -> str | None
         UnknownClassError: it is none of the labels.
     """
     body = row.get("data") or row.get("body")
-    target = row.get("target") or (body.get("target") if isinstance(body, Mapping) else None)
+    target = row.get("target", body.get("target", "") if isinstance(body, Mapping) else "")
     if isinstance(target, bytes | bytearray):
         target = target.decode(errors="replace")
-    if target and target not in labels:
+    # A form sends what was left empty.
+    if target == "":
+        return None
+    if target not in labels:
         raise UnknownClassError(f"target = {target!r} is none of the classes {', '.join(labels)}")
-    return target or None
+    return str(target)
 
 
 def attributions(

@@ -1,57 +1,18 @@
-"""From one request's body to an upright 8-bit RGB image, or to that request's own error.
+"""From one request's image to an upright 8-bit RGB image, or to that request's own error.
 
 Part of the model archive: imports only what TorchServe's own handlers import.
 """
 
-import base64
-import binascii
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torchvision import transforms
 
-# Pillow knows dozens more, some of which start other programs (EPS) or have a history of bugs.
-IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-
-
-class InputError(Exception):
-    """One request of the batch cannot be answered; its neighbours can.
-
-    status and phrase: of this request's HTTP response; type: TorchServe's `type` key in the error body.
-    """
-
-    status = 422
-    phrase = "Unprocessable Entity"
-    type = "UndecodableImageException"
-
-
-class NoImageError(InputError):
-    """The request carries no image where TorchServe's handlers look for one."""
-
-    status = 400
-    phrase = "Bad Request"
-    type = "BadRequestException"
-
-
-class UnsupportedFormatError(InputError):
-    """The bytes are not an image in one of `IMAGE_FORMATS`."""
-
-    status = 415
-    phrase = "Unsupported Media Type"
-    type = "UnsupportedImageFormatException"
-
-
-class TooManyPixelsError(InputError):
-    """Decoding the image would take more memory than a worker should spend on one request."""
-
-    status = 413
-    phrase = "Content Too Large"
-    type = "TooManyPixelsException"
+from ts_serialize.image_header import InputError, open_image, undecodable
 
 
 @dataclass(frozen=True)
@@ -81,56 +42,18 @@ def image_transform(settings: Mapping[str, Any]) -> transforms.Compose:
     return transforms.Compose(steps)
 
 
-def image_bytes(row: Mapping[str, Any]) -> bytes:
-    """The encoded image of one request: a raw body, multipart field `data` or `body`, or base64 in JSON.
-
-    Raises:
-        NoImageError: there is none, or it is not valid base64.
-    """
-    value = row.get("data") or row.get("body")
-    if isinstance(value, Mapping):
-        value = value.get("data") or value.get("body")
-    if isinstance(value, str):
-        try:
-            value = base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError) as exc:
-            raise NoImageError(f"the text in the request is not base64 of an image: {exc}") from exc
-    if not isinstance(value, bytes | bytearray) or not value:
-        fields = ", ".join(sorted(row)) or "an empty body"
-        raise NoImageError(
-            "no image in the request: send it as the raw body, as multipart field 'data', "
-            f'or as JSON {{"data": "<base64>"}}; got {fields}'
-        )
-    return bytes(value)
-
-
 def decode_image(encoded: bytes, max_pixels: int) -> Image.Image:
     """Decodes the first frame, upright, as 8-bit RGB.
 
     Raises:
-        UnsupportedFormatError: not one of `IMAGE_FORMATS`.
-        TooManyPixelsError: width x height above max_pixels; checked before pixels are decoded.
-        InputError: such a format, but broken.
+        InputError: as the subclass that fits, by the header alone where it tells; see `open_image`.
     """
-    try:
-        image = Image.open(io.BytesIO(encoded), formats=IMAGE_FORMATS)
-    except UnidentifiedImageError as exc:
-        raise UnsupportedFormatError(
-            f"the {len(encoded)} bytes are not an image in one of {', '.join(IMAGE_FORMATS)}"
-        ) from exc
-    except Image.DecompressionBombError as exc:
-        raise TooManyPixelsError(f"the image is too large to decode: {exc}") from exc
-    except Exception as exc:
-        raise _undecodable(exc) from exc
-    if image.width * image.height > max_pixels:
-        raise TooManyPixelsError(
-            f"the image has {image.width} x {image.height} pixels, at most {max_pixels} are allowed"
-        )
+    image = open_image(encoded, max_pixels)
     try:
         return to_rgb(ImageOps.exif_transpose(image))
     # Pillow's decoders raise whatever the broken bytes lead them to (OSError, SyntaxError, struct.error ...).
     except Exception as exc:
-        raise _undecodable(exc) from exc
+        raise undecodable(exc) from exc
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -150,7 +73,3 @@ def _depth(mode: str, top: float) -> float:
     if mode.startswith("I;16") or top > 255:
         return 65535.0
     return 255.0 if mode == "I" or top > 1 else 1.0
-
-
-def _undecodable(exc: Exception) -> InputError:
-    return InputError(f"the image cannot be decoded: {exc}")

@@ -14,9 +14,12 @@ from deployment.record import DeployedModel, DeploymentRecord
 from gateway.application import create_app
 from project_settings import ProjectSettings
 from tests.conftest import require_program
+from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe, error
 from tests.free_ports import free_ports
 from tests.unit.test_deployment_record import VERSION
+
+IMAGE = SMALL["PNG"]
 
 
 def answered(request: httpx.Request) -> httpx.Response:
@@ -49,7 +52,7 @@ def deploy(directory: Path, version: str, sha256: str = "0" * 64) -> None:
 
 async def post(client: httpx.AsyncClient, path: str = "/predictions/genre", **headers: str) -> httpx.Response:
     return await client.post(
-        path, content=b"image", headers={name.replace("_", "-"): value for name, value in headers.items()}
+        path, content=IMAGE, headers={name.replace("_", "-"): value for name, value in headers.items()}
     )
 
 

@@ -1,29 +1,12 @@
 """Whatever TorchServe does, the caller gets one clear error of the right status within the deadline."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from configuration import load
-from gateway.application import create_app
-from project_settings import ProjectSettings
 from tests.fake_torchserve import FakeTorchServe, described, error, version
-
-Gateway = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
-
-
-@asynccontextmanager
-async def gateway(torchserve: FakeTorchServe, *overrides: str) -> AsyncIterator[httpx.AsyncClient]:
-    # What the breaker does is in test_overload.py.
-    settings = load("gateway", ProjectSettings, ["gateway.upstream.breaker_failures=1000", *overrides])
-    app = create_app(settings, httpx.MockTransport(torchserve))
-    # As a server does: an exception that nobody answers becomes the 500 of the application.
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        yield client
-
+from tests.served_gateway import gateway
 
 UNREACHABLE = httpx.ConnectError("All connection attempts failed")
 BROKEN = httpx.RemoteProtocolError("peer closed connection without sending complete message body")
@@ -40,6 +23,7 @@ FAULTS = [
     (error(400, "InvalidKeyException", "Token Authorization failed."), 502, "no key file"),
     (error(404, "ModelNotFoundException", "Model not found: m"), 404, "Model not found: m"),
     (error(422, "UndecodableImageException", "the image cannot be decoded"), 422, "cannot be decoded"),
+    (error(499, "TeapotException", "a status without a name"), 499, "without a name"),
     (error(415, "UnsupportedImageFormatException", "not an image"), 415, "not an image"),
     (httpx.Response(413), 413, "413"),
     (httpx.Response(500, content=b"<html>garbage"), 502, "garbage"),
@@ -124,9 +108,12 @@ async def test_a_body_over_the_limit_is_refused_before_torchserve_sees_it() -> N
         ({"json": {"data": "x"}}, "Content-Type is application/json"),
         ({"files": {"image": ("a.jpg", b"x")}}, "'image'"),
         ({"files": {"file": ("a.jpg", b"")}}, "'a.jpg' in field 'file' is empty"),
-        ({"files": [("file", ("a.jpg", b"x")), ("file", ("b.jpg", b"x"))]}, "Too many files"),
+        ({"files": {"file": (None, b"x")}}, "as a file in field 'file'"),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, "boundary"),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "form"),
+        ({"content": b"", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "breaks off"),
+        ({"content": b"--b--", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "no field"),
+        ({"content": b"", "headers": {"content-type": "multipart/form-data; boundary=" + "b" * 300}}, "300"),
     ],
 )
 async def test_a_wrong_upload_is_400_and_says_what_would_be_right(form: dict[str, object], said: str) -> None:
@@ -139,9 +126,12 @@ async def test_a_wrong_upload_is_400_and_says_what_would_be_right(form: dict[str
     assert torchserve.requests == []
 
 
-async def test_an_empty_body_is_400() -> None:
+async def test_a_second_file_is_413() -> None:
     async with gateway(FakeTorchServe()) as client:
-        assert (await client.put("/predictions/m", content=b"")).status_code == 400
+        files = [("file", ("a.jpg", b"x")), ("file", ("b.jpg", b"x"))]
+        response = await client.post("/predict", files=files)
+    assert response.status_code == 413
+    assert "more files than the 1 " in response.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from deployment.record import DeployedModel, Record, Trial
+from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.faults.test_gateway_faults import FAULTS
 from tests.faults.test_overload import REFUSED, SlowTorchServe, application, call, client, until
 from tests.unit.test_deployment_record import VERSION
+
+IMAGE = SMALL["PNG"]
 
 DEPLOYED = DeployedModel(
     serving=VERSION.model_copy(update={"version": "1.0"}),
@@ -57,7 +60,7 @@ def series(metrics: list[Metric]) -> Iterator[tuple[str, ...]]:
 async def test_a_prediction_is_counted_by_route_model_version_and_status() -> None:
     async with client(deployed(FakeTorchServe(TIMED))) as http:
         for path in ("/predictions/genre", "/predictions/genre", "/predictions/genre/1.1"):
-            assert (await http.put(path, content=b"image")).status_code == 200
+            assert (await http.put(path, content=IMAGE)).status_code == 200
         metrics = await scrape(http)
     genre = {"method": "PUT", "model": "genre", "status": "200"}
     route = "/predictions/{model}"
@@ -71,7 +74,7 @@ async def test_a_prediction_is_counted_by_route_model_version_and_status() -> No
 
 async def test_stages_and_batch_sizes_are_what_the_handler_said() -> None:
     async with client(deployed(FakeTorchServe(TIMED))) as http:
-        response = await http.post("/predictions/genre", content=b"image")
+        response = await http.post("/predictions/genre", content=IMAGE)
         metrics = await scrape(http)
     seconds = {
         stage: samples(metrics, "gateway_stage_duration_seconds_sum", version="1.0", stage=stage)
@@ -94,7 +97,7 @@ async def test_a_handler_that_says_nonsense_of_its_times_is_not_believed(rubbish
     headers = {"Server-Timing": rubbish, "X-Batch-Size": rubbish, "X-Model-Version": "made-up"}
     answer = httpx.Response(200, content=b"{}", headers=headers)
     async with client(deployed(FakeTorchServe(answer))) as http:
-        response = await http.post("/predictions/genre", content=b"image")
+        response = await http.post("/predictions/genre", content=IMAGE)
         metrics = await scrape(http)
     stages = [entry.partition(";")[0] for entry in response.headers["server-timing"].split(", ")]
     assert stages == ["gateway", "admission", "torchserve"]
@@ -109,9 +112,9 @@ async def test_what_clients_make_up_makes_no_series() -> None:
             for name in names:
                 await http.get(f"/{name}")
                 await http.request(f"METHOD{name}", "/")
-                await http.post(f"/predictions/{name}", content=b"image")
-                await http.post(f"/predictions/{name}/{name}", content=b"image")
-                await http.post(f"/predictions/genre/{name}", content=b"image")
+                await http.post(f"/predictions/{name}", content=IMAGE)
+                await http.post(f"/predictions/{name}/{name}", content=IMAGE)
+                await http.post(f"/predictions/genre/{name}", content=IMAGE)
 
         await strangers(range(1))
         await scrape(http)
@@ -129,7 +132,7 @@ async def test_every_failure_is_counted_for_the_version_that_failed(
     answer: httpx.Response | Exception, status: int
 ) -> None:
     async with client(deployed(FakeTorchServe(answer), "gateway.upstream.attempts=1")) as http:
-        assert (await http.post("/predictions/genre/1.1", content=b"image")).status_code == status
+        assert (await http.post("/predictions/genre/1.1", content=IMAGE)).status_code == status
         metrics = await scrape(http)
     canary = {"model": "genre", "version": "1.1"}
     assert samples(metrics, "gateway_requests_total", status=str(status), **canary) == [1]
@@ -140,11 +143,11 @@ async def test_every_failure_is_counted_for_the_version_that_failed(
 @pytest.mark.parametrize(
     ("torchserve", "content", "status", "error"),
     [
-        (FakeTorchServe(), b"", 400, "MalformedRequestError"),
+        (FakeTorchServe(), b"", 400, "NoImageError"),
         (FakeTorchServe(), b"x" * 7_000_000, 413, "BodyTooLargeError"),
-        (FakeTorchServe(RuntimeError("bug")), b"image", 500, "RuntimeError"),
-        (FakeTorchServe(hangs=True), b"image", 504, "DeadlineExceededError"),
-        (FakeTorchServe(REFUSED), b"image", 502, "NotConnectedError"),
+        (FakeTorchServe(RuntimeError("bug")), IMAGE, 500, "RuntimeError"),
+        (FakeTorchServe(hangs=True), IMAGE, 504, "DeadlineExceededError"),
+        (FakeTorchServe(REFUSED), IMAGE, 502, "NotConnectedError"),
     ],
 )
 async def test_every_failure_is_counted_by_its_cause(
@@ -174,7 +177,7 @@ async def test_a_client_that_goes_away_is_counted_as_499() -> None:
 async def test_who_waits_and_who_is_with_torchserve_is_shown() -> None:
     torchserve = SlowTorchServe()
     async with client(deployed(torchserve, "gateway.admission.max_in_flight=2")) as http:
-        requests = [asyncio.create_task(http.post("/predictions/genre", content=b"1")) for _ in range(5)]
+        requests = [asyncio.create_task(http.post("/predictions/genre", content=IMAGE)) for _ in range(5)]
         await until(lambda: len(torchserve.received) == 2)
         metrics = await scrape(http)
         torchserve.release.set()
@@ -193,7 +196,7 @@ async def test_deployed_versions_and_shadow_comparisons_are_shown() -> None:
     trial = Trial(kind="shadow", version="1.1", share=1)
     routing.record = Record(models={"genre": DEPLOYED.model_copy(update={"trial": trial})})
     async with client(app) as http:
-        await http.post("/predictions/genre", content=b"image")
+        await http.post("/predictions/genre", content=IMAGE)
         await until(lambda: routing.counts["genre"]["1.1"].shadow.compared == 1)
         metrics = await scrape(http)
     states = {
@@ -224,7 +227,7 @@ async def test_deployed_versions_and_shadow_comparisons_are_shown() -> None:
 )
 async def test_both_formats_are_well_formed(accept: str, content_type: str) -> None:
     async with client(deployed(FakeTorchServe(TIMED))) as http:
-        await http.post("/predictions/genre", content=b"image")
+        await http.post("/predictions/genre", content=IMAGE)
         page = await http.get("/metrics", headers={"accept": accept})
     assert page.headers["content-type"] == content_type
     parse = parse_openmetrics if "openmetrics" in content_type else parse_text
@@ -235,6 +238,6 @@ async def test_both_formats_are_well_formed(accept: str, content_type: str) -> N
 
 async def test_every_application_counts_for_itself() -> None:
     async with client(deployed(FakeTorchServe())) as one, client(deployed(FakeTorchServe())) as other:
-        await one.post("/predictions/genre", content=b"image")
+        await one.post("/predictions/genre", content=IMAGE)
         assert samples(await scrape(one), "gateway_requests_total", model="genre") == [1]
         assert samples(await scrape(other), "gateway_requests_total", model="genre") == []

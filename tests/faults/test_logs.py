@@ -13,9 +13,12 @@ import structlog
 import uvicorn
 
 from gateway.log_lines import configure_logging
+from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.faults.test_gateway_metrics import TIMED, deployed
 from tests.faults.test_overload import REFUSED, client
+
+IMAGE = SMALL["PNG"]
 
 LogFormat = Literal["console", "json"]
 BUG = FakeTorchServe(RuntimeError("bug"))
@@ -45,7 +48,7 @@ async def lines_of(
     with logged_as(log_format) as lines:
         async with client(deployed(torchserve, "gateway.upstream.attempts=1")) as http:
             for path in paths or ("/predictions/genre",):
-                await http.post(path, **{"content": b"\x89the image's own bytes"} | request)
+                await http.post(path, **{"content": IMAGE} | request)
     return lines
 
 
@@ -83,7 +86,7 @@ async def test_what_nobody_foresaw_is_logged_with_its_traceback_and_the_requests
     request, error = sorted(map(json.loads, await lines_of(BUG)), key=lambda line: str(line["event"]))
     assert request["status"] == 500
     assert error["event"] == "unforeseen error"
-    assert error["logger"] == "gateway.errors"
+    assert error["logger"] == "gateway.problems"
     assert error["exception"].endswith("RuntimeError: bug")
     assert error["request_id"] == request["request_id"]
 

@@ -15,9 +15,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from gateway.log_lines import configure_logging
+from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.faults.test_overload import REFUSED, SlowTorchServe, application, call, client, until
 from tests.running_stack import run
+
+IMAGE = SMALL["PNG"]
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -87,7 +90,7 @@ async def test_a_callers_trace_goes_on_through_the_gateway_to_torchserve(tmp_pat
     with collecting() as collector:
         async with traced(torchserve, collector.url, tmp_path) as http:
             headers = {"traceparent": CALLER, "tracestate": "vendor=x", "X-Request-ID": "of-the-client"}
-            await http.post("/predictions/genre/1.0", content=b"image", headers=headers)
+            await http.post("/predictions/genre/1.0", content=IMAGE, headers=headers)
     server, to_torchserve = (collector.only(kind) for kind in (Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT))
     assert server.trace_id.hex() == to_torchserve.trace_id.hex() == TRACE
     assert server.parent_span_id.hex() == CALLER.split("-")[2]
@@ -101,7 +104,7 @@ async def test_a_callers_trace_goes_on_through_the_gateway_to_torchserve(tmp_pat
 async def test_a_span_says_model_version_status_and_both_request_ids(tmp_path: Path) -> None:
     with collecting() as collector:
         async with traced(FakeTorchServe(ANSWER), collector.url, tmp_path) as http:
-            await http.post("/predictions/genre/1.0", content=b"image", headers={"X-Request-ID": "mine"})
+            await http.post("/predictions/genre/1.0", content=IMAGE, headers={"X-Request-ID": "mine"})
     server = collector.only(Span.SPAN_KIND_SERVER)
     assert server.name == "POST /predictions/{model}/{version}"
     assert (
@@ -125,7 +128,7 @@ async def test_a_failure_is_an_error_in_both_spans(tmp_path: Path) -> None:
         async with traced(
             FakeTorchServe(REFUSED), collector.url, tmp_path, "gateway.upstream.attempts=1"
         ) as http:
-            await http.post("/predictions/genre/1.0", content=b"image")
+            await http.post("/predictions/genre/1.0", content=IMAGE)
     assert len(collector.spans) == 2
     assert {span.status.code for span in collector.spans} == {Status.STATUS_CODE_ERROR}
     server = attributes(collector.only(Span.SPAN_KIND_SERVER))
@@ -137,7 +140,7 @@ async def test_every_attempt_is_a_span_of_its_own(tmp_path: Path) -> None:
     torchserve = FakeTorchServe(REFUSED)
     with collecting() as collector:
         async with traced(torchserve, collector.url, tmp_path, "gateway.upstream.attempts=3") as http:
-            await http.post("/predictions/genre", content=b"image")
+            await http.post("/predictions/genre", content=IMAGE)
     attempts = [span for span in collector.spans if span.kind == Span.SPAN_KIND_CLIENT]
     assert len(attempts) == 3
     parents = {request.headers["traceparent"].split("-")[2] for request in torchserve.requests}
@@ -175,7 +178,7 @@ async def test_a_caller_that_does_not_sample_is_not_traced_but_its_context_goes_
     with collecting() as collector:
         async with traced(torchserve, collector.url, tmp_path) as http:
             headers = {"traceparent": f"{CALLER[:-2]}00"}
-            await http.post("/predictions/genre", content=b"image", headers=headers)
+            await http.post("/predictions/genre", content=IMAGE, headers=headers)
     assert collector.spans == []
     assert torchserve.requests[0].headers["traceparent"].startswith(f"00-{TRACE}-")
     assert torchserve.requests[0].headers["traceparent"].endswith("-00")
@@ -187,7 +190,7 @@ async def test_a_caller_that_does_not_sample_is_not_traced_but_its_context_goes_
 async def test_a_traceparent_that_is_none_starts_a_trace_of_our_own(tmp_path: Path, sent: str) -> None:
     with collecting() as collector:
         async with traced(FakeTorchServe(), collector.url, tmp_path) as http:
-            response = await http.post("/predictions/m", content=b"image", headers={"traceparent": sent})
+            response = await http.post("/predictions/m", content=IMAGE, headers={"traceparent": sent})
     assert response.status_code == 200
     server = collector.only(Span.SPAN_KIND_SERVER)
     assert server.parent_span_id == b""
@@ -198,7 +201,7 @@ async def test_log_lines_name_the_trace(tmp_path: Path, capsys: pytest.CaptureFi
     configure_logging("json")
     with collecting() as collector:
         async with traced(FakeTorchServe(), collector.url, tmp_path) as http:
-            await http.post("/predictions/m", content=b"image", headers={"traceparent": CALLER})
+            await http.post("/predictions/m", content=IMAGE, headers={"traceparent": CALLER})
     assert f'"trace_id": "{TRACE}"' in capsys.readouterr().out
 
 
@@ -213,13 +216,13 @@ async def test_without_a_collector_that_answers_requests_are_and_the_gateway_end
         endpoint = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         async with asyncio.timeout(20):
             async with traced(FakeTorchServe(), endpoint, tmp_path) as http:
-                assert (await http.post("/predictions/m", content=b"image")).status_code == 200
+                assert (await http.post("/predictions/m", content=IMAGE)).status_code == 200
 
 
 async def test_without_an_endpoint_nothing_is_traced_or_passed_on() -> None:
     torchserve = FakeTorchServe()
     async with client(application(torchserve)) as http:
-        await http.post("/predictions/m", content=b"image", headers={"traceparent": CALLER})
+        await http.post("/predictions/m", content=IMAGE, headers={"traceparent": CALLER})
     assert "traceparent" not in torchserve.requests[0].headers
 
 

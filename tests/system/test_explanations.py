@@ -112,7 +112,7 @@ def test_a_handler_without_explanations_is_named(gateway: str, unexplained: str)
 
 
 @pytest.mark.parametrize("path", ["/explanations/nonesuch", "/explanations/genre/9.9"])
-def test_an_unknown_model_or_version_is_404(gateway: str, path: str) -> None:
-    response = httpx.post(f"{gateway}{path}", content=b"image")
+def test_an_unknown_model_or_version_is_404(gateway: str, images: list[Path], path: str) -> None:
+    response = httpx.post(f"{gateway}{path}", content=images[0].read_bytes())
     assert response.status_code == response.json()["code"] == 404
     assert path.rsplit("/", maxsplit=1)[-1] in response.json()["detail"]

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given, settings
 
 from load_test.clients import same_answer
 from load_test.images import client_images
+from tests.random_forms import FORM_TYPES, FORMS
 from tests.running_stack import RunningStack
 
 TOLERANCE = 1e-4
@@ -51,6 +53,39 @@ def test_all_ways_to_send_an_image_give_the_same_answer(gateway: str, images: li
     first = responses[0].raise_for_status().json()
     for response in responses:
         assert same_answer(response.raise_for_status().json(), first, TOLERANCE)
+
+
+def test_a_batch_gets_what_its_images_get_alone(gateway: str, images: list[Path]) -> None:
+    broken = {"text.jpg": (b"not an image", 415), "half.jpg": (images[0].read_bytes()[:3000], 422)}
+    sent = {image.name: image.read_bytes() for image in images} | {
+        name: content for name, (content, _) in broken.items()
+    }
+    names = sorted(sent)
+    files = [("files", (name, sent[name])) for name in names]
+    response = httpx.post(f"{gateway}/predict/batch", files=files, timeout=60)
+    assert response.status_code == 200
+    assert response.headers["x-model-version"]
+    answers = response.json()
+    assert [answer["filename"] for answer in answers] == names
+    for answer in answers:
+        if answer["filename"] in broken:
+            assert answer["error"]["status"] == broken[answer["filename"]][1]
+        else:
+            alone = httpx.put(f"{gateway}/predictions/genre", content=sent[answer["filename"]]).json()
+            assert same_answer(answer["prediction"], alone, TOLERANCE)
+
+
+@pytest.mark.parametrize("path", ["/predict/batch", "/predictions/genre", "/explanations/genre"])
+@settings(deadline=None, max_examples=100)
+@given(body=FORMS, content_type=FORM_TYPES)
+def test_a_random_form_is_answered_or_refused(
+    gateway: str, path: str, body: bytes, content_type: str
+) -> None:
+    """Also what the gateway can read and TorchServe cannot."""
+    response = httpx.post(
+        f"{gateway}{path}", content=body, headers={"content-type": content_type}, timeout=60
+    )
+    assert response.status_code in (200, 400, 413, 415, 422), response.text
 
 
 def test_a_success_is_torchserves_answer_unchanged(stack: RunningStack, images: list[Path]) -> None:
@@ -101,8 +136,10 @@ async def test_64_concurrent_clients_get_exactly_their_own_answers(gateway: str,
         ("/predictions/..%2Fmodels", 404, ""),
     ],
 )
-def test_an_unknown_model_or_version_is_404(gateway: str, path: str, status: int, said: str) -> None:
-    response = httpx.post(f"{gateway}{path}", content=b"image")
+def test_an_unknown_model_or_version_is_404(
+    gateway: str, images: list[Path], path: str, status: int, said: str
+) -> None:
+    response = httpx.post(f"{gateway}{path}", content=images[0].read_bytes())
     assert response.status_code == status
     assert said in response.json()["detail"]
 

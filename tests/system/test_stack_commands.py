@@ -14,6 +14,7 @@ import pytest
 
 from configuration import PROJECT_ROOT
 from local_stack.preflight import PreflightError, check_before_start
+from tests.encoded_images import SMALL
 from tests.running_stack import RunningStack, run
 
 
@@ -127,7 +128,7 @@ def test_the_gateway_alone_answers_without_torchserve_and_exits_with_0_on_sigter
     try:
         until_healthy(f"{gateway}/health/live")
         assert httpx.get(f"{gateway}/health/ready").status_code == 503
-        assert httpx.put(f"{gateway}/predictions/genre", content=b"x").status_code == 502
+        assert httpx.put(f"{gateway}/predictions/genre", content=SMALL["JPEG"]).status_code == 502
     finally:
         process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 0

@@ -13,7 +13,7 @@ from ts.context import Context, RequestProcessor
 
 from project_settings import ProjectSettings
 from torchserve_api.handler_timing import batch_size, stages_s
-from ts_serialize.explanation import attributions
+from ts_serialize.explanation import UnknownClassError, attributions, requested_class
 from ts_serialize.handler import ImageClassificationHandler
 
 
@@ -204,6 +204,14 @@ def test_an_explanation_is_of_the_class_that_is_asked_for(
     assert refused[0] == refused[1]["code"] == 400
     assert "'Nonesuch'" in refused[1]["message"]
     assert last in refused[1]["message"]
+
+
+@pytest.mark.parametrize("target", [None, 0, False, [], {}, "action"])
+def test_only_an_empty_or_missing_class_stands_for_the_most_probable_one(target: object) -> None:
+    assert requested_class({"body": {"data": "", "target": ""}}, ["Action"]) is None
+    assert requested_class({"body": {"data": ""}}, ["Action"]) is None
+    with pytest.raises(UnknownClassError):
+        requested_class({"body": {"data": "", "target": target}}, ["Action"])
 
 
 @pytest.mark.parametrize("explained", [[0, 3], [1, 4], [2]])

@@ -22,6 +22,12 @@ ANSWERS = [
     (409, "ConflictStatusException", "Model version 2.0 is already registered", errors.VersionConflictError),
     (422, "UndecodableImageException", "broken", errors.RequestRefusedError),
     (500, "InternalServerException", "Model file already exists m.mar", errors.ArchiveExistsError),
+    (
+        500,
+        "ErrorDataDecoderException",
+        "java.lang.IllegalArgumentException: empty name",
+        errors.FormRefusedError,
+    ),
     (500, "InternalServerException", "Failed to save model: bad.mar", errors.RefusedError),
 ]
 

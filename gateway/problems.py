@@ -1,0 +1,127 @@
+"""Every error as one kind of answer: RFC 9457 problem details."""
+
+import logging
+import re
+from collections.abc import Mapping
+from http import HTTPMethod, HTTPStatus
+from http.client import responses as phrases
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
+
+from gateway.disconnects import CLIENT_CLOSED_REQUEST
+from gateway.errors import GatewayError, OverloadedError, status_of
+from gateway.observability import request_record
+from torchserve_api.errors import RefusedError, TorchServeError
+from ts_serialize.image_header import InputError
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 1
+TORCHSERVE_PATHS = ("/predictions/", "/explanations/")
+
+
+def problem_of(error: Exception) -> dict[str, object]:
+    """The error of one image among others of a request."""
+    return _problem(status_of(error), f"urn:problem:{_kebab(_type_of(error))}", str(error))
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Every exception of every route ends here and nowhere else."""
+    for kind in (GatewayError, InputError, TorchServeError, Exception):
+        app.add_exception_handler(kind, _answer_error)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.add_exception_handler(RequestValidationError, _answer_validation_error)
+
+
+def error_response(
+    request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """One problem document; on TorchServe's paths with its keys too, for the sake of its clients."""
+    record = request_record(request)
+    is_torchserve_path = request.url.path.startswith(TORCHSERVE_PATHS)
+    shown_type = type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}"
+    problem = _problem(status, shown_type, detail) | {"request_id": record.request_id}
+    if is_torchserve_path:
+        problem |= {"code": status, "message": detail}
+    return JSONResponse(
+        problem,
+        status,
+        {"X-Request-ID": record.request_id, **(headers or {})},
+        media_type="application/problem+json",
+    )
+
+
+def _answer_error(request: Request, error: Exception) -> JSONResponse:
+    request_record(request).error_type = type(error).__name__
+    status = status_of(error)
+    if status == 500:
+        # The cause goes to the log: an unforeseen exception's text may say what is nobody's business.
+        logger.error("unforeseen error", exc_info=error)
+        return error_response(request, status, "InternalServerException", "the gateway failed; see its log")
+    request_record(request).error = f"{type(error).__name__}: {error}"
+    return error_response(request, status, _type_of(error), str(error), _headers(status, error))
+
+
+async def _answer_nobody(request: Request, _: Exception) -> Response:
+    # Asynchronous, since Starlette gives other handlers a thread, and the request is cancelled meanwhile.
+    request_record(request).error = "the client closed the connection before its request was complete"
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    detail, headers, path = error.detail, error.headers, request.url.path
+    if error.status_code == 404:
+        detail = f"there is no {path}; /docs lists what there is"
+    if error.status_code == 405:
+        headers = {"Allow": ", ".join(_methods(request))}
+        detail = f"{request.method} is not offered on {path}, only {headers['Allow']}"
+    type_ = HTTPStatus(error.status_code).phrase.replace(" ", "") + "Exception"
+    return error_response(request, error.status_code, type_, detail, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path offers; Starlette's exception knows only one of its routes."""
+    routes, scope = request.app.routes, request.scope
+    return [
+        method
+        for method in HTTPMethod
+        if any(route.matches({**scope, "method": method})[0] == Match.FULL for route in routes)
+    ]
+
+
+def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    detail = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    return error_response(request, 400, "BadRequestException", detail)
+
+
+def _problem(status: int, type_: str, detail: str) -> dict[str, object]:
+    # A model may answer with a status that has no name.
+    return {"type": type_, "title": phrases.get(status, "Error"), "status": status, "detail": detail}
+
+
+def _headers(status: int, error: Exception) -> dict[str, str]:
+    if status == 408:
+        # Nobody reads what may still come of the body.
+        return {"Connection": "close"}
+    if status == 503:
+        retry_after_s = error.retry_after_s if isinstance(error, OverloadedError) else RETRY_AFTER_S
+        return {"Retry-After": str(retry_after_s)}
+    return {}
+
+
+def _type_of(error: Exception) -> str:
+    """As TorchServe or the handler says, else what they would: BodyTooLargeError -> BodyTooLargeException."""
+    given = error.type if isinstance(error, RefusedError | InputError) else ""
+    return given or type(error).__name__.removesuffix("Error") + "Exception"
+
+
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name.removesuffix("Exception")).lower()
