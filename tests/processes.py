@@ -44,6 +44,13 @@ class Process:
     def ended(self) -> bool:
         return self._popen.poll() is not None
 
+    @property
+    def returncode(self) -> int | None:
+        return self._popen.poll()
+
+    def signal(self, number: int) -> None:
+        self._popen.send_signal(number)
+
     def kill(self) -> None:
         """Ends the process alone and at once, as the kernel does when memory is short."""
         self._popen.kill()

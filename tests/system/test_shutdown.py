@@ -1,0 +1,134 @@
+"""SIGTERM to a real gateway: it says so, finishes what it has, and ends with 0."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.free_ports import free_ports
+from tests.processes import GIVE_UP_S, Process, until
+
+
+class HeldTorchServe:
+    """An Inference API that answers when it is told to. received: requests that came."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.received = 0
+
+    @contextmanager
+    def listening(self) -> Iterator[str]:
+        held = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                held.received += 1
+                held.go.wait(GIVE_UP_S)
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_: object) -> None:
+                """Nothing; the base class writes to stderr."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            yield f"http://127.0.0.1:{server.server_port}"
+            self.go.set()
+            server.shutdown()
+
+
+@pytest.fixture
+def torchserve() -> HeldTorchServe:
+    return HeldTorchServe()
+
+
+@contextmanager
+def gateway(torchserve: HeldTorchServe, directory: Path, *extra: str) -> Iterator[tuple[Process, str]]:
+    """The real one, as `make run_app` starts it; two requests at a time, the others wait."""
+    [port] = free_ports(1)
+    with torchserve.listening() as inference_url:
+        process = Process(
+            directory / "gateway.log",
+            [
+                *(sys.executable, "app.py", f"gateway.port={port}"),
+                f"torchserve.inference_url={inference_url}",
+                f"torchserve.deployments_dir={directory}/deployments",
+                "gateway.admission.max_in_flight=2",
+                *extra,
+            ],
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            until(lambda: live(url))
+            yield process, url
+        finally:
+            process.kill()
+
+
+def live(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/live").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def predict(url: str) -> httpx.Response:
+    return httpx.post(f"{url}/predictions/m", content=b"x", timeout=GIVE_UP_S)
+
+
+def test_what_was_admitted_is_finished_what_is_new_is_told_and_the_exit_code_is_0(
+    torchserve: HeldTorchServe, tmp_path: Path
+) -> None:
+    with (
+        gateway(torchserve, tmp_path, "gateway.shutdown_delay_s=3") as (process, url),
+        ThreadPoolExecutor() as pool,
+        httpx.Client(base_url=url, timeout=GIVE_UP_S) as open_connection,
+    ):
+        assert open_connection.get("/health/live").status_code == 200
+        admitted = [pool.submit(predict, url) for _ in range(4)]
+        until(lambda: torchserve.received == 2)
+        until(lambda: b"gateway_admission_waiting" in httpx.get(f"{url}/metrics").content)
+        process.terminate()
+        until(lambda: open_connection.get("/health/ready").status_code == 503)
+        assert "is stopping" in open_connection.get("/health/ready").json()["detail"]
+        refused = open_connection.post("/predictions/m", content=b"new")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        torchserve.go.set()
+        assert [each.result().status_code for each in admitted] == [200] * 4
+        process.until_gone()
+        assert process.returncode == 0
+    assert torchserve.received == 4
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["after the grace period", "at the second signal"])
+def test_what_takes_too_long_is_cut(torchserve: HeldTorchServe, tmp_path: Path, *, again: bool) -> None:
+    grace = "gateway.shutdown_grace_s=1"
+    delay = f"gateway.shutdown_delay_s={3600 if again else 0.1}"
+    with (
+        gateway(torchserve, tmp_path, grace, delay) as (process, url),
+        ThreadPoolExecutor() as pool,
+    ):
+        cut = pool.submit(predict, url)
+        until(lambda: torchserve.received == 1)
+        process.terminate()
+        if again:
+            until(lambda: httpx.get(f"{url}/health/ready").status_code == 503)
+            process.signal(signal.SIGTERM)
+        # The client is not left hanging: its connection is closed, or it is told.
+        outcome = cut.exception(timeout=GIVE_UP_S)
+        assert isinstance(outcome, httpx.TransportError) or cut.result().status_code >= 500
+        process.until_gone()
+        assert process.returncode == 0
