@@ -82,8 +82,8 @@ def _connect(
     settings: TorchServeSettings, client: httpx.AsyncClient, inference_url: str, management_url: str
 ) -> TorchServe:
     tokens = Tokens(settings.key_file, management_url, client)
-    inference = Transport(client, "inference", inference_url, tokens)
-    management = Transport(client, "management", management_url, tokens)
+    inference = Transport(client, "inference", inference_url, tokens, settings.max_answer_bytes)
+    management = Transport(client, "management", management_url, tokens, settings.max_answer_bytes)
     name = urlsplit(management_url).netloc
     return TorchServe(name, InferenceClient(inference), ManagementClient(management, settings), client)
 

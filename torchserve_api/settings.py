@@ -47,6 +47,7 @@ class TorchServeSettings(Settings):
     management_timeout_s: PositiveFloat
     register_timeout_s: PositiveFloat
     connect_timeout_s: PositiveFloat
+    max_answer_bytes: PositiveInt
     environment: dict[str, str]
     allowed_urls: list[str]
     properties: dict[str, bool | PositiveInt | str]

@@ -9,6 +9,7 @@ import httpx
 
 from torchserve_api.errors import (
     DeadlineExceededError,
+    InvalidAnswerError,
     NotConnectedError,
     TokenRefusedError,
     UnreachableError,
@@ -18,6 +19,8 @@ from torchserve_api.pools import PooledTransport
 from torchserve_api.settings import TorchServeSettings
 from torchserve_api.tokens import Tokens
 
+# Headers of how the body came, which are not true of what was read.
+FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 
 Api = Literal["inference", "management"]
@@ -40,11 +43,14 @@ def new_client(
 class Transport:
     """Sends calls to one of TorchServe's two APIs. The caller owns and closes the client."""
 
-    def __init__(self, client: httpx.AsyncClient, api: Api, base_url: str, tokens: Tokens) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, api: Api, base_url: str, tokens: Tokens, max_answer_bytes: int
+    ) -> None:
         self._client = client
         self._api = api
         self._base_url = base_url
         self._tokens = tokens
+        self._max_answer_bytes = max_answer_bytes
 
     async def call(
         self,
@@ -89,7 +95,23 @@ class Transport:
     async def _send(self, request: httpx.Request, token: str | None) -> httpx.Response:
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
-        response = await self._client.send(request)
+        response = await self._read(await self._client.send(request, stream=True))
         if response.status_code >= 400:
             raise refusal(response.status_code, response.content)
         return response
+
+    async def _read(self, streamed: httpx.Response) -> httpx.Response:
+        """The complete answer; one without end must not fill the memory."""
+        body = bytearray()
+        try:
+            async for chunk in streamed.aiter_bytes():
+                body += chunk
+                if len(body) > self._max_answer_bytes:
+                    raise InvalidAnswerError(
+                        f"TorchServe's {self._api} API answers more than the {self._max_answer_bytes} bytes "
+                        "of torchserve.max_answer_bytes"
+                    )
+        finally:
+            await streamed.aclose()
+        headers = [each for each in streamed.headers.multi_items() if each[0] not in FRAMING]
+        return httpx.Response(streamed.status_code, headers=headers, content=bytes(body))
