@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployment.errors import DeploymentError
-from torchserve_api.inference import InferenceClient
+from torchserve_api.inference import InferenceClient, Job
 
 PROBABILITY_SUM_TOLERANCE = 1e-3
 
@@ -41,9 +41,8 @@ class GoldenCheck:
             TorchServeError: there is no answer.
         """
         for sample in self._samples:
-            prediction = await inference.predict(
-                model, version, sample.encoded, "application/octet-stream", self._deadline_s
-            )
+            job = Job(model, version, sample.encoded, "application/octet-stream")
+            prediction = await inference.predict(job, self._deadline_s)
             problem = find_problem(prediction.body, self._labels, sample, self._tolerance)
             if problem:
                 raise DeploymentError(

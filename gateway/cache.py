@@ -13,7 +13,7 @@ from typing import Literal
 
 from gateway.cache_stores import CachedAnswer, CacheStore
 from torchserve_api.errors import DeadlineExceededError, RequestRefusedError
-from torchserve_api.inference import Prediction
+from torchserve_api.inference import Job, Prediction
 
 Result = Literal["hit", "miss", "shared", "bypass"]
 
@@ -63,21 +63,22 @@ class ResponseCache:
 
     async def answer(
         self,
-        key: str,
-        version: str,
+        job: Job,
+        archive_sha256: str,
         control: CacheControl,
         ask: Callable[[], Awaitable[Prediction]],
         deadline_s: float,
     ) -> tuple[Prediction, Result]:
         """The kept answer, or the one of a prediction that is on its way, or of a new one.
 
-        version: whose answers are kept; another one's, given in its stead, is not. ask: makes the
+        archive_sha256: of the version that the job names; only its answers are kept. ask: makes the
         prediction; runs at most once for all who share it, and to its end even if the one who came first
         goes away.
 
         Raises:
             whatever `ask` raises; DeadlineExceededError: a shared prediction took longer than deadline_s.
         """
+        key = cache_key(job, archive_sha256)
         result: Result = "bypass"
         if control.may_read:
             kept = await self._store.get(key)
@@ -88,7 +89,7 @@ class ResponseCache:
         else:
             prediction = await ask()
         self.counts.results[result] += 1
-        if control.may_keep and result != "shared" and prediction.version == version:
+        if control.may_keep and result != "shared" and prediction.version == job.version:
             await self._store.put(
                 key, CachedAnswer(prediction.body, prediction.content_type, prediction.version)
             )
@@ -131,10 +132,10 @@ async def _run(ask: Callable[[], Awaitable[Prediction]]) -> Prediction:
     return await ask()
 
 
-def cache_key(model: str, version: str, archive_sha256: str, content_type: str, body: bytes) -> str:
+def cache_key(job: Job, archive_sha256: str) -> str:
     """One text for all that an answer depends on."""
-    digest = hashlib.blake2b(body, digest_size=32)
-    for part in (model, version, archive_sha256, content_type):
+    digest = hashlib.blake2b(job.body, digest_size=32)
+    for part in (job.model, str(job.version), archive_sha256, job.content_type):
         digest.update(b"\0" + part.encode())
     return digest.hexdigest()
 

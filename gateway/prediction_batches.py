@@ -23,6 +23,7 @@ from gateway.schemas import PredictedImage, RefusedImage, upload_form
 from gateway.settings import GatewaySettings
 from gateway.uploads import read_files
 from torchserve_api.errors import InvalidAnswerError, TorchServeError
+from torchserve_api.inference import Job
 from ts_serialize.image_header import InputError
 from ts_serialize.settings import ModelSettings
 
@@ -60,9 +61,8 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
             async with turns:
                 image = bytes(file.content)
                 await check_image(image, served.image.max_pixels)
-                prediction = await ask_in_time(
-                    predictor.predict, request, settings, settings.default_model, None, image, OCTET_STREAM
-                )
+                job = Job(settings.default_model, None, image, OCTET_STREAM)
+                prediction = await ask_in_time(predictor.predict, request, settings, job)
             return Outcome(name, _parsed(prediction.body), prediction.version)
         except (GatewayError, InputError, TorchServeError) as exc:
             return Outcome(name, error=exc)

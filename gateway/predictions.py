@@ -16,26 +16,18 @@ from gateway.schemas import ClassProbabilities, Explanation, problems, torchserv
 from gateway.settings import GatewaySettings
 from gateway.uploads import read_body, read_files
 from torchserve_api.errors import DeadlineExceededError
-from torchserve_api.inference import Prediction
+from torchserve_api.inference import Job, Prediction
 from ts_serialize.settings import ModelSettings
 
 PROBLEMS = problems(400, 404, 408, 413, 415, 422, 502, 503, 504)
 OCTET_STREAM = "application/octet-stream"
 
-Ask = Callable[[str, str | None, str, bytes, str, float], Awaitable[Prediction]]
-"""Gets model, version (None: whichever serves), routing key, body, content type and deadline in seconds."""
+Ask = Callable[[Job, str, float], Awaitable[Prediction]]
+"""Gets the job (version None: whichever serves), the routing key and the seconds it may take."""
 Endpoint = Callable[..., Awaitable[Response]]
 
 
-async def ask_in_time(
-    ask: Ask,
-    request: Request,
-    settings: GatewaySettings,
-    model: str,
-    version: str | None,
-    body: bytes,
-    content_type: str,
-) -> Prediction:
+async def ask_in_time(ask: Ask, request: Request, settings: GatewaySettings, job: Job) -> Prediction:
     """Asks once within what is left of the request's deadline.
 
     Raises:
@@ -47,7 +39,7 @@ async def ask_in_time(
     if left_s <= 0:
         raise DeadlineExceededError(f"the request's {deadline_s:g} s were over before TorchServe was asked")
     key = request.headers.get(settings.routing_key_header, record.request_id)
-    return await ask(model, version, key, body, content_type, left_s)
+    return await ask(job, key, left_s)
 
 
 def prediction_headers(record: RequestRecord) -> dict[str, str]:
@@ -60,12 +52,10 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
     """`POST /predict` and `POST|PUT /predictions|explanations/{model}[/{version}]`."""
     router = APIRouter(tags=["predictions"])
 
-    async def forward(
-        request: Request, ask: Ask, model: str, version: str | None, body: bytes, content_type: str
-    ) -> Response:
+    async def forward(request: Request, ask: Ask, job: Job) -> Response:
         record = request_record(request)
-        record.model, record.version = model, version
-        prediction = await ask_in_time(ask, request, settings, model, version, body, content_type)
+        record.model, record.version = job.model, job.version
+        prediction = await ask_in_time(ask, request, settings, job)
         record.version = prediction.version
         record.torchserve_s = prediction.torchserve_s
         record.torchserve_request_id = prediction.torchserve_request_id
@@ -88,7 +78,8 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
         if not image:
             raise MalformedRequestError(f"the file '{file.filename}' in field 'file' is empty")
         await check_image(image, served.image.max_pixels)
-        return await forward(request, predictor.predict, settings.default_model, None, image, OCTET_STREAM)
+        job = Job(settings.default_model, None, image, OCTET_STREAM)
+        return await forward(request, predictor.predict, job)
 
     async def pass_on(request: Request, ask: Ask, model: str, version: str | None) -> Response:
         request_record(request).model = model
@@ -98,7 +89,7 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
         # What other models take is between the client and TorchServe.
         if model == served.name:
             await check_body(body, content_type, served.image.max_pixels)
-        return await forward(request, ask, model, version, body, content_type)
+        return await forward(request, ask, Job(model, version, body, content_type))
 
     def as_torchserve(ask: Ask) -> dict[str, Endpoint]:
         async def of_default(request: Request, model: str) -> Response:

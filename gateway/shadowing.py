@@ -6,7 +6,7 @@ import logging
 
 from gateway.routing import Routing
 from torchserve_api.errors import TorchServeError
-from torchserve_api.inference import InferenceClient, Prediction
+from torchserve_api.inference import InferenceClient, Job, Prediction
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +27,12 @@ class Shadowing:
         self._tolerance = tolerance
         self._copies: set[asyncio.Task[None]] = set()
 
-    def copy(
-        self, model: str, version: str, body: bytes, content_type: str, deadline_s: float, real: Prediction
-    ) -> None:
+    def copy(self, job: Job, deadline_s: float, real: Prediction) -> None:
         """Sends a copy in the background."""
         if len(self._copies) >= self._max_in_flight:
-            self._routing.counts[model][version].shadow.skipped += 1
+            self._routing.counts_of(job.model, job.version).shadow.skipped += 1
             return
-        task = asyncio.create_task(self._compare(model, version, body, content_type, deadline_s, real))
+        task = asyncio.create_task(self._compare(job, deadline_s, real))
         self._copies.add(task)
         task.add_done_callback(self._copies.discard)
 
@@ -44,19 +42,15 @@ class Shadowing:
             task.cancel()
         await asyncio.gather(*self._copies, return_exceptions=True)
 
-    async def _compare(
-        self, model: str, version: str, body: bytes, content_type: str, deadline_s: float, real: Prediction
-    ) -> None:
-        comparison = self._routing.counts[model][version].shadow
+    async def _compare(self, job: Job, deadline_s: float, real: Prediction) -> None:
+        comparison = self._routing.counts_of(job.model, job.version).shadow
         try:
-            with self._routing.counted(model, version) as outcome:
-                copy = outcome.answered(
-                    await self._inference.predict(model, version, body, content_type, deadline_s)
-                )
+            with self._routing.counted(job.model, job.version) as outcome:
+                copy = outcome.answered(await self._inference.predict(job, deadline_s))
             expected, answer = _probabilities(real.body), _probabilities(copy.body)
         except (TorchServeError, ValueError) as exc:
             comparison.failed += 1
-            logger.info("the copy for %s %s failed: %s", model, version, exc)
+            logger.info("the copy for %s %s failed: %s", job.model, job.version, exc)
             return
         comparison.compared += 1
         comparison.same_class += max(expected, key=expected.__getitem__) == max(

@@ -11,7 +11,7 @@ from purgatory.domain.model import OpenedState
 from gateway.errors import UpstreamDownError
 from gateway.settings import UpstreamSettings
 from torchserve_api.errors import NoCapacityError, NotConnectedError, UnreachableError
-from torchserve_api.inference import InferenceClient, Prediction
+from torchserve_api.inference import InferenceClient, Job, Prediction
 
 # The job never ran; anything else may have been executed, or would fail again.
 SAFE_TO_REPEAT = (NotConnectedError, NoCapacityError)
@@ -35,36 +35,26 @@ class Upstream:
             exclude=[asyncio.CancelledError, others],
         )
 
-    async def predict(
-        self, model: str, version: str | None, body: bytes, content_type: str, deadline_s: float
-    ) -> Prediction:
+    async def predict(self, job: Job, deadline_s: float) -> Prediction:
         """As `InferenceClient.predict`.
 
         Raises:
             UpstreamDownError: TorchServe was not asked.
             TorchServeError: as the subclass that fits, of the last attempt.
         """
-        return await self._ask(self._inference.predict, model, version, body, content_type, deadline_s)
+        return await self._ask(self._inference.predict, job, deadline_s)
 
-    async def explain(
-        self, model: str, version: str | None, body: bytes, content_type: str, deadline_s: float
-    ) -> Prediction:
+    async def explain(self, job: Job, deadline_s: float) -> Prediction:
         """As `InferenceClient.explain`.
 
         Raises:
             UpstreamDownError: TorchServe was not asked.
             TorchServeError: as the subclass that fits, of the last attempt.
         """
-        return await self._ask(self._inference.explain, model, version, body, content_type, deadline_s)
+        return await self._ask(self._inference.explain, job, deadline_s)
 
     async def _ask(
-        self,
-        ask: Callable[[str, str | None, bytes, str, float], Awaitable[Prediction]],
-        model: str,
-        version: str | None,
-        body: bytes,
-        content_type: str,
-        deadline_s: float,
+        self, ask: Callable[[Job, float], Awaitable[Prediction]], job: Job, deadline_s: float
     ) -> Prediction:
         give_up = monotonic() + deadline_s
         async for attempt in stamina.retry_context(
@@ -80,7 +70,7 @@ class Upstream:
                 try:
                     async with breaker:
                         left_s = max(give_up - monotonic(), 0)
-                        return await ask(model, version, body, content_type, left_s)
+                        return await ask(job, left_s)
                 except OpenedState as exc:
                     raise UpstreamDownError(
                         "TorchServe could not be reached several times in a row; "

@@ -10,6 +10,16 @@ from torchserve_api.transport import Transport, path_of
 
 
 @dataclass(frozen=True)
+class Job:
+    """What TorchServe is asked, as it queues it. version: None for the default one."""
+
+    model: str
+    version: str | None
+    body: bytes
+    content_type: str
+
+
+@dataclass(frozen=True)
 class Prediction:
     """A successful answer.
 
@@ -41,44 +51,38 @@ class InferenceClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def predict(
-        self, model: str, version: str | None, body: bytes, content_type: str, deadline_s: float
-    ) -> Prediction:
-        """Sends one request body, which TorchServe batches with others; None: the default version.
+    async def predict(self, job: Job, deadline_s: float) -> Prediction:
+        """Sends one job, which TorchServe batches with others.
 
         Raises:
             TorchServeError: as the subclass that fits.
         """
-        return await self._ask("predictions", model, version, body, content_type, deadline_s)
+        return await self._ask("predictions", job, deadline_s)
 
-    async def explain(
-        self, model: str, version: str | None, body: bytes, content_type: str, deadline_s: float
-    ) -> Prediction:
+    async def explain(self, job: Job, deadline_s: float) -> Prediction:
         """As `predict`, but asks why; the handler must know how.
 
         Raises:
             TorchServeError: as the subclass that fits.
         """
         try:
-            return await self._ask("explanations", model, version, body, content_type, deadline_s)
+            return await self._ask("explanations", job, deadline_s)
         except HandlerFailedError as exc:
             # All that TorchServe says of a handler without get_insights.
-            message = f"{exc}; the handler of {model} may not support explanations"
+            message = f"{exc}; the handler of {job.model} may not support explanations"
             raise HandlerFailedError(exc.status, exc.type, message) from exc
 
-    async def _ask(
-        self, api: str, model: str, version: str | None, body: bytes, content_type: str, deadline_s: float
-    ) -> Prediction:
-        segments = (api, model, version) if version else (api, model)
+    async def _ask(self, api: str, job: Job, deadline_s: float) -> Prediction:
+        segments = (api, job.model, job.version) if job.version else (api, job.model)
         start = perf_counter()
         response = await self._transport.call(
-            "POST", path_of(*segments), deadline_s, content=body, content_type=content_type
+            "POST", path_of(*segments), deadline_s, content=job.body, content_type=job.content_type
         )
         torchserve_s = perf_counter() - start
         return Prediction(
             body=response.content,
             content_type=response.headers.get("content-type"),
-            version=version or response.headers.get("x-model-version"),
+            version=job.version or response.headers.get("x-model-version"),
             torchserve_s=torchserve_s,
             torchserve_request_id=response.headers.get("x-request-id"),
             batch_size=batch_size(response.headers),

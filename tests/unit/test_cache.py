@@ -1,6 +1,7 @@
 """Kept answers are right ones, bounded, and shared without one caller's trouble becoming another's."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,11 +9,12 @@ from gateway.cache import CacheControl, ResponseCache, cache_key
 from gateway.cache_stores import CachedAnswer, MemoryStore
 from gateway.settings import CacheSettings
 from torchserve_api.errors import DeadlineExceededError, RequestRefusedError
-from torchserve_api.inference import Prediction
+from torchserve_api.inference import Job, Prediction
 
 SETTINGS = CacheSettings(
     enabled=True, max_bytes=4096, max_entry_bytes=1024, ttl_s=60, redis_url=None, redis_timeout_s=1
 )
+JOB, ARCHIVE = Job("genre", "1.0", b"image", "image/jpeg"), "0" * 64
 BOTH, FRESH, NOTHING = CacheControl(), CacheControl(may_read=False), CacheControl(False, False)
 
 
@@ -45,8 +47,8 @@ async def ticks() -> None:
 async def test_an_answer_is_given_again_without_asking() -> None:
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction())
     model.go.set()
-    first = await cache.answer("key", "1.0", BOTH, model, 5)
-    second = await cache.answer("key", "1.0", BOTH, model, 5)
+    first = await cache.answer(JOB, ARCHIVE, BOTH, model, 5)
+    second = await cache.answer(JOB, ARCHIVE, BOTH, model, 5)
     assert (first[1], second[1], model.asked) == ("miss", "hit", 1)
     assert second[0].body == first[0].body
     assert cache.counts.results == {"hit": 1, "miss": 1, "shared": 0, "bypass": 0}
@@ -54,7 +56,7 @@ async def test_an_answer_is_given_again_without_asking() -> None:
 
 async def test_those_who_ask_at_the_same_time_share_one_prediction() -> None:
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction())
-    asking = [asyncio.create_task(cache.answer("key", "1.0", BOTH, model, 5)) for _ in range(5)]
+    asking = [asyncio.create_task(cache.answer(JOB, ARCHIVE, BOTH, model, 5)) for _ in range(5)]
     await ticks()
     model.go.set()
     results = [(await each)[1] for each in asking]
@@ -64,7 +66,7 @@ async def test_those_who_ask_at_the_same_time_share_one_prediction() -> None:
 
 async def test_the_first_one_may_go_away_and_the_others_get_their_answer() -> None:
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction())
-    first, second = (asyncio.create_task(cache.answer("key", "1.0", BOTH, model, 5)) for _ in range(2))
+    first, second = (asyncio.create_task(cache.answer(JOB, ARCHIVE, BOTH, model, 5)) for _ in range(2))
     await ticks()
     first.cancel()
     await ticks()
@@ -84,7 +86,7 @@ async def test_a_prediction_that_nobody_waits_for_any_more_is_called_off() -> No
         return prediction()
 
     cache = ResponseCache(MemoryStore(SETTINGS))
-    asking = [asyncio.create_task(cache.answer("key", "1.0", BOTH, ask, 5)) for _ in range(2)]
+    asking = [asyncio.create_task(cache.answer(JOB, ARCHIVE, BOTH, ask, 5)) for _ in range(2)]
     await ticks()
     for each in asking:
         each.cancel()
@@ -95,7 +97,7 @@ async def test_the_deadline_of_the_first_one_is_not_that_of_the_others() -> None
     cache = ResponseCache(MemoryStore(SETTINGS))
     model = Model(DeadlineExceededError("the first one's"), prediction())
     model.go.set()
-    first, second = (asyncio.create_task(cache.answer("key", "1.0", BOTH, model, 5)) for _ in range(2))
+    first, second = (asyncio.create_task(cache.answer(JOB, ARCHIVE, BOTH, model, 5)) for _ in range(2))
     with pytest.raises(DeadlineExceededError):
         await first
     assert (await second)[0].body == b"answer"
@@ -104,10 +106,10 @@ async def test_the_deadline_of_the_first_one_is_not_that_of_the_others() -> None
 
 async def test_who_waits_for_another_ones_prediction_still_has_a_deadline() -> None:
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction())
-    first = asyncio.create_task(cache.answer("key", "1.0", BOTH, model, 5))
+    first = asyncio.create_task(cache.answer(JOB, ARCHIVE, BOTH, model, 5))
     await ticks()
     with pytest.raises(DeadlineExceededError):
-        await cache.answer("key", "1.0", BOTH, model, 0.01)
+        await cache.answer(JOB, ARCHIVE, BOTH, model, 0.01)
     model.go.set()
     await first
 
@@ -115,20 +117,20 @@ async def test_who_waits_for_another_ones_prediction_still_has_a_deadline() -> N
 async def test_what_the_model_refuses_is_refused_to_all_and_not_kept() -> None:
     refusal = RequestRefusedError(422, "x", "no image")
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(refusal, prediction())
-    asking = [asyncio.create_task(cache.answer("key", "1.0", BOTH, model, 5)) for _ in range(3)]
+    asking = [asyncio.create_task(cache.answer(JOB, ARCHIVE, BOTH, model, 5)) for _ in range(3)]
     await ticks()
     model.go.set()
     outcomes = await asyncio.gather(*asking, return_exceptions=True)
     assert outcomes == [refusal] * 3
     assert model.asked == 1
-    assert (await cache.answer("key", "1.0", BOTH, model, 5))[1] == "miss"
+    assert (await cache.answer(JOB, ARCHIVE, BOTH, model, 5))[1] == "miss"
 
 
 async def test_what_another_version_answered_in_its_stead_is_not_kept() -> None:
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction(), prediction())
     model.go.set()
     for _ in range(2):
-        assert (await cache.answer("key", "2.0", BOTH, model, 5))[1] == "miss"
+        assert (await cache.answer(replace(JOB, version="2.0"), ARCHIVE, BOTH, model, 5))[1] == "miss"
 
 
 @pytest.mark.parametrize(
@@ -139,8 +141,8 @@ async def test_a_client_may_ask_for_a_fresh_answer_and_that_none_is_kept(
 ) -> None:
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(*[prediction(), prediction(b"new")] * 2)
     model.go.set()
-    assert (await cache.answer("key", "1.0", control, model, 5))[1] == "bypass"
-    assert (await cache.answer("key", "1.0", BOTH, model, 5))[1] == again
+    assert (await cache.answer(JOB, ARCHIVE, control, model, 5))[1] == "bypass"
+    assert (await cache.answer(JOB, ARCHIVE, BOTH, model, 5))[1] == again
 
 
 @pytest.mark.parametrize(
@@ -161,12 +163,13 @@ def test_the_header_is_read_as_http_means_it(header: str | None, control: CacheC
 
 
 def test_everything_an_answer_depends_on_is_in_the_key() -> None:
-    parts = ["genre", "1.0", "0" * 64, "image/jpeg", b"image"]
-    keys = {cache_key(*parts)}  # type: ignore[arg-type]
-    for index, part in enumerate(parts):
-        changed = [*parts]
-        changed[index] = b"other" if isinstance(part, bytes) else f"{part}x"
-        keys.add(cache_key(*changed))  # type: ignore[arg-type]
+    others = [
+        replace(JOB, model="other"),
+        replace(JOB, version="2.0"),
+        replace(JOB, body=b"other"),
+        replace(JOB, content_type="image/png"),
+    ]
+    keys = {cache_key(job, ARCHIVE) for job in [JOB, *others]} | {cache_key(JOB, "1" * 64)}
     assert len(keys) == 6
 
 

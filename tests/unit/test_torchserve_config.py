@@ -11,22 +11,11 @@ import pytest
 from configuration import load
 from deployment.errors import ModelStoreError
 from deployment.model_store import stage, unstage
-from deployment.record import DeployedVersion, model_snapshot
+from deployment.record import model_snapshot
 from local_stack.settings import StackSettings
 from local_stack.torchserve import provide_kill, render_properties
+from tests.unit.test_deployment_record import VERSION
 from ts_serialize.downloads import sha256
-
-DEPLOYED = DeployedVersion(
-    version="1.10",
-    source="genre-1.10.mar",
-    archive="genre-1.10.mar",
-    sha256="0" * 64,
-    batch_size=8,
-    max_batch_delay=20,
-    initial_workers=2,
-    response_timeout=30,
-    startup_timeout=120,
-)
 
 
 def properties(*overrides: str) -> dict[str, str]:
@@ -68,7 +57,7 @@ def test_torchserve_finds_a_kill_program_where_the_machine_has_none(tmp_path: Pa
 
 
 def test_torchserve_starts_with_the_deployed_version_as_the_default() -> None:
-    snapshot = json.loads(model_snapshot({"genre": DEPLOYED}))
+    snapshot = json.loads(model_snapshot({"genre": VERSION}))
     assert snapshot["modelCount"] == 1
     assert snapshot["models"]["genre"]["1.10"]["defaultVersion"] is True
     assert snapshot["models"]["genre"]["1.10"]["marName"] == "genre-1.10.mar"
