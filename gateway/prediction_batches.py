@@ -105,6 +105,8 @@ def _refuse_constant(name: str) -> None:
 
 
 def _record(record: RequestRecord, outcomes: list[Outcome]) -> None:
+    # It says what the last image met.
+    record.cache = None
     # More than one where a new version became the default meanwhile.
     record.version = ", ".join(sorted({each.version for each in outcomes if each.version})) or None
     errors = [each.error for each in outcomes if each.error]

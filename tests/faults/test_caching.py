@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 
 from configuration import load
 from deployment.record import DeployedModel, DeploymentRecord
@@ -67,6 +68,20 @@ async def test_the_same_image_is_asked_for_once(tmp_path: Path) -> None:
     assert second.headers["x-model-version"] == "1.0"
     assert len(torchserve.requests) == 1
     assert 'gateway_cache_requests_total{result="hit"} 1.0' in metrics
+
+
+async def test_a_batch_asks_once_for_each_different_image(tmp_path: Path) -> None:
+    deploy(tmp_path, "1.0")
+    torchserve = FakeTorchServe(answered)
+    files = [("files", ("a", image)) for image in (IMAGE, IMAGE, SMALL["JPEG"], IMAGE)]
+    with structlog.testing.capture_logs() as lines:
+        async with gateway(torchserve, tmp_path) as client:
+            response = await client.post("/predict/batch", files=files)
+    assert [set(item) for item in response.json()] == [{"filename", "prediction"}] * 4
+    assert len(torchserve.requests) == 2
+    # One word cannot say what became of four images.
+    assert "x-cache" not in response.headers
+    assert all("cache" not in line for line in lines)
 
 
 async def test_a_swap_leaves_no_old_answer_whatever_else_stays_the_same(tmp_path: Path) -> None:
