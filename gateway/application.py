@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from gateway import health, metrics, prediction_batches, predictions, state_metrics, tracing
+from gateway import health, metrics, models, prediction_batches, predictions, state_metrics, tracing
 from gateway.admission import Admission
 from gateway.cache import ResponseCache
 from gateway.cache_stores import store_of
@@ -65,6 +65,7 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
     app.include_router(predictions.routes(gateway, settings.model, predictor))
     app.include_router(prediction_batches.routes(gateway, settings.model, predictor))
     app.include_router(health.routes(settings, torchserve, admission))
+    app.include_router(models.routes(settings, torchserve, routing))
     app.include_router(metrics.routes(measured, settings.torchserve.metrics_url))
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     install_error_handlers(app)

@@ -5,6 +5,7 @@ GatewayError
   BodyTimeoutError          408
   BodyTooLargeError         413
   TooManyFilesError         413
+  UnknownModelError         404
   NotReadyError             503
   DrainingError             503
   OverloadedError           503
@@ -58,6 +59,10 @@ class NotReadyError(GatewayError):
     """A prediction would not be served now."""
 
 
+class UnknownModelError(GatewayError):
+    """No TorchServe has a version of the model, and none is on record."""
+
+
 class DrainingError(GatewayError):
     """The gateway is about to stop; another one answers."""
 
@@ -79,6 +84,7 @@ STATUS: Mapping[type[Exception], int] = {
     BodyTimeoutError: 408,
     BodyTooLargeError: 413,
     TooManyFilesError: 413,
+    UnknownModelError: 404,
     NotReadyError: 503,
     DrainingError: 503,
     OverloadedError: 503,

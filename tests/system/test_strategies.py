@@ -218,6 +218,11 @@ def test_models_shows_what_is_deployed(stack: RunningStack) -> None:
     assert (row["workers_ready"], row["workers"], row["queued"]) == (1, 1, 0)
     assert (row["batch_size"], row["max_batch_delay"]) == (8, 20)
     assert row["since"]
+    assert httpx.get(f"{stack.settings.gateway.url}/models").json() == list(models(stack).values())
+    assert httpx.get(f"{stack.settings.gateway.url}/models/genre").json()[-1]["version"] == "2.5"
+    unknown = httpx.get(f"{stack.settings.gateway.url}/models/nonesuch")
+    assert unknown.status_code == 404
+    assert "no model nonesuch" in unknown.json()["detail"]
     table = run("-m", "deployment.overview", *stack.overrides)
     assert "8 in 20 ms" in table.stdout
     gone = run("-m", "deployment.overview", *stack.overrides, "torchserve.management_url=http://127.0.0.1:1")
