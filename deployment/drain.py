@@ -33,7 +33,8 @@ async def drain(
 ) -> None:
     """Returns when all gateways follow `revision` and nothing waits for the version, or after timeout_s.
 
-    unreported_s: how long nothing must be queued where no gateway reports: as long as a request may take.
+    unreported_s: how long nothing must be queued where no gateway reports, or one fell silent: as long as a
+    request may take.
 
     Raises:
         TorchServeError: a queue cannot be asked for.
@@ -44,8 +45,11 @@ async def drain(
         busy = await _work_left(replicas, gateways, model, version, revision)
         if busy:
             idle_since = monotonic()
-        elif monotonic() - idle_since >= (SETTLE_S if gateways.live() else unreported_s):
-            return
+        elif monotonic() - idle_since >= SETTLE_S:
+            if gateways.live() and not gateways.lost_within(unreported_s):
+                return
+            if monotonic() - idle_since >= unreported_s:
+                return
         await asyncio.sleep(POLL_INTERVAL_S)
     logger.warning(
         "%s %s is retired after drain_timeout_s = %g s, what is left is lost: %s",

@@ -9,6 +9,7 @@ import asyncio
 import bisect
 import itertools
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -103,6 +104,7 @@ class Gateways:
         self._directory = directory / DIRECTORY
         # By gateway: its newest sequence number and when we saw it change, by our own clock.
         self._seen: dict[str, tuple[int, float]] = {}
+        self._last_lost = -math.inf
 
     def live(self) -> dict[str, GatewayReport]:
         """The newest report of each gateway that still writes; those of dead ones are removed."""
@@ -118,10 +120,16 @@ class Gateways:
                 since = now
             self._seen[report.gateway] = (report.sequence, since)
             if now - since > GONE_AFTER_S:
+                logger.warning("gateway %s reports no more; it may have requests in flight", report.gateway)
+                self._last_lost = now
                 file.unlink(missing_ok=True)
             else:
                 live[report.gateway] = report
         return live
+
+    def lost_within(self, seconds: float) -> bool:
+        """Whether a gateway fell silent in that time, without saying that it ended: killed, or only stuck."""
+        return monotonic() - self._last_lost < seconds
 
     async def follow(self, revision: int) -> bool:
         """Returns when every gateway follows the record's revision: True, or False if there is no gateway.

@@ -41,6 +41,25 @@ def test_a_gateway_whose_report_stands_still_is_gone(tmp_path: Path, clock: list
     assert [file.stem for file in (tmp_path / DIRECTORY).iterdir()] == ["alive"]
 
 
+def test_a_gateway_that_fell_silent_is_not_forgotten_at_once(tmp_path: Path, clock: list[float]) -> None:
+    gateways = Gateways(tmp_path)
+    report(tmp_path, "ended", sequence=1)
+    report(tmp_path, "stuck", sequence=1)
+    gateways.live()
+    # One that ends takes its report away.
+    (tmp_path / DIRECTORY / "ended.json").unlink()
+    clock[0] += 2
+    gateways.live()
+    assert not gateways.lost_within(20)
+    clock[0] += 2
+    gateways.live()
+    assert gateways.lost_within(20)
+    clock[0] += 19
+    assert gateways.lost_within(20)
+    clock[0] += 2
+    assert not gateways.lost_within(20)
+
+
 async def test_following_waits_for_every_live_gateway_and_not_for_dead_ones(tmp_path: Path) -> None:
     report(tmp_path, "one", sequence=1, revision=5)
     assert await Gateways(tmp_path).follow(5)
