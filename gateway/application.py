@@ -9,15 +9,27 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from gateway import health, metrics, models, prediction_batches, predictions, state_metrics, tracing
+from gateway import (
+    health,
+    kserve_v1,
+    metrics,
+    models,
+    open_inference,
+    prediction_batches,
+    predictions,
+    state_metrics,
+    tracing,
+)
 from gateway.admission import Admission
 from gateway.cache import ResponseCache
 from gateway.cache_stores import store_of
 from gateway.deployments import Deployments
 from gateway.disconnects import CancelOnDisconnect
+from gateway.image_predictions import ImagePredictions
 from gateway.observability import RequestLogMiddleware
 from gateway.predictor import Predictor
 from gateway.problems import install_error_handlers
+from gateway.readiness import Readiness
 from gateway.routing import Routing
 from gateway.shadowing import Shadowing
 from gateway.upstream import Upstream
@@ -42,6 +54,9 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
     store = store_of(gateway.cache) if gateway.cache.enabled else None
     cache = ResponseCache(store) if store else None
     predictor = Predictor(upstream, admission, routing, shadowing, deployments, cache)
+    images = ImagePredictions(gateway, settings.model, predictor)
+    deployed = models.DeployedModels(settings, torchserve, routing)
+    readiness = Readiness(settings, torchserve, admission)
     measured = metrics.Metrics(routing, *state_metrics.collected(routing, admission, cache))
 
     @asynccontextmanager
@@ -63,9 +78,11 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
         telemetry=tracing.telemetry(traces),
     )
     app.include_router(predictions.routes(gateway, settings.model, predictor))
-    app.include_router(prediction_batches.routes(gateway, settings.model, predictor))
-    app.include_router(health.routes(settings, torchserve, admission))
-    app.include_router(models.routes(settings, torchserve, routing))
+    app.include_router(prediction_batches.routes(images))
+    app.include_router(kserve_v1.routes(images, deployed, readiness))
+    app.include_router(open_inference.routes(images, deployed, readiness))
+    app.include_router(health.routes(torchserve, readiness))
+    app.include_router(models.routes(deployed))
     app.include_router(metrics.routes(measured, settings.torchserve.metrics_url))
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     install_error_handlers(app)
