@@ -13,7 +13,7 @@ Base64Text = Annotated[str, Field(json_schema_extra={"format": "byte"})]
 
 
 class RequestBody(BaseModel):
-    """Base of what clients send: no value passes for one of another type, keys that are not ours are ignored."""
+    """Base of what clients send. A value of another type is refused, a key that is not ours is ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 

@@ -5,6 +5,7 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import AliasChoices, BaseModel, Field
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from gateway.errors import TooManyFilesError
 from gateway.image_predictions import ImagePredictions, NamedImage
@@ -14,6 +15,15 @@ from gateway.observability import request_record
 from gateway.predictions import PROBLEMS, prediction_headers
 from gateway.readiness import Readiness
 from gateway.schemas import ClassProbabilities, problems
+
+
+class ModelNameConvertor(StringConvertor):
+    """A model's name in a path; without it `GET .../{model}` would take `:predict` for a part of the name."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("model_name", ModelNameConvertor())
 
 
 class Base64Object(RequestBody):
@@ -60,9 +70,8 @@ def routes(images: ImagePredictions, deployed: DeployedModels, readiness: Readin
     router = APIRouter(prefix="/v1/models", tags=["KServe V1"])
     max_images = images.settings.max_batch_images
 
-    # Before the route of one model, whose path it matches, too.
     @router.post(
-        "/{model}:predict",
+        "/{model:model_name}:predict",
         summary="Predict images",
         response_model=Predictions,
         responses=PROBLEMS,
@@ -79,7 +88,9 @@ def routes(images: ImagePredictions, deployed: DeployedModels, readiness: Readin
     async def models() -> ModelList:
         return ModelList(models=sorted({row.model for row in await deployed.all_versions()}))
 
-    @router.get("/{model}", summary="A prediction would be served now", responses=problems(404, 503))
+    @router.get(
+        "/{model:model_name}", summary="A prediction would be served now", responses=problems(404, 503)
+    )
     async def ready(model: str) -> ModelReadiness:
         await readiness.check_model(model)
         return ModelReadiness(name=model, ready=True)

@@ -84,7 +84,7 @@ class Metrics:
         """Counts one request that has ended."""
         method = scope["method"] if scope["method"] in METHODS else OTHER
         # Starlette leaves here what matched; mounted files and redirects have none.
-        route = getattr(scope.get("route"), "path", NO_ROUTE)
+        route = getattr(scope.get("route"), "path_format", NO_ROUTE)
         model, version = self._labels(record.model, record.version)
         self._requests.labels(method, route, model, version, str(record.status)).inc()
         self._duration.labels(route, model).observe(record.elapsed_s)
