@@ -4,6 +4,7 @@ Every image is a request of its own at TorchServe, which batches it with everybo
 """
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -119,10 +120,13 @@ class ImagePredictions:
 
 def _parsed(body: bytes) -> object:
     try:
-        # Python's own parser takes NaN and halves of characters, which no answer of ours can hold.
-        return from_json(body, allow_inf_nan=False)
+        # Not Python's own parser: it takes NaN and halves of characters, which no answer of ours can hold.
+        answer = from_json(body, allow_inf_nan=False)
+        # Nor can it hold 1e999, which becomes infinity.
+        json.dumps(answer, allow_nan=False)
     except ValueError as exc:
         raise InvalidAnswerError(f"the model's answer is not JSON: {exc}") from exc
+    return answer
 
 
 def _record(record: RequestRecord, outcomes: list[Outcome]) -> None:
