@@ -33,8 +33,8 @@ def parsed(model: type[BodyT], body: bytes) -> BodyT:
         return model.model_validate_json(body)
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise MalformedRequestError(f"the body is not as it should be: {where}: {first['msg']}") from exc
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise MalformedRequestError(f"{where} is not as it should be: {first['msg']}") from exc
 
 
 def decoded(text: str, name: str) -> bytes:

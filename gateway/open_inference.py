@@ -87,17 +87,7 @@ def routes(images: ImagePredictions, deployed: DeployedModels, readiness: Readin
             raise UnknownModelError(
                 f"there is no version {version} of {model} to ask for; registered: {there}"
             )
-        classes = len(served.labels) if model == served.name else -1
-        return ModelMetadata(
-            name=model,
-            versions=versions,
-            platform="torchserve_mar",
-            inputs=[TensorMetadata(name="image", datatype="BYTES", shape=[-1])],
-            outputs=[
-                TensorMetadata(name=CLASSES, datatype="BYTES", shape=[-1, classes]),
-                TensorMetadata(name=PROBABILITIES, datatype="FP32", shape=[-1, classes]),
-            ],
-        )
+        return _metadata(model, versions, len(served.labels) if model == served.name else -1)
 
     async def model_ready(model: str, version: str | None) -> ModelReadiness:
         await readiness.check_model(model, version)
@@ -119,6 +109,20 @@ def routes(images: ImagePredictions, deployed: DeployedModels, readiness: Readin
 
     _add_model_routes(router, metadata, model_ready, infer)
     return router
+
+
+def _metadata(model: str, versions: list[str], classes: int) -> ModelMetadata:
+    """classes: -1 where their number is not known."""
+    return ModelMetadata(
+        name=model,
+        versions=versions,
+        platform="torchserve_mar",
+        inputs=[TensorMetadata(name="image", datatype="BYTES", shape=[-1])],
+        outputs=[
+            TensorMetadata(name=CLASSES, datatype="BYTES", shape=[-1, classes]),
+            TensorMetadata(name=PROBABILITIES, datatype="FP32", shape=[-1, classes]),
+        ],
+    )
 
 
 def _add_model_routes(router: APIRouter, metadata: Endpoint, model_ready: Endpoint, infer: Endpoint) -> None:

@@ -53,11 +53,16 @@ class Readiness:
     ) -> NotReadyError | ModelNotFoundError | None:
         timeout_s = self.settings.gateway.health_timeout_s
         try:
-            described = (await replica.management.describe(model, version, timeout_s))[0]
+            versions = await replica.management.describe(model, version, timeout_s)
         except ModelNotFoundError as exc:
             return exc
         except TorchServeError as exc:
             return _not_served(model, exc)
+        # "all" is no version to TorchServe, but stands for every one.
+        described = next((each for each in versions if version in (None, each.model_version)), None)
+        if described is None:
+            message = f"Model version: {version} does not exist for model: {model}"
+            return ModelNotFoundError(404, "ModelVersionNotFoundException", message)
         if described.ready_workers:
             return None
         return NotReadyError(f"{model} {described.model_version} has no worker that is READY")

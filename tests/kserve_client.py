@@ -53,10 +53,14 @@ async def infer(
     ]
 
 
-async def main(url: str, version: str, *files: str) -> None:
-    images = [Path(file).read_bytes() for file in files]
+async def both(url: str, version: str, images: list[bytes]) -> dict[str, Any]:
     first, second = await v1(url, images), await v2(url, version, images)
-    json.dump(first | second | {"ready": first["ready"] + second["ready"]}, sys.stdout)
+    return first | second | {"ready": first["ready"] + second["ready"]}
 
 
-asyncio.run(main(*sys.argv[1:]))
+def main(url: str, version: str, *files: str) -> None:
+    answers = asyncio.run(both(url, version, [Path(file).read_bytes() for file in files]))
+    json.dump(answers, sys.stdout)
+
+
+main(*sys.argv[1:])

@@ -142,12 +142,16 @@ WANTED = [{"name": "classes", "parameters": {"classification": 3}}]
 @pytest.mark.parametrize(
     ("request_", "status", "said"),
     [
-        ({"inputs": []}, 400, "inputs: List should have at least 1 item"),
-        ({"inputs": [tensor(JPEG)] * 2}, 400, "inputs: List should have at most 1 item"),
+        ({"inputs": []}, 400, "inputs is not as it should be: List should have at least 1 item"),
+        (
+            {"inputs": [tensor(JPEG)] * 2},
+            400,
+            "inputs is not as it should be: List should have at most 1 item",
+        ),
         (
             {"inputs": [tensor(JPEG, datatype="FP32", data=[0.5])]},
             400,
-            "inputs.0.datatype: Input should be 'BYTES'",
+            "inputs.0.datatype is not as it should be: Input should be 'BYTES'",
         ),
         ({"inputs": [tensor(JPEG, shape=[2])]}, 400, "shape is [2] and it has 1 elements"),
         ({"inputs": [tensor(JPEG, PNG, shape=[1, 2])]}, 400, "shape is [1, 2] and it has 2 elements"),
@@ -157,7 +161,7 @@ WANTED = [{"name": "classes", "parameters": {"classification": 3}}]
         (
             {"inputs": [tensor(JPEG)], "outputs": WANTED},
             400,
-            "classification: Value error, this is not offered",
+            "classification is not as it should be: Value error, this is not offered",
         ),
         ({"inputs": [tensor(JPEG)], "outputs": [{"name": "x"}]}, 400, "'classes' or 'probabilities'"),
         ({"inputs": [tensor(*[JPEG] * 5)]}, 413, "there are 5 images, at most 4"),
@@ -275,7 +279,16 @@ async def test_what_the_server_and_its_models_say_of_themselves() -> None:
         assert metadata["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [-1]}]
         assert [each["shape"] for each in metadata["outputs"]] == [[-1, 10], [-1, 10]]
         assert (await client.get("/v2/models/genre/versions/1.1")).json() == metadata
-        for path in ("/v2/models/genre/versions/2.0", "/v2/models/other", "/v2/nonesuch"):
+        assert (await client.get("/v2/models/genre/versions/1.1/ready")).json()["ready"]
+        # TorchServe's word for every version.
+        every = "/v2/models/genre/versions/all"
+        for path in (
+            every,
+            f"{every}/ready",
+            "/v2/models/genre/versions/2.0",
+            "/v2/models/other",
+            "/v2/nonesuch",
+        ):
             response = await client.get(path)
             assert response.status_code == 404
             assert response.json()["error"] == response.json()["detail"]

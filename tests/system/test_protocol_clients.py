@@ -17,10 +17,12 @@ from tritonclient.utils import InferenceServerException
 
 from configuration import PROJECT_ROOT
 from load_test.clients import same_answer
+from tests.encoded_images import SMALL
 from tests.running_stack import RunningStack
 
 TOLERANCE = 1e-4
 VERSION = "1.0"
+TOP_3 = [triton.InferRequestedOutput("probabilities", class_count=3)]
 Answer = dict[str, float]
 
 
@@ -111,28 +113,40 @@ def test_tritonclient_learns_what_is_served(client: triton.InferenceServerClient
     ]
 
 
-def test_tritonclient_is_told_what_is_wrong(client: triton.InferenceServerClient, images: list[Path]) -> None:
-    half = images[0].read_bytes()[:3000]
-    refused: list[tuple[str, dict[str, Any], str, str]] = [
-        ("genre", {"inputs": [image_input([images[0].read_bytes(), b"no image"], [2])]}, "415", "element 1 of the input"),
-        ("genre", {"inputs": [image_input([half], [1])]}, "422", "element 0 of the input"),
-        ("genre", {"inputs": [image_input([half], [1])], "request_compression_algorithm": "gzip"}, "400", "gzip"),
-        ("genre", {"inputs": [image_input([half], [1])], "model_version": "9.9"}, "404", "9.9"),
-        ("nonesuch", {"inputs": [image_input([half], [1])]}, "404", "nonesuch"),
+@pytest.mark.parametrize(
+    ("model", "elements", "arguments", "status", "said"),
+    [
+        ("genre", [b"no image"], {}, "415", "element 0 of the input: the 8 bytes are not an image"),
         (
             "genre",
-            {
-                "inputs": [image_input([half], [1])],
-                "outputs": [triton.InferRequestedOutput("probabilities", class_count=3)],
-            },
-            "400",
-            "classification",
+            [SMALL["PNG"], SMALL["PNG"][:-60]],
+            {},
+            "422",
+            "element 1 of the input: the image cannot be",
         ),
-    ]  # fmt: skip
-    for model, arguments, status, said in refused:
-        with pytest.raises(InferenceServerException, match=said) as refusal:
-            client.infer(model, **arguments)
-        assert refusal.value.status() == status
+        ("genre", [SMALL["PNG"]], {"model_version": "9.9"}, "404", "9.9"),
+        ("nonesuch", [SMALL["PNG"]], {}, "404", "nonesuch"),
+        (
+            "genre",
+            [SMALL["PNG"]],
+            {"request_compression_algorithm": "gzip"},
+            "400",
+            "Content-Encoding is gzip",
+        ),
+        ("genre", [SMALL["PNG"]], {"outputs": TOP_3}, "400", "classification"),
+    ],
+)
+def test_tritonclient_is_told_what_is_wrong(
+    client: triton.InferenceServerClient,
+    model: str,
+    elements: list[bytes],
+    arguments: dict[str, Any],
+    status: str,
+    said: str,
+) -> None:
+    with pytest.raises(InferenceServerException, match=said) as refusal:
+        client.infer(model, [image_input(elements, [len(elements)])], **arguments)
+    assert refusal.value.status() == status
 
 
 def test_kserves_client_gets_the_same_by_every_protocol(
