@@ -14,7 +14,7 @@ from gateway.models import DeployedModels
 from gateway.observability import request_record
 from gateway.predictions import PROBLEMS, prediction_headers
 from gateway.readiness import Readiness
-from gateway.schemas import ClassProbabilities, problems
+from gateway.schemas import ClassProbabilities, ModelReadiness, problems
 
 
 class ModelNameConvertor(StringConvertor):
@@ -58,13 +58,6 @@ class ModelList(BaseModel):
     models: list[str]
 
 
-class ModelReadiness(BaseModel):
-    """A model that would answer now."""
-
-    name: str
-    ready: bool
-
-
 def routes(images: ImagePredictions, deployed: DeployedModels, readiness: Readiness) -> APIRouter:
     """`GET /v1/models`, `GET /v1/models/{model}` and `POST /v1/models/{model}:predict`."""
     router = APIRouter(prefix="/v1/models", tags=["KServe V1"])
@@ -102,10 +95,11 @@ def _images(body: bytes, max_images: int) -> list[NamedImage]:
     instances = parsed(PredictRequest, body).instances
     if len(instances) > max_images:
         raise TooManyFilesError(f"there are {len(instances)} instances, at most {max_images} are allowed")
-    names = (f"instances[{index}]" for index in range(len(instances)))
-    return [
-        NamedImage(name, decoded(_text(each), name)) for name, each in zip(names, instances, strict=False)
-    ]
+    return [_image(f"instances[{index}]", each) for index, each in enumerate(instances)]
+
+
+def _image(name: str, instance: str | Base64Object | ImageInstance) -> NamedImage:
+    return NamedImage(name, decoded(_text(instance), name))
 
 
 def _text(instance: str | Base64Object | ImageInstance) -> str:

@@ -12,12 +12,11 @@ from gateway.image_predictions import ImagePredictions
 from gateway.inference_bodies import CLASSES, PROBABILITIES, InferenceRequest, InferenceResponse
 from gateway.inference_tensors import HEADER_LENGTH, read_request, response_to
 from gateway.json_bodies import json_body
-from gateway.kserve_v1 import ModelReadiness
 from gateway.models import DeployedModels
 from gateway.observability import request_record
 from gateway.predictions import OCTET_STREAM, PROBLEMS, prediction_headers
 from gateway.readiness import Readiness
-from gateway.schemas import problems
+from gateway.schemas import ModelReadiness, problems
 
 BINARY: dict[str, Any] = {OCTET_STREAM: {"schema": {"type": "string", "format": "binary"}}}
 Endpoint = Callable[..., Awaitable[Any]]

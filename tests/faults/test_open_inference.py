@@ -255,9 +255,20 @@ async def test_the_first_image_without_an_answer_decides() -> None:
 
     async with gateway(FakeTorchServe(full_for_png)) as client:
         response = await client.post(INFER, json={"inputs": [tensor(JPEG, PNG, b"no image")]})
+        page = (await client.get("/metrics")).text
     assert response.status_code == 503
     assert response.json()["error"] == "element 1 of the input: no worker"
     assert int(response.headers["retry-after"]) >= 1
+    assert 'error="NoCapacityError"' in page
+
+
+async def test_images_without_an_answer_at_the_deadline_are_504() -> None:
+    torchserve = FakeTorchServe(hangs=True)
+    overrides = ("gateway.deadline_s=0.5", "gateway.batch_concurrency=2")
+    async with gateway(torchserve, *overrides) as client:
+        response = await client.post(INFER, json={"inputs": [tensor(*[JPEG] * 6)]})
+    assert response.status_code == 504
+    assert len(torchserve.requests) <= 2
 
 
 def describe(request: httpx.Request) -> httpx.Response:
