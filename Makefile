@@ -109,6 +109,7 @@ bench: .venv/.installed-dev ## side-by-side measurements
 	$(RUN) -m bench.image_headers
 	$(RUN) -m bench.swaps
 	$(RUN) -m bench.overload
+	$(RUN) -m bench.memory
 
 format: .venv/.installed-dev ## ruff's formatter over everything
 	@$(RUN) -m ruff check --fix --quiet $(SOURCES)

@@ -1,6 +1,7 @@
 """`make run_app`: the gateway in the foreground."""
 
 import asyncio
+import resource
 import signal
 import sys
 from types import FrameType
@@ -53,6 +54,12 @@ class DrainingServer(uvicorn.Server):
         asyncio.get_running_loop().call_later(self._delay_s, super().handle_exit, sig, frame)
 
 
+def allow_connections() -> None:
+    """As many as the system lets this process have; what most start with, 1024, idle clients use up."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def serve(settings: ProjectSettings) -> int:
     """Runs until SIGTERM or SIGINT; requests in flight are finished.
 
@@ -60,6 +67,7 @@ def serve(settings: ProjectSettings) -> int:
         0, or 1 if the address cannot be bound.
     """
     configure_logging(settings.gateway.log_format)
+    allow_connections()
     app = create_app(settings)
     server = DrainingServer(
         server_config(app, settings.gateway), app.state.admission, settings.gateway.shutdown_delay_s
