@@ -26,6 +26,8 @@ GONE = ("ConnectError", "ReadError", "WriteError", "RemoteProtocolError")
 HALT_S = 10
 DISK_BYTES = 64 << 20
 IDLE_CONNECTIONS = 2000
+# What a shell on Debian starts with.
+USUAL_OPEN_FILES = 1024
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +41,26 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(directory)], check=True)
 
 
+@contextlib.contextmanager
+def open_files(limit: int) -> Iterator[None]:
+    """That this process, and what it starts, may have open."""
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+
+
 @pytest.fixture(scope="module")
 def stack(directory: Path) -> Iterator[RunningStack]:
     """A stack of its own: the others' requests must not be among those that a kill fails."""
     stack = RunningStack.configure(directory, "model.workers=1")
-    assert stack.stack("up").returncode == 0
-    stack.deploy("1.5")
-    yield stack
-    assert stack.stack("down").returncode == 0
+    with open_files(USUAL_OPEN_FILES):
+        assert stack.stack("up", "min_free_disk_mb=1").returncode == 0
+    try:
+        stack.deploy("1.5")
+        yield stack
+    finally:
+        assert stack.stack("down").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -97,18 +111,13 @@ def test_a_full_disk_fails_the_deployment_and_no_request(stack: RunningStack, di
     assert set(load.versions) == {"1.5", "1.6"}
 
 
-@pytest.fixture
-def open_files() -> Iterator[None]:
-    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
-
-
-@pytest.mark.usefixtures("open_files")
 def test_two_thousand_idle_connections_keep_nobody_from_an_answer(stack: RunningStack) -> None:
     gateway = stack.settings.gateway
-    with contextlib.ExitStack() as connections, open_load(gateway.url) as load:
+    with (
+        open_files(2 * IDLE_CONNECTIONS),
+        contextlib.ExitStack() as connections,
+        open_load(gateway.url) as load,
+    ):
         for number in range(IDLE_CONNECTIONS):
             idle = socket.create_connection((gateway.host, gateway.port))
             connections.callback(idle.close)

@@ -376,6 +376,8 @@ def test_an_interrupted_download_leaves_nothing(
         f"archive_source.sha256={'0' * 64}",
     ]
     command = [sys.executable, "upload_model.py", *overrides, f"torchserve.deployments_dir={tmp_path}/record"]
+    # Where the tests themselves run in a shell's background SIGINT is ignored, which is inherited.
+    command = ["env", f"--default-signal={how.name.removeprefix('SIG')}", *command]
     process = subprocess.Popen(command, cwd=PROJECT_ROOT, stderr=subprocess.PIPE, text=True)
     until(lambda: "/genre-2.0.mar" in server.requests)
     process.send_signal(how)
