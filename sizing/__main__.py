@@ -19,6 +19,7 @@ from sizing.simulation import Floats, Plan, ServiceTimes, simulate
 from sizing.sizes import sizes_for
 from tests.running_stack import RunningStack
 
+CALIBRATION_LOAD = 0.5
 PERCENTILES = "p50    p95    p99"
 
 
@@ -30,7 +31,7 @@ def scaling(settings: ScalingSettings) -> int:
     """
     with ExitStack() as cleanup:
         directory = cleanup.enter_context(tempfile.TemporaryDirectory())
-        stack = RunningStack.configure(Path(directory), "model.workers=1")
+        stack = RunningStack.configure(Path(directory), "model.workers=1", "gateway.log_format=json")
         cleanup.callback(stack.stack, "down")
         started = stack.stack("up")
         if started.returncode:
@@ -47,7 +48,7 @@ async def measure(stack: RunningStack, settings: ScalingSettings) -> tuple[Satur
         measurement = Measurement(stack, http, settings.model)
         await measurement.saturated()
         saturated = await measurement.saturated()
-        times = await measurement.service_times(saturated)
+        times = await measurement.service_times(saturated, CALIBRATION_LOAD)
         show_measured(saturated, times)
         plan = _plan(settings, replicas=1, workers=1, gateways=1)
         print(f"\nmeasured and simulated ms   {PERCENTILES}   |   {PERCENTILES}   error")

@@ -4,6 +4,7 @@ One TorchServe with one worker, so that gateway, TorchServe and clients have the
 """
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from ts_serialize.settings import ModelSettings
 PARTS = ("gateway", "torchserve", "worker")
 CLIENTS = 32
 SATURATED_S = 15.0
-BURSTS = 15
+CALIBRATION_S = 15.0
 LONE_REQUESTS = 60
 HANDLER_STAGES = ("preprocess", "inference", "postprocess")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -43,22 +44,22 @@ class Measurement:
         self._http, self._model = http, model
         self._image = model.samples[0].image.read_bytes()
         path = f"/predictions/{model.name}"
-        self._gateway = f"{stack.settings.gateway.url}{path}"
-        self._torchserve = f"{stack.settings.torchserve.inference_url}{path}"
+        self._url = f"{stack.settings.gateway.url}{path}"
+        self._log = stack.settings.log_dir / "gateway.log"
         self._pids = {part: stack.pid(part) for part in PARTS}
 
-    async def service_times(self, saturated: Saturated) -> ServiceTimes:
-        """From full batches, smaller ones and lone requests."""
-        sizes, handler_s = await self._bursts()
+    async def service_times(self, saturated: Saturated, load: float) -> ServiceTimes:
+        """From full batches, smaller ones and lone requests. load: at which batches of all sizes are made."""
+        sizes, handler_s = await self._batches(load * saturated.rate)
         slope, base = np.polyfit(sizes, handler_s, 1)
         full = self._model.batch_size
-        # What a worker's thread in TorchServe does around the handler, per batch.
-        around_s = max(full / saturated.rate - (base + slope * full), 0)
+        # What TorchServe does for a batch before the next one may start.
+        around_s = max(full / saturated.rate - saturated.handler_s.mean(), 0)
         batch_s = tuple(float(base + slope * size + around_s) for size in range(1, full + 1))
-        lone_s = np.median([await self._ask(self._gateway) for _ in range(LONE_REQUESTS)])
+        lone_s = np.median([await self._ask() for _ in range(LONE_REQUESTS)])
         gateway_s = saturated.cpu_s["gateway"]
         known_s = gateway_s + self._model.max_batch_delay / 1000 + batch_s[0]
-        spread = saturated.handler_s / saturated.handler_s.mean()
+        spread = handler_s / (base + slope * sizes)
         return ServiceTimes(gateway_s, batch_s, tuple(spread), max(float(lone_s) - known_s, 0))
 
     async def saturated(self) -> Saturated:
@@ -68,7 +69,7 @@ class Measurement:
 
         async def play() -> None:
             while perf_counter() < end:
-                async with self._http.post(self._gateway, data=self._image) as response:
+                async with self._http.post(self._url, data=self._image) as response:
                     if response.status == 200:
                         handler_s.append(_handler_s(response))
 
@@ -92,31 +93,29 @@ class Measurement:
 
         async def ask(due: float) -> float:
             await asyncio.sleep(started + due - perf_counter())
-            await self._ask(self._gateway)
+            await self._ask()
             return perf_counter() - started - due
 
         return np.array(await asyncio.gather(*(ask(due) for due in due_at)))
 
-    async def _ask(self, url: str) -> float:
+    async def _ask(self) -> float:
         started = perf_counter()
-        async with self._http.post(url, data=self._image) as response:
+        async with self._http.post(self._url, data=self._image) as response:
             if response.status != 200:
-                raise RuntimeError(f"{url} answered {response.status}: {await response.text()}")
+                raise RuntimeError(f"{self._url} answered {response.status}: {await response.text()}")
         return perf_counter() - started
 
-    async def _bursts(self) -> tuple[list[int], list[float]]:
-        """Sizes of batches and seconds the handler took for them, asked for without the gateway."""
-        sizes, handler_s = [], []
-
-        async def ask() -> None:
-            async with self._http.post(self._torchserve, data=self._image) as response:
-                sizes.append(int(response.headers["X-Batch-Size"]))
-                handler_s.append(_handler_s(response))
-
-        for _ in range(BURSTS):
-            for size in range(1, self._model.batch_size + 1):
-                await asyncio.gather(*(ask() for _ in range(size)))
-        return sizes, handler_s
+    async def _batches(self, rate: float) -> tuple[Floats, Floats]:
+        """Sizes of the batches and seconds of the handler, for each request of the gateway's log."""
+        before = self._log.stat().st_size
+        await self.latencies(rate, CALIBRATION_S)
+        with self._log.open() as log:
+            log.seek(before)
+            lines = [json.loads(line) for line in log]
+        requests = [line for line in lines if line.get("batch_size")]
+        sizes = np.array([line["batch_size"] for line in requests], dtype=np.float64)
+        handler_ms = [sum(line[f"{stage}_ms"] for stage in HANDLER_STAGES) for line in requests]
+        return sizes, np.array(handler_ms) / 1000
 
     def _cpu_s(self) -> dict[str, float]:
         return {part: _cpu_s(pid) for part, pid in self._pids.items()}
