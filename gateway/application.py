@@ -15,6 +15,7 @@ from gateway.cache import ResponseCache
 from gateway.cache_stores import store_of
 from gateway.deployments import Deployments
 from gateway.disconnects import CancelOnDisconnect
+from gateway.fleet import Fleet
 from gateway.observability import RequestLogMiddleware
 from gateway.predictor import Predictor
 from gateway.problems import install_error_handlers
@@ -42,6 +43,7 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
     store = store_of(gateway.cache) if gateway.cache.enabled else None
     cache = ResponseCache(store) if store else None
     predictor = Predictor(upstream, admission, routing, shadowing, deployments, cache)
+    fleet = Fleet(settings, torchserve, routing)
     measured = metrics.Metrics(routing, *state_metrics.collected(routing, admission, cache))
 
     @asynccontextmanager
@@ -65,8 +67,8 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
     app.include_router(predictions.routes(gateway, settings.model, predictor))
     app.include_router(prediction_batches.routes(gateway, settings.model, predictor))
     app.include_router(health.routes(settings, torchserve, admission))
-    app.include_router(models.routes(settings, torchserve, routing))
-    app.include_router(metrics.routes(measured, settings.torchserve.metrics_url))
+    app.include_router(models.routes(fleet))
+    app.include_router(metrics.routes(measured, fleet.metrics, settings.torchserve.metrics_url))
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     install_error_handlers(app)
     app.state.admission = admission

@@ -3,8 +3,9 @@
 No label takes a value that a client can make up: routes are templates, models and versions those on record.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -34,6 +35,8 @@ NO_MODEL = ("", "")
 
 Collect = Callable[[], Iterable[Metric]]
 """Reads what is so at the moment of a scrape."""
+AskFleet = Callable[[], Awaitable[Iterable[Metric]]]
+"""Asks the TorchServes what they have."""
 
 
 class Metrics:
@@ -146,7 +149,7 @@ class MetricsMiddleware:
                 self.metrics.observe(scope, record)
 
 
-def routes(metrics: Metrics, torchserve_metrics_url: str) -> APIRouter:
+def routes(metrics: Metrics, ask_fleet: AskFleet, torchserve_metrics_url: str) -> APIRouter:
     """`GET /metrics`."""
     router = APIRouter(tags=["health"])
 
@@ -157,13 +160,15 @@ def routes(metrics: Metrics, torchserve_metrics_url: str) -> APIRouter:
         f"`{torchserve_metrics_url}/metrics`.",
         response_class=PlainTextResponse,
     )
-    async def page(request: Request) -> Response:
+    async def scrape(request: Request) -> Response:
+        asked = await ask_fleet()
+        page = _StateCollector(lambda: chain(metrics.registry.collect(), asked))
         # prometheus_client's own choice of a format fails on a version that is no number.
         if "application/openmetrics-text" in request.headers.get("accept", ""):
             return Response(
-                openmetrics.generate_latest(metrics.registry),  # type: ignore[no-untyped-call]
+                openmetrics.generate_latest(page),  # type: ignore[no-untyped-call]
                 media_type=openmetrics.CONTENT_TYPE_LATEST,
             )
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+        return Response(generate_latest(page), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return router
