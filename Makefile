@@ -13,10 +13,10 @@ TORCH_INDEX ?=
 RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
 SOURCES := $(wildcard *.py) gateway deployment torchserve_api torchserve_grpc management_cli ts_serialize local_stack \
-	load_test demo_model bench sizing tests
+	load_test demo_model monitoring bench sizing tests
 
 .PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
-	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs run_stress bench scaling format lock clean
+	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs run_stress bench scaling dashboard format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24
@@ -114,6 +114,9 @@ bench: .venv/.installed-dev ## side-by-side measurements
 
 scaling: .venv/.installed-dev ## measures, simulates many replicas, says what 10,000 images/s would take
 	@$(RUN) -m sizing model=$(MODEL) $(ARGS)
+
+dashboard: .venv/.installed-dev ## the Grafana dashboard from monitoring/panels.py
+	@$(RUN) -m monitoring.dashboard
 
 format: .venv/.installed-dev ## ruff's formatter over everything
 	@$(RUN) -m ruff check --fix --quiet $(SOURCES)
