@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 
 RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
-SOURCES := $(wildcard *.py) gateway deployment torchserve_api torchserve_grpc management_cli ts_serialize local_stack \
+SOURCES := $(wildcard *.py) gateway gateway_client deployment torchserve_api torchserve_grpc management_cli ts_serialize local_stack \
 	load_test demo_model bench sizing tests
 
 .PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
