@@ -12,8 +12,8 @@ TORCH_INDEX ?=
 
 RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
-SOURCES := $(wildcard *.py) gateway deployment torchserve_api torchserve_grpc management_cli ts_serialize local_stack \
-	load_test demo_model monitoring bench sizing tests
+SOURCES := $(wildcard *.py) gateway gateway_client deployment torchserve_api torchserve_grpc management_cli \
+	ts_serialize local_stack load_test demo_model monitoring bench sizing tests
 
 .PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
 	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs run_stress bench scaling dashboard format lock clean
