@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager, nullcontext
 
 import httpx
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from gateway import health, metrics, models, prediction_batches, predictions, state_metrics, tracing
 from gateway.admission import Admission
 from gateway.allowed_hosts import AllowedHosts
-from gateway.auth import HEADER, Access, Keyring
+from gateway.auth import Access, Keyring
 from gateway.cache import ResponseCache
 from gateway.cache_stores import store_of
+from gateway.cross_origin import allow_origins
 from gateway.deployments import Deployments
 from gateway.disconnects import CancelOnDisconnect
 from gateway.observability import RequestLogMiddleware
@@ -29,20 +29,6 @@ from gateway.upstream import Upstream
 from project_settings import ProjectSettings
 from torchserve_api.connection import TorchServe
 from torchserve_api.pools import PooledTransport
-
-# What a web page of an allowed origin may send and see besides what browsers always let it.
-REQUEST_HEADERS = (
-    "Authorization",
-    HEADER,
-    "X-Request-ID",
-    "X-Request-Timeout",
-    "Cache-Control",
-    "traceparent",
-)
-RESPONSE_HEADERS = (
-    *("X-Request-ID", "X-Model-Name", "X-Model-Version", "X-Cache", "Server-Timing"),
-    *("Retry-After", "RateLimit-Policy", "RateLimit", "WWW-Authenticate"),
-)
 
 
 def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
@@ -106,14 +92,7 @@ def _add_middleware(
     app: FastAPI, gateway: GatewaySettings, measured: metrics.Metrics, *, traced: bool
 ) -> None:
     """From the innermost to the outermost."""
-    if gateway.cors.allow_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=gateway.cors.allow_origins,
-            allow_methods=["GET", "POST", "PUT"],
-            allow_headers=[*REQUEST_HEADERS, gateway.routing_key_header],
-            expose_headers=RESPONSE_HEADERS,
-        )
+    allow_origins(app, gateway)
     if gateway.allowed_hosts:
         app.add_middleware(AllowedHosts, patterns=gateway.allowed_hosts)
     app.add_middleware(CancelOnDisconnect)
