@@ -1,8 +1,8 @@
 """Which names the gateway is reached under, so that no web page reaches it by a name of its own."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -10,6 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import UnknownHostError
 from gateway.problems import answer_error
+
+# A name, an IPv4 or a bracketed IPv6 address; the port does not count.
+HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?")
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,8 @@ class AllowedHosts:
         await answer_error(Request(scope), error)(scope, receive, send)
 
     def _is_allowed(self, header: str) -> bool:
-        try:
-            host = urlsplit(f"//{header}").hostname or ""
-        except ValueError:
-            return False
-        return any(
-            host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern.strip("[]")
+        named = HOST.fullmatch(header.lower())
+        return named is not None and any(
+            named[1].endswith(pattern[1:]) if pattern.startswith("*.") else named[1] == pattern
             for pattern in map(str.lower, self.patterns)
         )
