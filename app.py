@@ -18,7 +18,7 @@ from gateway.log_lines import configure_logging
 from gateway.settings import GatewaySettings
 from project_settings import ProjectSettings
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("gateway")
 
 
 def server_config(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:

@@ -47,7 +47,7 @@ class RateLimitSettings(Settings):
     per_key: Rate | None
     per_address: Rate | None
     failed_keys_per_address: Rate | None
-    redis_url: str | None
+    redis_url: Annotated[str, StringConstraints(pattern=r"^rediss?://.")] | None
     redis_timeout_s: PositiveFloat
 
 

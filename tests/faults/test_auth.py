@@ -20,7 +20,14 @@ from gateway.application import create_app
 from project_settings import ProjectSettings
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
-from tests.faults.test_gateway_connections import GIVE_UP_S, connection, is_problem, one_answer
+from tests.faults.test_gateway_connections import (
+    GIVE_UP_S,
+    connection,
+    is_problem,
+    one_answer,
+    trickle,
+    until_closed,
+)
 from tests.free_ports import free_ports
 from tests.keys import EVERYTHING, bearer, with_keys, write_keys
 from tests.processes import until
@@ -151,7 +158,7 @@ async def test_a_key_is_taken_from_either_header(
 
 @pytest.fixture
 def server(keys_file: Path, keys: dict[str, str]) -> Iterator[uvicorn.Server]:
-    with served_gateway(FakeTorchServe(), *with_keys(keys_file)) as server:
+    with served_gateway(FakeTorchServe(), *with_keys(keys_file), "gateway.head_timeout_s=1") as server:
         yield server
 
 
@@ -174,6 +181,8 @@ def test_a_stranger_that_sends_without_end_is_refused_and_cut_off(server: uvicor
     with connection(server) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n")
         assert is_problem(one_answer(client), 401)
+        trickle(client, b"3e8\r\n" + bytes(1000))
+        assert until_closed(client) == b""
 
 
 async def test_a_hash_from_the_file_opens_nothing(keys_file: Path, keys: dict[str, str]) -> None:

@@ -183,6 +183,7 @@ async def test_pages_of_a_configured_origin_may_ask_with_a_key_and_read_refusals
         ("gateway.cors.allow_origins=[app.example.com]", "gateway.cors.allow_origins.0 = 'app.example.com'"),
         ("gateway.allowed_hosts=['https://a']", "gateway.allowed_hosts.0 = 'https://a'"),
         ("gateway.allowed_hosts=['a.*']", "gateway.allowed_hosts.0 = 'a.*'"),
+        ("gateway.rate_limit.redis_url=localhost:6379", "gateway.rate_limit.redis_url = 'localhost:6379'"),
         ("gateway.trusted_proxies=[proxy]", "gateway.trusted_proxies.0 = 'proxy'"),
         ("gateway.trusted_proxies=['*']", "gateway.trusted_proxies.0 = '*'"),
     ],
