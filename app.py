@@ -30,7 +30,6 @@ def server_config(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
         ssl_certfile=settings.tls.certificate,
         ssl_keyfile=settings.tls.key,
         # uvicorn's default trusts every process of this machine, and an environment variable.
-        proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         http=BoundedHttpProtocol.with_timeout(settings.head_timeout_s),
         ws="none",  # some package of the tests brings one

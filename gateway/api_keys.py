@@ -60,20 +60,6 @@ def caller_of(key: str, callers: Callers) -> str | None:
     return found
 
 
-def parse_callers(content: bytes, path: Path) -> Callers:
-    """What the file says.
-
-    Raises:
-        KeysFileError: it is not as it must be.
-    """
-    try:
-        return _FILE.validate_json(content)
-    except ValidationError as exc:
-        error = exc.errors(include_url=False)[0]
-        place = ".".join(map(str, error["loc"]))
-        raise KeysFileError(f"{path}: {place}{': ' if place else ''}{error['msg']}") from exc
-
-
 def read_callers(path: Path) -> Callers:
     """What the file says now.
 
@@ -81,10 +67,13 @@ def read_callers(path: Path) -> Callers:
         KeysFileError: it cannot be read, or is not as it must be.
     """
     try:
-        content = path.read_bytes()
+        return _FILE.validate_json(path.read_bytes())
     except OSError as exc:
         raise KeysFileError(f"{path}: {exc.strerror}; make api_key writes it") from exc
-    return parse_callers(content, path)
+    except ValidationError as exc:
+        error = exc.errors(include_url=False)[0]
+        place = ".".join(map(str, error["loc"]))
+        raise KeysFileError(f"{path}: {place}{': ' if place else ''}{error['msg']}") from exc
 
 
 def write_callers(path: Path, callers: Callers) -> None:
@@ -101,3 +90,5 @@ def write_callers(path: Path, callers: Callers) -> None:
         part.replace(path)
     except OSError as exc:
         raise KeysFileError(f"{path}: {exc.strerror}") from exc
+    finally:
+        part.unlink(missing_ok=True)

@@ -162,7 +162,8 @@ class RateLimits:
         self._ask_again_at = time.monotonic() + REDIS_PAUSE_S
         # Once, not for every request.
         if not self._redis_is_down:
-            logger.error("Redis cannot be used, requests are not limited: %s", problem or "it takes too long")
+            reason = str(problem) or "it takes too long"
+            logger.error("Redis cannot be used, requests are not limited: %s", reason)
         self._redis_is_down = True
 
 
