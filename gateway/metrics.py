@@ -1,6 +1,7 @@
 """What happened to requests, for Prometheus.
 
-No label takes a value that a client can make up: routes are templates, models and versions those on record.
+No label takes a value that a client can make up: routes are templates, models and versions those on record,
+callers those of the API keys.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -52,6 +53,12 @@ class Metrics:
             ("method", "route", *model, "status"),
             registry=self.registry,
         )
+        self._callers = Counter(
+            "gateway_caller_requests",
+            "Answered requests with an API key, by whose it is",
+            ("caller", "status"),
+            registry=self.registry,
+        )
         self._errors = Counter(
             "gateway_errors", "Failed requests by cause", (*model, "error"), registry=self.registry
         )
@@ -90,6 +97,8 @@ class Metrics:
         route = getattr(scope.get("route"), "path", NO_ROUTE)
         model, version = self._labels(record.model, record.version)
         self._requests.labels(method, route, model, version, str(record.status)).inc()
+        if record.caller:
+            self._callers.labels(record.caller, str(record.status)).inc()
         self._duration.labels(route, model).observe(record.elapsed_s)
         if record.error_type:
             self._errors.labels(model, version, record.error_type).inc()

@@ -19,6 +19,7 @@ from gateway.observability import RequestRecord, request_record
 from gateway.predictions import OCTET_STREAM, PROBLEMS, ask_in_time, prediction_headers
 from gateway.predictor import Predictor
 from gateway.problems import problem_of
+from gateway.rate_limits import RateLimits
 from gateway.schemas import PredictedImage, RefusedImage, upload_form
 from gateway.settings import GatewaySettings
 from gateway.uploads import read_files
@@ -44,7 +45,9 @@ class Outcome:
         return {"filename": self.filename, "prediction": self.prediction}
 
 
-def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predictor) -> APIRouter:
+def routes(
+    settings: GatewaySettings, served: ModelSettings, predictor: Predictor, rate_limits: RateLimits
+) -> APIRouter:
     """`POST /predict/batch`."""
     router = APIRouter(tags=["predictions"])
 
@@ -80,6 +83,8 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
         predictor.admission.refuse_if_full(settings.default_model)
         limits = settings.max_batch_images, settings.max_batch_request_bytes
         files = await read_files(request, "files", *limits, body_timeout_of(request, settings))
+        # The request itself counted as one.
+        await rate_limits.charge(record, len(files) - 1)
         started = perf_counter()
         turns = asyncio.Semaphore(settings.batch_concurrency)
         async with asyncio.TaskGroup() as group:
