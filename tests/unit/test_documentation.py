@@ -11,6 +11,7 @@ from gateway import errors
 from tests.fake_torchserve import FakeTorchServe
 from tests.served_gateway import gateway
 from torchserve_api.errors import TorchServeError
+from ts_serialize.explanation import UnknownClassError
 from ts_serialize.image_header import InputError
 
 OPERATING = (PROJECT_ROOT / "docs" / "operating.md").read_text()
@@ -55,6 +56,7 @@ def subclasses(kind: type[Exception]) -> set[str]:
 
 
 def test_every_error_is_listed() -> None:
+    assert issubclass(UnknownClassError, InputError)  # it is known to us only since it is imported
     answered = (
         {kind.__name__ for kind in errors.STATUS} | subclasses(InputError) | subclasses(errors.GatewayError)
     )
