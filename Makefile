@@ -12,10 +12,11 @@ TORCH_INDEX ?=
 
 RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
-SOURCES := $(wildcard *.py) gateway deployment torchserve_api torchserve_grpc management_cli ts_serialize local_stack load_test demo_model bench tests
+SOURCES := $(wildcard *.py) gateway gateway_client deployment torchserve_api torchserve_grpc management_cli \
+	ts_serialize local_stack load_test demo_model monitoring bench sizing tests
 
 .PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
-	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs run_stress bench format lock clean
+	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress bench scaling dashboard format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24
@@ -107,6 +108,9 @@ grpc: install ## TorchServe over gRPC by hand, see docs/grpc.md (ARGS="infer gen
 grpc_stubs: .venv/.installed-dev ## what protoc makes of torchserve_grpc/proto/
 	@$(RUN) -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. torchserve_grpc/proto/*.proto
 
+api_key: install ## a key for a caller, printed once; see docs/security.md (NAME=app RIGHTS=predict,models REVOKE=old)
+	@$(RUN) api_key.py $(NAME) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(REVOKE),--revoke=$(REVOKE)) $(ARGS)
+
 run_stress: install ## load and images per second
 	@$(RUN) stress.py model=$(MODEL) $(ARGS)
 
@@ -115,6 +119,13 @@ bench: .venv/.installed-dev ## side-by-side measurements
 	$(RUN) -m bench.image_headers
 	$(RUN) -m bench.swaps
 	$(RUN) -m bench.overload
+	$(RUN) -m bench.memory
+
+scaling: .venv/.installed-dev ## measures, simulates many replicas, says what 10,000 images/s would take
+	@$(RUN) -m sizing model=$(MODEL) $(ARGS)
+
+dashboard: .venv/.installed-dev ## the Grafana dashboard from monitoring/panels.py
+	@$(RUN) -m monitoring.dashboard
 
 format: .venv/.installed-dev ## ruff's formatter over everything
 	@$(RUN) -m ruff check --fix --quiet $(SOURCES)

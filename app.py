@@ -1,6 +1,8 @@
 """`make run_app`: the gateway in the foreground."""
 
 import asyncio
+import logging
+import resource
 import signal
 import sys
 from types import FrameType
@@ -8,6 +10,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from configuration import ConfigurationError
 from entry_point import run
 from gateway.admission import Admission
 from gateway.application import create_app
@@ -16,6 +19,8 @@ from gateway.log_lines import configure_logging
 from gateway.settings import GatewaySettings
 from project_settings import ProjectSettings
 
+logger = logging.getLogger("gateway")
+
 
 def server_config(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
     """How uvicorn serves the gateway."""
@@ -23,6 +28,10 @@ def server_config(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
+        ssl_certfile=settings.tls.certificate,
+        ssl_keyfile=settings.tls.key,
+        # uvicorn's default trusts every process of this machine, and an environment variable.
+        forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         http=BoundedHttpProtocol.with_timeout(settings.head_timeout_s),
         ws="none",  # some package of the tests brings one
         timeout_keep_alive=settings.keep_alive_s,
@@ -53,17 +62,40 @@ class DrainingServer(uvicorn.Server):
         asyncio.get_running_loop().call_later(self._delay_s, super().handle_exit, sig, frame)
 
 
+def allow_connections() -> None:
+    """As many as the system lets this process have; what most start with, 1024, idle clients use up."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _load_certificate(config: uvicorn.Config) -> None:
+    try:
+        config.load()
+    except OSError as exc:
+        raise ConfigurationError(f"gateway.tls: {config.ssl_certfile}, {config.ssl_keyfile}: {exc}") from exc
+
+
 def serve(settings: ProjectSettings) -> int:
     """Runs until SIGTERM or SIGINT; requests in flight are finished.
 
     Returns:
         0, or 1 if the address cannot be bound.
+
+    Raises:
+        ConfigurationError: the API keys or the certificate cannot be read.
     """
     configure_logging(settings.gateway.log_format)
+    allow_connections()
     app = create_app(settings)
-    server = DrainingServer(
-        server_config(app, settings.gateway), app.state.admission, settings.gateway.shutdown_delay_s
-    )
+    config = server_config(app, settings.gateway)
+    _load_certificate(config)
+    if settings.gateway.is_open_to_a_network:
+        logger.warning(
+            "whoever reaches %s may use this gateway: gateway.auth.enabled is false and gateway.host is not "
+            "loopback; see docs/security.md",
+            settings.gateway.url,
+        )
+    server = DrainingServer(config, app.state.admission, settings.gateway.shutdown_delay_s)
     # uvicorn shuts down properly and then sends itself the signal again; by default that would end in an
     # exit code other than 0.
     for stop in (signal.SIGINT, signal.SIGTERM):

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from entry_point import run
+from gateway.own_clients import authorization, trusting
 from load_test.images import NoImagesError, image_files
 from load_test.settings import StressSettings
 
@@ -27,7 +28,11 @@ def demo(settings: StressSettings) -> None:
     files = image_files(settings.images_dir)
     table = Table("image", "genre", "probability", "second", "probability", box=None)
     with httpx.Client(
-        base_url=settings.gateway.url, timeout=settings.request_timeout_s, trust_env=False
+        base_url=settings.gateway.url,
+        timeout=settings.request_timeout_s,
+        headers=authorization(settings.gateway.auth),
+        verify=trusting(settings.gateway.tls),
+        trust_env=False,
     ) as http:
         for file in files:
             table.add_row(file.name, *_top_two(http, file.name, file.read_bytes()))

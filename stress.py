@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from entry_point import run
+from gateway.own_clients import authorization, trusting
 from load_test.clients import Client, same_answer
 from load_test.images import NoImagesError, client_images
 from load_test.open_loop import send_at_rate
@@ -55,7 +56,10 @@ def stress(settings: StressSettings) -> int:
 
 async def _play(settings: StressSettings, images: list[bytes]) -> tuple[Tally, list[float]]:
     async with httpx.AsyncClient(
-        base_url=settings.gateway.url, timeout=settings.request_timeout_s, transport=PooledTransport()
+        base_url=settings.gateway.url,
+        timeout=settings.request_timeout_s,
+        headers=authorization(settings.gateway.auth),
+        transport=PooledTransport(trusting(settings.gateway.tls)),
     ) as http:
         path = f"/predictions/{settings.model.name}"
         clients = [Client(http, path, image, settings.probability_tolerance) for image in images]

@@ -16,6 +16,7 @@ import anyio
 from gateway.errors import DrainingError, OverloadedError
 from gateway.routing import Routing
 from gateway.settings import AdmissionSettings
+from torchserve_api.errors import DeadlineExceededError
 from ts_serialize.settings import ModelSettings
 
 # One batch runs in each worker while the next one is collected.
@@ -114,12 +115,18 @@ class Admission:
         """Holds one of the model's slots; a caller that is cancelled while it waits gives up its place.
 
         Raises:
-            OverloadedError: its turn would not come, or did not come, in time.
+            OverloadedError: its turn would not come, or did not come, within `max_wait_s`.
+            DeadlineExceededError: nor within deadline_s, which is shorter.
         """
         lane, holder = self._unless_full(model), object()
         try:
             await lane.take(holder, min(self._settings.max_wait_s, deadline_s))
         except TimeoutError as exc:
+            if deadline_s < self._settings.max_wait_s:
+                raise DeadlineExceededError(
+                    f"the request's time was over while it waited for its turn: {lane.in_flight} requests "
+                    f"for {model} are in flight and {lane.waiting} wait"
+                ) from exc
             raise self._overloaded(model, lane) from exc
         started = monotonic()
         try:

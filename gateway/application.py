@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import httpx
 from fastapi import FastAPI
@@ -21,16 +21,22 @@ from gateway import (
     tracing,
 )
 from gateway.admission import Admission
+from gateway.allowed_hosts import AllowedHosts
+from gateway.auth import Access, Keyring
 from gateway.cache import ResponseCache
 from gateway.cache_stores import store_of
+from gateway.cross_origin import allow_origins
 from gateway.deployments import Deployments
 from gateway.disconnects import CancelOnDisconnect
+from gateway.fleet import Fleet
 from gateway.image_predictions import ImagePredictions
 from gateway.observability import RequestLogMiddleware
 from gateway.predictor import Predictor
 from gateway.problems import install_error_handlers
+from gateway.rate_limits import RateLimits
 from gateway.readiness import Readiness
 from gateway.routing import Routing
+from gateway.settings import GatewaySettings
 from gateway.shadowing import Shadowing
 from gateway.upstream import Upstream
 from project_settings import ProjectSettings
@@ -54,16 +60,24 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
     store = store_of(gateway.cache) if gateway.cache.enabled else None
     cache = ResponseCache(store) if store else None
     predictor = Predictor(upstream, admission, routing, shadowing, deployments, cache)
-    images = ImagePredictions(gateway, settings.model, predictor)
-    deployed = models.DeployedModels(settings, torchserve, routing)
+    rate_limits = RateLimits(gateway.rate_limit)
+    keyring = Keyring(gateway.auth) if gateway.auth.enabled else None
+    access = Access(keyring, rate_limits)
+    images = ImagePredictions(gateway, settings.model, predictor, rate_limits)
+    fleet = Fleet(settings, torchserve, routing)
     readiness = Readiness(settings, torchserve, admission)
-    measured = metrics.Metrics(routing, *state_metrics.collected(routing, admission, cache))
+    measured = metrics.Metrics(routing, *state_metrics.collected(routing, admission, cache, rate_limits))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with torchserve.client, deployments.followed():
+        async with (
+            torchserve.client,
+            deployments.followed(),
+            keyring.followed() if keyring else nullcontext(),
+        ):
             yield
             await shadowing.close()
+            await rate_limits.close()
             if store:
                 await store.close()
         if traces:
@@ -77,19 +91,32 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
         lifespan=lifespan,
         telemetry=tracing.telemetry(traces),
     )
-    app.include_router(predictions.routes(gateway, settings.model, predictor))
-    app.include_router(prediction_batches.routes(images))
-    app.include_router(kserve_v1.routes(images, deployed, readiness))
-    app.include_router(open_inference.routes(images, deployed, readiness))
+    predict = access.guard("predict")
+    app.include_router(predictions.routes(gateway, settings.model, predictor), **predict)
+    app.include_router(prediction_batches.routes(images), **predict)
+    app.include_router(kserve_v1.routes(images, fleet, readiness), **predict)
+    app.include_router(open_inference.server_routes(readiness))
+    app.include_router(open_inference.model_routes(images, fleet, readiness), **predict)
     app.include_router(health.routes(torchserve, readiness))
-    app.include_router(models.routes(deployed))
-    app.include_router(metrics.routes(measured, settings.torchserve.metrics_url))
+    app.include_router(models.routes(fleet), **access.guard("models"))
+    metrics_page = metrics.routes(measured, fleet.metrics, settings.torchserve.metrics_url)
+    app.include_router(metrics_page, **access.guard("metrics"))
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     install_error_handlers(app)
     app.state.admission = admission
+    _add_middleware(app, gateway, measured, traced=traces is not None)
+    return app
+
+
+def _add_middleware(
+    app: FastAPI, gateway: GatewaySettings, measured: metrics.Metrics, *, traced: bool
+) -> None:
+    """From the innermost to the outermost."""
+    allow_origins(app, gateway)
+    if gateway.allowed_hosts:
+        app.add_middleware(AllowedHosts, patterns=gateway.allowed_hosts)
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(metrics.MetricsMiddleware, metrics=measured)
-    if traces:
+    if traced:
         app.add_middleware(tracing.SpanAttributes)
     app.add_middleware(RequestLogMiddleware)
-    return app

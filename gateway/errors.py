@@ -2,11 +2,16 @@
 
 GatewayError
   MalformedRequestError     400
+  UnknownHostError          400
+  UnauthenticatedError      401
+  ForbiddenError            403
   BodyTimeoutError          408
   BodyTooLargeError         413
   TooManyFilesError         413
   ImageFailedError          as the error of the image
   UnknownModelError         404
+  RateLimitedError          429
+    TooManyFailuresError    429
   NotReadyError             503
   DrainingError             503
   OverloadedError           503
@@ -42,6 +47,18 @@ class GatewayError(Exception):
 
 class MalformedRequestError(GatewayError):
     """The request is not what this path takes."""
+
+
+class UnknownHostError(GatewayError):
+    """The request is for a host that is not among `allowed_hosts`."""
+
+
+class UnauthenticatedError(GatewayError):
+    """The path needs an API key, and the request has none, or one that is not valid."""
+
+
+class ForbiddenError(GatewayError):
+    """The API key is valid, but not for this."""
 
 
 class BodyTimeoutError(GatewayError):
@@ -87,16 +104,32 @@ class OverloadedError(GatewayError):
         self.retry_after_s = retry_after_s
 
 
+class RateLimitedError(GatewayError):
+    """The caller has sent more than its limit allows. retry_after_s: until more is left."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyFailuresError(RateLimitedError):
+    """From the caller's address come too many requests without a valid key."""
+
+
 class UpstreamDownError(GatewayError):
     """TorchServe could not be reached several times in a row, so it is not asked for a moment."""
 
 
 STATUS: Mapping[type[Exception], int] = {
     MalformedRequestError: 400,
+    UnknownHostError: 400,
+    UnauthenticatedError: 401,
+    ForbiddenError: 403,
     BodyTimeoutError: 408,
     BodyTooLargeError: 413,
     TooManyFilesError: 413,
     UnknownModelError: 404,
+    RateLimitedError: 429,
     NotReadyError: 503,
     DrainingError: 503,
     OverloadedError: 503,

@@ -18,6 +18,7 @@ from gateway.images import check_image
 from gateway.observability import RequestRecord, request_record
 from gateway.predictions import OCTET_STREAM, ask_in_time
 from gateway.predictor import Predictor
+from gateway.rate_limits import RateLimits
 from gateway.settings import GatewaySettings
 from gateway.uploads import read_body
 from torchserve_api.errors import InvalidAnswerError, TorchServeError
@@ -50,6 +51,7 @@ class ImagePredictions:
     settings: GatewaySettings
     served: ModelSettings
     predictor: Predictor
+    rate_limits: RateLimits
 
     async def read_body(self, request: Request, model: str) -> bytes:
         """The body of a request for the model, if there is room for one.
@@ -68,9 +70,15 @@ class ImagePredictions:
     async def predict(
         self, request: Request, images: Sequence[NamedImage], model: str, version: str | None = None
     ) -> list[Outcome]:
-        """One outcome an image, in their order; whatever is wrong with one stays its own."""
+        """One outcome an image, in their order; whatever is wrong with one stays its own.
+
+        Raises:
+            RateLimitedError: they are more than the caller may send now.
+        """
         record = request_record(request)
         record.model, record.version = model, version
+        # The request itself counted as one.
+        await self.rate_limits.charge(record, len(images) - 1)
         started = perf_counter()
         turns = asyncio.Semaphore(self.settings.batch_concurrency)
         async with asyncio.TaskGroup() as group:
@@ -90,6 +98,7 @@ class ImagePredictions:
 
         Raises:
             ImageFailedError: of the first image that has no answer.
+            RateLimitedError: see `predict`.
         """
         outcomes = await self.predict(request, images, model, version)
         for image, outcome in zip(images, outcomes, strict=True):

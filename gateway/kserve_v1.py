@@ -8,9 +8,9 @@ from pydantic import AliasChoices, BaseModel, Field
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from gateway.errors import TooManyFilesError
+from gateway.fleet import Fleet
 from gateway.image_predictions import ImagePredictions, NamedImage
 from gateway.json_bodies import Base64Text, RequestBody, decoded, json_body, parsed
-from gateway.models import DeployedModels
 from gateway.observability import request_record
 from gateway.predictions import PROBLEMS, prediction_headers
 from gateway.readiness import Readiness
@@ -58,7 +58,7 @@ class ModelList(BaseModel):
     models: list[str]
 
 
-def routes(images: ImagePredictions, deployed: DeployedModels, readiness: Readiness) -> APIRouter:
+def routes(images: ImagePredictions, fleet: Fleet, readiness: Readiness) -> APIRouter:
     """`GET /v1/models`, `GET /v1/models/{model}` and `POST /v1/models/{model}:predict`."""
     router = APIRouter(prefix="/v1/models", tags=["KServe V1"])
     max_images = images.settings.max_batch_images
@@ -79,7 +79,8 @@ def routes(images: ImagePredictions, deployed: DeployedModels, readiness: Readin
 
     @router.get("", summary="The models that are deployed", responses=problems(502, 504))
     async def models() -> ModelList:
-        return ModelList(models=sorted({row.model for row in await deployed.all_versions()}))
+        found = await fleet.inventory(fleet.models)
+        return ModelList(models=sorted({row.model for row in found.rows}))
 
     @router.get(
         "/{model:model_name}", summary="A prediction would be served now", responses=problems(404, 503)

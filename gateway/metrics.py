@@ -1,10 +1,12 @@
 """What happened to requests, for Prometheus.
 
-No label takes a value that a client can make up: routes are templates, models and versions those on record.
+No label takes a value that a client can make up: routes are templates, models and versions those on record,
+callers those of the API keys.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -34,6 +36,8 @@ NO_MODEL = ("", "")
 
 Collect = Callable[[], Iterable[Metric]]
 """Reads what is so at the moment of a scrape."""
+AskFleet = Callable[[], Awaitable[Iterable[Metric]]]
+"""Asks the TorchServes what they have."""
 
 
 class Metrics:
@@ -47,6 +51,12 @@ class Metrics:
             "gateway_requests",
             "Answered requests; 499: the client had gone",
             ("method", "route", *model, "status"),
+            registry=self.registry,
+        )
+        self._callers = Counter(
+            "gateway_caller_requests",
+            "Answered requests with an API key, by whose it is",
+            ("caller", "status"),
             registry=self.registry,
         )
         self._errors = Counter(
@@ -88,6 +98,8 @@ class Metrics:
         route = getattr(scope.get("route"), "path_format", NO_ROUTE)
         model, version = self._labels(record.model, record.version)
         self._requests.labels(method, route, model, version, str(record.status)).inc()
+        if record.caller:
+            self._callers.labels(record.caller, str(record.status)).inc()
         self._duration.labels(route, model).observe(record.elapsed_s)
         if record.error_type:
             self._errors.labels(model, version, record.error_type).inc()
@@ -147,7 +159,7 @@ class MetricsMiddleware:
                 self.metrics.observe(scope, record)
 
 
-def routes(metrics: Metrics, torchserve_metrics_url: str) -> APIRouter:
+def routes(metrics: Metrics, ask_fleet: AskFleet, torchserve_metrics_url: str) -> APIRouter:
     """`GET /metrics`."""
     router = APIRouter(tags=["health"])
 
@@ -158,13 +170,15 @@ def routes(metrics: Metrics, torchserve_metrics_url: str) -> APIRouter:
         f"`{torchserve_metrics_url}/metrics`.",
         response_class=PlainTextResponse,
     )
-    async def page(request: Request) -> Response:
+    async def scrape(request: Request) -> Response:
+        asked = await ask_fleet()
+        page = _StateCollector(lambda: chain(metrics.registry.collect(), asked))
         # prometheus_client's own choice of a format fails on a version that is no number.
         if "application/openmetrics-text" in request.headers.get("accept", ""):
             return Response(
-                openmetrics.generate_latest(metrics.registry),  # type: ignore[no-untyped-call]
+                openmetrics.generate_latest(page),  # type: ignore[no-untyped-call]
                 media_type=openmetrics.CONTENT_TYPE_LATEST,
             )
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+        return Response(generate_latest(page), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return router

@@ -20,6 +20,8 @@ SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 UNLOGGED_PATHS = frozenset(
     {"/ping", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"}
 )
+# Whoever tries keys leaves lines wherever he does so.
+REFUSED = frozenset({401, 403, 429})
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,13 @@ class RequestRecord:
     """What is known of one request; its log line at the end.
 
     cache_control: the client's header; started: by `perf_counter`, in seconds; version: the one that was
-    chosen, then the one that answered; cache: what the response cache did; error: for the log; error_type:
-    the exception's class.
+    chosen, then the one that answered; cache: what the response cache did; client: the address; caller: whose
+    API key it has; rate_limits: what is left, by policy, both as in their headers; error: for the log;
+    error_type: the exception's class.
     """
 
     request_id: str
+    client: str = ""
     cache_control: str = ""
     started: float = field(default_factory=perf_counter)
     answered: list[Answered] = field(default_factory=list)
@@ -49,6 +53,8 @@ class RequestRecord:
     torchserve_s: float | None = None
     torchserve_request_id: str | None = None
     cache: str | None = None
+    caller: str | None = None
+    rate_limits: dict[str, str] = field(default_factory=dict)
     error: str | None = None
     error_type: str | None = None
 
@@ -96,7 +102,7 @@ class RequestLogMiddleware:
             await self.app(scope, receive, send)
             return
         record = scope["record"] = RequestRecord(
-            _request_id(scope), Headers(scope=scope).get("cache-control", "")
+            _request_id(scope), _client(scope), Headers(scope=scope).get("cache-control", "")
         )
         # Never reset: the server runs every request in a context of its own.
         current_record.set(record)
@@ -104,13 +110,17 @@ class RequestLogMiddleware:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = record.request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = record.request_id
+                if record.rate_limits:
+                    headers["RateLimit-Policy"] = ", ".join(record.rate_limits)
+                    headers["RateLimit"] = ", ".join(record.rate_limits.values())
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_id)
         finally:
-            if scope["path"] not in UNLOGGED_PATHS:
+            if scope["path"] not in UNLOGGED_PATHS or record.status in REFUSED:
                 _log(scope, record)
 
 
@@ -120,6 +130,11 @@ def _request_id(scope: Scope) -> str:
     return sent if SANE_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
 
 
+def _client(scope: Scope) -> str:
+    """The address that the request comes from; uvicorn has put in what a trusted proxy says."""
+    return str(scope["client"][0]) if scope.get("client") else ""
+
+
 def _log(scope: Scope, record: RequestRecord) -> None:
     fields = {
         "method": scope["method"],
@@ -127,6 +142,8 @@ def _log(scope: Scope, record: RequestRecord) -> None:
         "status": record.status,
         "duration_ms": _ms(record.elapsed_s),
         "request_id": record.request_id,
+        "client": record.client,
+        "caller": record.caller,
         "model": record.model,
         "version": record.version,
         "torchserve_ms": _ms(record.torchserve_s),

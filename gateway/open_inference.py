@@ -8,16 +8,17 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from gateway.errors import UnknownModelError
+from gateway.fleet import Fleet
 from gateway.image_predictions import ImagePredictions
 from gateway.inference_bodies import CLASSES, PROBABILITIES, InferenceRequest, InferenceResponse
 from gateway.inference_tensors import HEADER_LENGTH, read_request, response_to
 from gateway.json_bodies import json_body
-from gateway.models import DeployedModels
 from gateway.observability import request_record
 from gateway.predictions import OCTET_STREAM, PROBLEMS, prediction_headers
 from gateway.readiness import Readiness
 from gateway.schemas import ModelReadiness, problems
 
+TAG = "Open Inference Protocol"
 BINARY: dict[str, Any] = {OCTET_STREAM: {"schema": {"type": "string", "format": "binary"}}}
 Endpoint = Callable[..., Awaitable[Any]]
 
@@ -60,10 +61,9 @@ class ModelMetadata(BaseModel):
     outputs: list[TensorMetadata]
 
 
-def routes(images: ImagePredictions, deployed: DeployedModels, readiness: Readiness) -> APIRouter:
-    """`GET /v2`, `/v2/health/...`, `/v2/models/{model}[/versions/{version}][/ready]` and `POST .../infer`."""
-    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    served = images.served
+def server_routes(readiness: Readiness) -> APIRouter:
+    """`GET /v2` and `/v2/health/...`, which need no key, like the gateway's own health routes."""
+    router = APIRouter(prefix="/v2", tags=[TAG])
 
     @router.get("", summary="What this server is")
     async def server(request: Request) -> Server:
@@ -79,8 +79,16 @@ def routes(images: ImagePredictions, deployed: DeployedModels, readiness: Readin
         await readiness.check_gateway()
         return Ready(ready=True)
 
+    return router
+
+
+def model_routes(images: ImagePredictions, fleet: Fleet, readiness: Readiness) -> APIRouter:
+    """`GET /v2/models/{model}[/versions/{version}][/ready]` and `POST .../infer`."""
+    router = APIRouter(prefix="/v2", tags=[TAG])
+    served = images.served
+
     async def metadata(model: str, version: str | None) -> ModelMetadata:
-        versions = [row.version for row in await deployed.versions_of(model) if row.on]
+        versions = [row.version for row in await fleet.versions_of(model) if row.on]
         if not versions or version not in (None, *versions):
             there = ", ".join(versions) or "none"
             raise UnknownModelError(

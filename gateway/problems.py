@@ -14,7 +14,15 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from gateway.disconnects import CLIENT_CLOSED_REQUEST
-from gateway.errors import GatewayError, ImageFailedError, OverloadedError, status_of
+from gateway.errors import (
+    GatewayError,
+    ImageFailedError,
+    OverloadedError,
+    RateLimitedError,
+    TooManyFailuresError,
+    UnauthenticatedError,
+    status_of,
+)
 from gateway.observability import request_record
 from torchserve_api.errors import RefusedError, TorchServeError
 from ts_serialize.image_header import InputError
@@ -34,7 +42,7 @@ def problem_of(error: Exception) -> dict[str, object]:
 def install_error_handlers(app: FastAPI) -> None:
     """Every exception of every route ends here and nowhere else."""
     for kind in (GatewayError, InputError, TorchServeError, Exception):
-        app.add_exception_handler(kind, _answer_error)
+        app.add_exception_handler(kind, answer_error)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
@@ -60,7 +68,8 @@ def error_response(
     )
 
 
-def _answer_error(request: Request, error: Exception) -> JSONResponse:
+def answer_error(request: Request, error: Exception) -> JSONResponse:
+    """The answer to whatever was raised; what nobody foresaw is a 500 that says nothing."""
     detail = str(error)
     if isinstance(error, ImageFailedError):
         error = error.error
@@ -114,13 +123,17 @@ def _problem(status: int, type_: str, detail: str) -> dict[str, object]:
 
 
 def _headers(status: int, error: Exception) -> dict[str, str]:
-    if status == 408:
-        # Nobody reads what may still come of the body.
-        return {"Connection": "close"}
-    if status == 503:
-        retry_after_s = error.retry_after_s if isinstance(error, OverloadedError) else RETRY_AFTER_S
-        return {"Retry-After": str(retry_after_s)}
-    return {}
+    if isinstance(error, UnauthenticatedError):
+        return {"WWW-Authenticate": "Bearer"}
+    headers = {}
+    # After 408 nobody reads what may still come of the body; who tries keys has to connect for each.
+    if status == 408 or isinstance(error, TooManyFailuresError):
+        headers["Connection"] = "close"
+    if isinstance(error, OverloadedError | RateLimitedError):
+        headers["Retry-After"] = str(error.retry_after_s)
+    elif status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    return headers
 
 
 def _type_of(error: Exception) -> str:

@@ -2,11 +2,72 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
+import limits
+from pydantic import (
+    AfterValidator,
+    Field,
+    IPvAnyNetwork,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
 
-from configuration import Settings, reachable_address
-from torchserve_api.settings import Port
+from configuration import ProjectPath, Settings, reachable_address
+from torchserve_api.settings import Port, is_loopback
 from ts_serialize.settings import ModelName
+
+
+def _is_rate(value: str) -> str:
+    try:
+        [rate] = limits.parse_many(value)
+    except ValueError as exc:
+        raise ValueError("write it as 600/minute or 10/second") from exc
+    if rate.amount == 0:
+        raise ValueError("0 would refuse every request")
+    return value
+
+
+Rate = Annotated[str, AfterValidator(_is_rate)]
+"""`600/minute`."""
+
+
+class AuthSettings(Settings):
+    """keys_file: see `gateway/api_keys.py`; own_key_file: holds the key that our own commands send."""
+
+    enabled: bool
+    keys_file: ProjectPath
+    own_key_file: ProjectPath | None
+    refresh_s: PositiveFloat
+
+
+class RateLimitSettings(Settings):
+    """None: no limit; redis_url: None for each gateway's own memory."""
+
+    per_key: Rate | None
+    per_address: Rate | None
+    failed_keys_per_address: Rate | None
+    redis_url: Annotated[str, StringConstraints(pattern=r"^rediss?://.")] | None
+    redis_timeout_s: PositiveFloat
+
+
+class CorsSettings(Settings):
+    """Whose web pages may read answers."""
+
+    allow_origins: list[Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^/]+)$")]]
+
+
+class TlsSettings(Settings):
+    """PEM files; None for plain HTTP."""
+
+    certificate: ProjectPath | None
+    key: ProjectPath | None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "TlsSettings":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("TLS takes both certificate and key")
+        return self
 
 
 class AdmissionSettings(Settings):
@@ -49,6 +110,12 @@ class GatewaySettings(Settings):
 
     host: str
     port: Port
+    auth: AuthSettings
+    rate_limit: RateLimitSettings
+    trusted_proxies: list[IPvAnyNetwork]
+    allowed_hosts: list[Annotated[str, StringConstraints(pattern=r"^(\*\.)?[^*/:]+$|^\[[0-9a-fA-F:]+\]$")]]
+    cors: CorsSettings
+    tls: TlsSettings
     default_model: ModelName
     deadline_s: PositiveFloat
     max_request_bytes: PositiveInt
@@ -74,4 +141,9 @@ class GatewaySettings(Settings):
     @property
     def url(self) -> str:
         """Where clients on this machine reach it."""
-        return f"http://{reachable_address(self.host)}:{self.port}"
+        return f"http{'s' if self.tls.key else ''}://{reachable_address(self.host)}:{self.port}"
+
+    @property
+    def is_open_to_a_network(self) -> bool:
+        """Whether others than this machine's users may call it without a key."""
+        return not (self.auth.enabled or is_loopback(self.host))

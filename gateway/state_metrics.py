@@ -8,14 +8,22 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from gateway.admission import Admission
 from gateway.cache import ResponseCache
 from gateway.metrics import UNKNOWN, Collect
+from gateway.rate_limits import RateLimits
 from gateway.routing import Routing
 
 MODEL = ("model", "version")
 
 
-def collected(routing: Routing, admission: Admission, cache: ResponseCache | None) -> tuple[Collect, ...]:
+def collected(
+    routing: Routing, admission: Admission, cache: ResponseCache | None, limits: RateLimits
+) -> tuple[Collect, ...]:
     """What a scrape reads."""
-    state = (partial(deployed, routing), partial(shadowed, routing), partial(admitted, admission))
+    state = (
+        partial(deployed, routing),
+        partial(shadowed, routing),
+        partial(admitted, admission),
+        partial(unlimited, limits),
+    )
     return (*state, partial(cached, cache)) if cache else state
 
 
@@ -59,6 +67,15 @@ def cached(cache: ResponseCache) -> Iterator[Metric]:
     for result, count in cache.counts.results.items():
         results.add_metric((result,), count)
     yield results
+
+
+def unlimited(limits: RateLimits) -> Iterator[Metric]:
+    """What no rate limit saw."""
+    yield CounterMetricFamily(
+        "gateway_rate_limit_unchecked",
+        "Counts of requests that were let through since Redis could not be asked",
+        limits.unchecked,
+    )
 
 
 def admitted(admission: Admission) -> Iterator[Metric]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import time
 import httpx
 
 from entry_point import BAD_USAGE, run
+from gateway.own_clients import trusting
 from local_stack.preflight import PreflightError, check_before_start
 from local_stack.settings import StackSettings
 from local_stack.supervisor import Supervisor
@@ -88,6 +90,7 @@ def _start(settings: StackSettings, supervisor: Supervisor, overrides: list[str]
 def _until_it_answers(settings: StackSettings, supervisor: Supervisor) -> None:
     waiting = [f"{settings.torchserve.inference_url}/ping", f"{settings.gateway.url}/health/live"]
     give_up = time.monotonic() + settings.start_timeout_s
+    tls = trusting(settings.gateway.tls)
     starting = True
     while waiting or starting:
         parts = supervisor.parts()
@@ -101,14 +104,14 @@ def _until_it_answers(settings: StackSettings, supervisor: Supervisor) -> None:
                 f"{', '.join(waiting) or 'the stack'} did not answer within {settings.start_timeout_s:g} s; "
                 f"see {settings.log_dir}"
             )
-        waiting = [url for url in waiting if not _answers(url)]
+        waiting = [url for url in waiting if not _answers(url, tls)]
         time.sleep(POLL_INTERVAL_S)
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, tls: ssl.SSLContext) -> bool:
     try:
-        # 400: TorchServe is there and wants a token.
-        return httpx.get(url, timeout=2, trust_env=False).status_code in (200, 400)
+        # 400: TorchServe is there and wants a token, or the gateway and wants another Host.
+        return httpx.get(url, timeout=2, verify=tls, trust_env=False).status_code in (200, 400)
     except httpx.HTTPError:
         return False
 

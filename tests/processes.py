@@ -21,6 +21,11 @@ def until(holds: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
+def until_gone(pid: int) -> None:
+    """Returns when there is no such process."""
+    until(lambda: not Path(f"/proc/{pid}").exists())
+
+
 class Process:
     """A command that runs, in a process group of its own; log: what it prints is added there."""
 

@@ -77,6 +77,14 @@ class RunningStack:
         url = f"{self.settings.torchserve.management_url}/models/{model}/all"
         return sorted(each["modelVersion"] for each in httpx.get(url).json())
 
+    def pid(self, part: str) -> int:
+        """Of `torchserve`, `gateway`, or the first `worker` of the default version."""
+        if part == "worker":
+            described = httpx.get(f"{self.settings.torchserve.management_url}/models/genre").json()
+            return int(described[0]["workers"][0]["pid"])
+        lines = self.stack("status").stdout.splitlines()
+        return next(int(line.split("pid ")[1].split()[0]) for line in lines if line.startswith(part))
+
     def _model(self, version: str) -> tuple[str, ...]:
         return (f'model.version="{version}"', *self.overrides, *self._own("model_mars"))
 

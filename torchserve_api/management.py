@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from torchserve_api.descriptions import Answer, ModelPage, ModelVersion
 from torchserve_api.errors import InvalidAnswerError
@@ -22,7 +22,8 @@ class _Status(Answer):
 
 
 _STATUS = TypeAdapter(_Status)
-_VERSIONS = TypeAdapter(list[ModelVersion])
+# A model without a version is no model: then TorchServe says that it is not found.
+_VERSIONS = TypeAdapter(Annotated[list[ModelVersion], Field(min_length=1)])
 _PAGE = TypeAdapter(ModelPage)
 AnswerT = TypeVar("AnswerT")
 

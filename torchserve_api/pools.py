@@ -4,17 +4,22 @@ httpcore's pool (1.0) looks at every connection for every idle connection whenev
 ends, which is most of a gateway's time at 64 connections. A pool of two or three has no such cost.
 """
 
+import ssl
+
 import httpx
 
 POOLS = 32
 
 
 class PooledTransport(httpx.AsyncBaseTransport):
-    """An httpx transport that sends each request through the pool with the fewest in flight."""
+    """An httpx transport that sends each request through the pool with the fewest in flight.
 
-    def __init__(self) -> None:
+    tls: whose certificates are trusted; None: those this machine trusts.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         # One TLS context for all: making one reads all certificates of the machine.
-        tls = httpx.create_ssl_context(trust_env=False)
+        tls = tls or httpx.create_ssl_context(trust_env=False)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         self._pools = [
             httpx.AsyncHTTPTransport(verify=tls, limits=limits, trust_env=False) for _ in range(POOLS)

@@ -1,7 +1,7 @@
 """Every request is counted once, where it belongs, and no client can make up a label."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from deployment.record import DeployedModel, Record, Trial
 from tests.encoded_images import SMALL
-from tests.fake_torchserve import FakeTorchServe
+from tests.fake_torchserve import FakeTorchServe, described, version
 from tests.faults.test_gateway_faults import FAULTS
 from tests.faults.test_overload import REFUSED, SlowTorchServe, application, call, client, until
 from tests.unit.test_deployment_record import VERSION
@@ -140,12 +140,23 @@ async def test_every_failure_is_counted_for_the_version_that_failed(
     assert samples(metrics, "gateway_stage_duration_seconds_count") == []
 
 
+def predicting(error: Exception) -> Callable[[httpx.Request], httpx.Response]:
+    """Fails at predictions alone."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.startswith("/predictions"):
+            raise error
+        return httpx.Response(200, json=[])
+
+    return answer
+
+
 @pytest.mark.parametrize(
     ("torchserve", "content", "status", "error"),
     [
         (FakeTorchServe(), b"", 400, "NoImageError"),
         (FakeTorchServe(), b"x" * 7_000_000, 413, "BodyTooLargeError"),
-        (FakeTorchServe(RuntimeError("bug")), IMAGE, 500, "RuntimeError"),
+        (FakeTorchServe(predicting(RuntimeError("bug"))), IMAGE, 500, "RuntimeError"),
         (FakeTorchServe(hangs=True), IMAGE, 504, "DeadlineExceededError"),
         (FakeTorchServe(REFUSED), IMAGE, 502, "NotConnectedError"),
     ],
@@ -159,6 +170,28 @@ async def test_every_failure_is_counted_by_its_cause(
         metrics = await scrape(http)
     assert samples(metrics, "gateway_requests_total", model="genre", status=str(status)) == [1]
     assert samples(metrics, "gateway_errors_total", model="genre", error=error) == [1]
+
+
+async def test_workers_and_queues_are_those_that_torchserve_has() -> None:
+    torchserve = FakeTorchServe(described(version("1.0", ready=1, workers=2, pending=3)))
+    async with client(deployed(torchserve)) as http:
+        metrics = await scrape(http)
+    assert samples(metrics, "gateway_torchserve_replicas") == [1]
+    assert samples(metrics, "gateway_torchserve_reachable") == [1]
+    assert samples(metrics, "gateway_model_workers", version="1.0", state="ready") == [1]
+    assert samples(metrics, "gateway_model_workers", version="1.0", state="wanted") == [2]
+    assert samples(metrics, "gateway_model_queued", version="1.0") == [3]
+
+
+@pytest.mark.parametrize("torchserve", [FakeTorchServe(REFUSED), FakeTorchServe(hangs=True)])
+async def test_a_torchserve_that_does_not_answer_is_counted_and_keeps_nobody_waiting(
+    torchserve: FakeTorchServe,
+) -> None:
+    async with client(deployed(torchserve, "gateway.health_timeout_s=0.1")) as http:
+        metrics = await scrape(http)
+    assert samples(metrics, "gateway_torchserve_replicas") == [1]
+    assert samples(metrics, "gateway_torchserve_reachable") == [0]
+    assert samples(metrics, "gateway_model_workers") == []
 
 
 async def test_a_client_that_goes_away_is_counted_as_499() -> None:

@@ -83,6 +83,19 @@ async def test_a_request_whose_turn_does_not_come_in_time_is_not_sent() -> None:
     assert torchserve.received == [b"1", b"1", b"next"]
 
 
+async def test_a_request_that_waits_for_its_turn_until_its_own_deadline_is_told_so() -> None:
+    torchserve = SlowTorchServe()
+    async with client(application(torchserve, *LIMITS)) as http:
+        first = [asyncio.create_task(http.post("/predictions/m", content=b"1")) for _ in range(2)]
+        await until(lambda: len(torchserve.received) == 2)
+        late = await http.post("/predictions/m", content=b"late", headers={"X-Request-Timeout": "0.1"})
+        assert late.status_code == 504
+        assert "2 requests for m are in flight" in late.json()["detail"]
+        torchserve.release.set()
+        await asyncio.gather(*first)
+    assert torchserve.received == [b"1", b"1"]
+
+
 async def test_one_model_that_is_overloaded_keeps_nobody_else_waiting() -> None:
     torchserve = SlowTorchServe()
     app = application(torchserve, *LIMITS)

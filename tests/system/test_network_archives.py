@@ -19,8 +19,9 @@ import pytest
 
 from tests.archive_server import ArchiveServer, archive_server, digest
 from tests.object_store import object_store, put
+from tests.processes import until_gone
 from tests.running_stack import RunningStack
-from tests.system.test_recovery import part_pid, until_answered, until_gone
+from tests.system.test_recovery import until_answered
 
 OWN_DISK = "torchserve.model_store=null"
 
@@ -249,7 +250,7 @@ def test_a_torchserve_with_another_disk_downloads_through_a_presigned_url(
     assert "Signature" not in logged + network.logs() + network.record()
 
     # TorchServe starts from the file that it downloaded.
-    pid = part_pid(network.stack, "torchserve")
+    pid = network.stack.pid("torchserve")
     os.kill(pid, signal.SIGKILL)
     until_gone(pid)
     assert until_answered(network.stack, image).headers["x-model-version"] == "5.0"

@@ -1,7 +1,5 @@
-"""What dies comes back, with what is deployed, without anyone's help."""
+"""What was stopped comes back with what is deployed, without anyone's help."""
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,16 +22,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     assert stack.stack("down").returncode == 0
 
 
-def part_pid(stack: RunningStack, part: str) -> int:
-    lines = stack.stack("status").stdout.splitlines()
-    return next(int(line.split("pid ")[1].split()[0]) for line in lines if line.startswith(part))
-
-
-def worker_pid(stack: RunningStack) -> int:
-    described = httpx.get(f"{stack.settings.torchserve.management_url}/models/genre").json()
-    return int(described[0]["workers"][0]["pid"])
-
-
 def until_answered(stack: RunningStack, image: bytes) -> httpx.Response:
     give_up = time.monotonic() + GIVE_UP_S
     while True:
@@ -47,27 +35,6 @@ def until_answered(stack: RunningStack, image: bytes) -> httpx.Response:
             pass
         assert time.monotonic() < give_up
         time.sleep(0.2)
-
-
-def until_gone(pid: int) -> None:
-    give_up = time.monotonic() + GIVE_UP_S
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < give_up
-        time.sleep(0.1)
-
-
-@pytest.mark.parametrize("part", ["worker", "torchserve", "gateway"])
-def test_a_killed_part_is_back_with_the_deployed_version(
-    stack: RunningStack, images: list[Path], part: str
-) -> None:
-    image = images[0].read_bytes()
-    before = until_answered(stack, image).json()
-    pid = worker_pid(stack) if part == "worker" else part_pid(stack, part)
-    os.kill(pid, signal.SIGKILL)
-    until_gone(pid)
-    response = until_answered(stack, image)
-    assert response.headers["x-model-version"] == "1.5"
-    assert response.json() == pytest.approx(before, abs=1e-4)
 
 
 def test_a_stack_that_was_stopped_comes_up_with_what_was_deployed(

@@ -1,6 +1,5 @@
 """An archive over the network: the right one or none, and nothing of it is left behind."""
 
-import datetime as dt
 import json
 import logging
 import re
@@ -18,15 +17,13 @@ import aiohttp
 import fsspec.config
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from configuration import PROJECT_ROOT, load
 from deployment.archives import Archive, local_archive, remote_archive
 from deployment.errors import ArchiveRefusedError, ModelStoreError
 from deployment.settings import UploadSettings
 from tests.archive_server import ArchiveServer, archive_server, digest, model_archive
+from tests.certificates import self_signed
 from tests.object_store import forget_connections, object_store, put
 from ts_serialize import downloads
 from ts_serialize.downloads import without_credentials
@@ -231,24 +228,8 @@ def test_a_stalled_server_is_not_waited_for(server: ArchiveServer, monkeypatch: 
     assert "Timeout" in refused(f"{server.url}/genre-2.0.mar", "0" * 64)
 
 
-@pytest.fixture
-def self_signed(tmp_path: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    today = dt.datetime.now(dt.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, today, today + dt.timedelta(1))
-    file = tmp_path / "certificate.pem"
-    file.write_bytes(
-        builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return file
-
-
-def test_a_certificate_that_nobody_vouches_for_is_refused(self_signed: Path) -> None:
-    with archive_server(self_signed) as server:
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    with archive_server(self_signed(tmp_path / "certificate.pem", "localhost")) as server:
         assert "CERTIFICATE_VERIFY_FAILED" in refused(f"{server.url}/genre-2.0.mar", "0" * 64)
 
 
@@ -376,6 +357,8 @@ def test_an_interrupted_download_leaves_nothing(
         f"archive_source.sha256={'0' * 64}",
     ]
     command = [sys.executable, "upload_model.py", *overrides, f"torchserve.deployments_dir={tmp_path}/record"]
+    # Where the tests themselves run in a shell's background SIGINT is ignored, which is inherited.
+    command = ["env", f"--default-signal={how.name.removeprefix('SIG')}", *command]
     process = subprocess.Popen(command, cwd=PROJECT_ROOT, stderr=subprocess.PIPE, text=True)
     until(lambda: "/genre-2.0.mar" in server.requests)
     process.send_signal(how)

@@ -1,4 +1,4 @@
-"""What `make upload_model` runs, without running it."""
+"""What targets run, without running it."""
 
 import subprocess
 
@@ -36,3 +36,12 @@ def test_settings_of_the_deploy_do_not_reach_the_build(args: str) -> None:
     [build] = [line for line in commands(args).splitlines() if "generate_mar" in line]
     assert args not in build
     assert args in commands(args)
+
+
+def test_a_key_is_made_for_the_named_caller_with_the_settings_of_every_target() -> None:
+    command = ["make", "-n", "api_key", "NAME=app", "RIGHTS=predict,models", "ARGS=gateway=mine"]
+    printed = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
+    assert "api_key.py app --rights=predict,models gateway=mine" in " ".join(printed.split())
+    command[-1] = "REVOKE=old"
+    printed = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
+    assert "--revoke=old" in printed

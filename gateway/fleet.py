@@ -1,0 +1,85 @@
+"""The TorchServes behind this gateway, and what each of them has."""
+
+import asyncio
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from deployment.inventory import Row, inventory
+from gateway.errors import UnknownModelError
+from gateway.routing import Routing
+from project_settings import ProjectSettings
+from torchserve_api.connection import TorchServe, reachable, replicas
+from torchserve_api.errors import TorchServeError
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """replicas: TorchServes there should be; reached: those that answer; rows: what they have."""
+
+    replicas: int
+    reached: int
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Asks every TorchServe's Management API."""
+
+    settings: ProjectSettings
+    torchserve: TorchServe
+    routing: Routing
+
+    @property
+    def models(self) -> set[str]:
+        """Those on record, and the default one."""
+        return {*self.routing.record.models, self.settings.gateway.default_model}
+
+    async def inventory(self, models: Collection[str]) -> Inventory:
+        """The versions of these models.
+
+        Raises:
+            TorchServeError: none answers, or one is there and does not answer as it should.
+        """
+        found = await replicas(self.settings.torchserve, self.torchserve.client)
+        reached = await reachable(found, self.settings.gateway.health_timeout_s)
+        rows = await inventory(models, self.routing.record, reached, len(found))
+        return Inventory(len(found), len(reached), rows)
+
+    async def versions_of(self, model: str) -> list[Row]:
+        """At least one.
+
+        Raises:
+            UnknownModelError: there is none.
+            TorchServeError: as of `inventory`.
+        """
+        found = (await self.inventory({model})).rows
+        if not found:
+            raise UnknownModelError(f"there is no model {model}; /models lists what is deployed")
+        return found
+
+    async def metrics(self) -> list[Metric]:
+        """For Prometheus; of TorchServes that do not answer in time only how many there should be."""
+        try:
+            async with asyncio.timeout(self.settings.gateway.health_timeout_s):
+                return list(_metrics(await self.inventory(self.models)))
+        except (TorchServeError, TimeoutError):
+            found = await replicas(self.settings.torchserve, self.torchserve.client)
+            return list(_metrics(Inventory(len(found), 0, [])))
+
+
+def _metrics(found: Inventory) -> Iterator[Metric]:
+    yield GaugeMetricFamily("gateway_torchserve_replicas", "TorchServes there should be", found.replicas)
+    yield GaugeMetricFamily("gateway_torchserve_reachable", "TorchServes that answer", found.reached)
+    workers = GaugeMetricFamily(
+        "gateway_model_workers", "Workers of all TorchServes", labels=("model", "version", "state")
+    )
+    queued = GaugeMetricFamily(
+        "gateway_model_queued", "Requests in TorchServe's own queues", labels=("model", "version")
+    )
+    for row in found.rows:
+        workers.add_metric((row.model, row.version, "ready"), row.workers_ready)
+        workers.add_metric((row.model, row.version, "wanted"), row.workers)
+        queued.add_metric((row.model, row.version), row.queued)
+    yield from (workers, queued)

@@ -1,0 +1,87 @@
+"""The gateway's API as calls; what both clients have in common."""
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from urllib.parse import quote
+
+import httpx
+from opentelemetry import propagate
+
+from gateway_client import answers
+from gateway_client.answers import DeployedVersion, Prediction
+from gateway_client.calls import Call, Request, ResultT, Send, Work, call
+from gateway_client.errors import OverloadedError, ProblemError
+from gateway_client.images import ImageLike, Limits, batches, encoded, name_of
+
+READY_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """deadline_s: of a request, attempts and pauses included; limits: above them images are shrunk."""
+
+    api_key: str | None = None
+    deadline_s: float = 30.0
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Api:
+    """Each method is a call that a client does, see calls.py."""
+
+    options: Options
+
+    def predict(
+        self, image: ImageLike, model: str | None, version: str | None, request_id: str | None
+    ) -> Call[Prediction]:
+        """`/predict`, or `/predictions/{model}[/{version}]` where a model is named."""
+        if model is None and version is not None:
+            raise ValueError(f"version {version!r} of which model?")
+        content: bytes = yield Work(partial(encoded, image, self.options.limits))
+        headers = self._headers(request_id)
+        if model is None:
+            request = Request("POST", "/predict", headers, files={"file": (name_of(image), content)})
+        else:
+            path = "/".join(quote(each, safe="") for each in (model, version) if each is not None)
+            headers["Content-Type"] = "application/octet-stream"
+            request = Request("POST", f"/predictions/{path}", headers, content=content)
+        return (yield from self._call(request, answers.prediction))
+
+    def predict_batch(self, images: Sequence[ImageLike]) -> Call[list[Prediction | ProblemError]]:
+        """`/predict/batch`, as often as it takes."""
+        limits = self.options.limits
+        contents: list[bytes] = yield Work(lambda: [encoded(image, limits) for image in images])
+        answered: list[Prediction | ProblemError] = []
+        for batch in batches([name_of(image) for image in images], contents, limits):
+            request = Request(
+                "POST", "/predict/batch", self._headers(), files=[("files", each) for each in batch]
+            )
+            answered += yield from self._call(request, partial(answers.predictions, count=len(batch)))
+        return answered
+
+    def models(self) -> Call[list[DeployedVersion]]:
+        """`/models`."""
+        return (yield from self._call(Request("GET", "/models", self._headers()), answers.deployed_versions))
+
+    def ready(self) -> Call[bool]:
+        """`/health/ready`, once: who asks wants to know now."""
+        outcome = yield Send(Request("GET", "/health/ready", self._headers()), READY_TIMEOUT_S)
+        if isinstance(outcome, httpx.TransportError):
+            return False
+        if outcome.is_error and not isinstance(answers.error_of(outcome), OverloadedError):
+            raise answers.error_of(outcome)
+        return bool(outcome.is_success)
+
+    def _call(self, request: Request, read: Callable[[httpx.Response], ResultT]) -> Call[ResultT]:
+        return call(request, read, self.options.deadline_s, time.monotonic)
+
+    def _headers(self, request_id: str | None = None) -> dict[str, str]:
+        # The same over all attempts, so that they are found together in the gateway's log.
+        headers = {"X-Request-ID": request_id or uuid.uuid4().hex}
+        if self.options.api_key:
+            headers["Authorization"] = f"Bearer {self.options.api_key}"
+        propagate.inject(headers)
+        return headers

@@ -1,0 +1,187 @@
+"""The two clients: what api.py asks for, done one way or the other."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from opentelemetry import trace
+
+from gateway_client.answers import DeployedVersion, Prediction
+from gateway_client.api import Api, Options
+from gateway_client.calls import Call, Pause, ResultT, Send
+from gateway_client.errors import ProblemError
+from gateway_client.images import ImageLike
+
+# Does nothing unless the program that uses this has set OpenTelemetry up.
+tracer = trace.get_tracer("gateway_client")
+CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+
+
+class GatewayClient:
+    """Waits for each answer. `with GatewayClient("https://...") as client:` closes its connections.
+
+    http: options of httpx.Client, for example `verify` for a certificate authority of your own.
+    """
+
+    def __init__(self, url: str, options: Options | None = None, **http: Any) -> None:
+        self._api = Api(options or Options())
+        self._http = httpx.Client(base_url=url, **({"limits": CONNECTIONS} | http))
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._http.close()
+
+    def predict(
+        self,
+        image: ImageLike,
+        model: str | None = None,
+        version: str | None = None,
+        request_id: str | None = None,
+    ) -> Prediction:
+        """Predicts one image, with the default model where none is named.
+
+        Raises:
+            GatewayClientError: as the subclass that fits.
+            OSError: the file cannot be read.
+        """
+        return self._do("predict", self._api.predict(image, model, version, request_id))
+
+    def predict_batch(self, images: Sequence[ImageLike]) -> list[Prediction | ProblemError]:
+        """Predicts many images with the default model, in order; a bad one is an error in its place.
+
+        Raises:
+            GatewayClientError: a whole request failed, as the subclass that fits.
+            OSError: a file cannot be read.
+        """
+        return self._do("predict_batch", self._api.predict_batch(images))
+
+    def models(self) -> list[DeployedVersion]:
+        """What is deployed.
+
+        Raises:
+            GatewayClientError: as the subclass that fits.
+        """
+        return self._do("models", self._api.models())
+
+    def ready(self) -> bool:
+        """Whether a prediction would be served now."""
+        return self._do("ready", self._api.ready())
+
+    def _do(self, name: str, call: Call[ResultT]) -> ResultT:
+        outcome: object = None
+        with tracer.start_as_current_span(name):
+            while True:
+                try:
+                    step = call.send(outcome)
+                except StopIteration as stop:
+                    result: ResultT = stop.value
+                    return result
+                if isinstance(step, Send):
+                    outcome = self._send(step)
+                elif isinstance(step, Pause):
+                    outcome = None
+                    time.sleep(step.seconds)
+                else:
+                    outcome = step.run()
+
+    def _send(self, step: Send) -> httpx.Response | httpx.TransportError:
+        request = step.request
+        try:
+            return self._http.request(
+                request.method,
+                request.path,
+                headers=request.headers,
+                content=request.content,
+                files=request.files,
+                timeout=step.timeout_s,
+            )
+        except httpx.TransportError as exc:
+            return exc
+
+
+class AsyncGatewayClient:
+    """As `GatewayClient`, while others run. Images are read and shrunk in a thread."""
+
+    def __init__(self, url: str, options: Options | None = None, **http: Any) -> None:
+        self._api = Api(options or Options())
+        self._http = httpx.AsyncClient(base_url=url, **({"limits": CONNECTIONS} | http))
+
+    async def __aenter__(self) -> Self:
+        """Itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._http.aclose()
+
+    async def predict(
+        self,
+        image: ImageLike,
+        model: str | None = None,
+        version: str | None = None,
+        request_id: str | None = None,
+    ) -> Prediction:
+        """As `GatewayClient.predict`."""
+        return await self._do("predict", self._api.predict(image, model, version, request_id))
+
+    async def predict_batch(self, images: Sequence[ImageLike]) -> list[Prediction | ProblemError]:
+        """As `GatewayClient.predict_batch`."""
+        return await self._do("predict_batch", self._api.predict_batch(images))
+
+    async def models(self) -> list[DeployedVersion]:
+        """As `GatewayClient.models`."""
+        return await self._do("models", self._api.models())
+
+    async def ready(self) -> bool:
+        """As `GatewayClient.ready`."""
+        return await self._do("ready", self._api.ready())
+
+    async def _do(self, name: str, call: Call[ResultT]) -> ResultT:
+        outcome: object = None
+        with tracer.start_as_current_span(name):
+            while True:
+                try:
+                    step = call.send(outcome)
+                except StopIteration as stop:
+                    result: ResultT = stop.value
+                    return result
+                if isinstance(step, Send):
+                    outcome = await self._send(step)
+                elif isinstance(step, Pause):
+                    outcome = None
+                    await asyncio.sleep(step.seconds)
+                else:
+                    outcome = await asyncio.to_thread(step.run)
+
+    async def _send(self, step: Send) -> httpx.Response | httpx.TransportError:
+        request = step.request
+        try:
+            return await self._http.request(
+                request.method,
+                request.path,
+                headers=request.headers,
+                content=request.content,
+                files=request.files,
+                timeout=step.timeout_s,
+            )
+        except httpx.TransportError as exc:
+            return exc

@@ -1,0 +1,65 @@
+"""From what a caller has to what is sent."""
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from gateway_client.shrinking import shrink, to_rgb
+
+ImageLike = bytes | os.PathLike[str] | Image.Image
+"""An encoded image, a file with one, or a decoded one."""
+
+# Of a form around each file.
+FORM_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may hold; the defaults are those of the gateway. Larger images are shrunk."""
+
+    max_bytes: int = 6_500_000
+    max_pixels: int = 50_000_000
+    max_batch_images: int = 32
+    max_batch_bytes: int = 33_000_000
+
+
+def encoded(image: ImageLike, limits: Limits) -> bytes:
+    """The image as it is sent.
+
+    Raises:
+        OSError: the file cannot be read.
+        UnreadableImageError: it is too large and cannot be decoded.
+    """
+    if isinstance(image, Image.Image):
+        file = io.BytesIO()
+        # Without loss, as long as that is small enough.
+        to_rgb(image).save(file, "PNG", compress_level=1)
+        content = file.getvalue()
+    else:
+        content = image if isinstance(image, bytes) else Path(image).read_bytes()
+    return shrink(content, limits.max_bytes, limits.max_pixels)
+
+
+def name_of(image: ImageLike) -> str:
+    """What its part of a form is called."""
+    return Path(image).name if isinstance(image, os.PathLike) else "image"
+
+
+def batches(
+    names: Sequence[str], images: Sequence[bytes], limits: Limits
+) -> Iterator[list[tuple[str, bytes]]]:
+    """In the order given, as many in one as a request may hold."""
+    batch: list[tuple[str, bytes]] = []
+    size = 0
+    for name, image in zip(names, images, strict=True):
+        if batch and (len(batch) == limits.max_batch_images or size + len(image) > limits.max_batch_bytes):
+            yield batch
+            batch, size = [], 0
+        batch.append((name, image))
+        size += len(image) + FORM_BYTES
+    if batch:
+        yield batch

@@ -1,0 +1,114 @@
+"""Budgets of callers: what fits, what is left, and that nobody fills the memory with callers."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from configuration import ConfigurationError, load
+from gateway import rate_limits
+from gateway.errors import RateLimitedError
+from gateway.observability import RequestRecord
+from gateway.rate_limits import BoundedMemoryStorage, RateLimits, network_of
+from gateway.settings import RateLimitSettings
+from project_settings import ProjectSettings
+
+
+def limits(**settings: Any) -> RateLimits:
+    unset = dict.fromkeys(("per_key", "per_address", "failed_keys_per_address", "redis_url"))
+    return RateLimits(RateLimitSettings(**{**unset, "redis_timeout_s": 0.2, **settings}))
+
+
+def request(client: str = "192.0.2.1", caller: str | None = None) -> RequestRecord:
+    return RequestRecord("id", client=client, caller=caller)
+
+
+async def accepted(limits: RateLimits, record: RequestRecord, cost: int = 1) -> bool:
+    try:
+        await limits.charge(record, cost)
+    except RateLimitedError:
+        return False
+    return True
+
+
+async def test_each_caller_has_a_budget_of_its_own() -> None:
+    budgets = limits(per_key="3/day")
+    assert [await accepted(budgets, request(caller="a")) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert await accepted(budgets, request(caller="b"))
+
+
+async def test_what_costs_more_than_is_left_is_refused_whole() -> None:
+    budgets = limits(per_address="10/day")
+    assert await accepted(budgets, request(), 8)
+    assert not await accepted(budgets, request(), 3)
+    assert await accepted(budgets, request(), 2)
+    assert not await accepted(budgets, request())
+
+
+async def test_both_budgets_are_shown_as_the_draft_writes_them() -> None:
+    record = request(caller="a")
+    await limits(per_key="600/minute", per_address="2/day").charge(record, 1)
+    assert list(record.rate_limits) == ['"address";q=2;w=86400', '"key";q=600;w=60']
+    [address, key] = record.rate_limits.values()
+    assert address.startswith('"address";r=1;t=')
+    assert key.startswith('"key";r=599;t=')
+    assert 1 <= int(key.rpartition("=")[2]) <= 60
+
+
+async def test_many_requests_at_once_get_no_more_than_the_limit() -> None:
+    budgets = limits(per_key="10/day")
+    outcomes = await asyncio.gather(*(accepted(budgets, request(caller="a")) for _ in range(50)))
+    assert sum(outcomes) == 10
+
+
+async def test_memory_stays_bounded_however_many_addresses_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "MAX_CALLERS", 50)
+    budgets = limits(per_address="2/day")
+    storage = budgets._storage
+    assert isinstance(storage, BoundedMemoryStorage)
+    for number in range(500):
+        assert await accepted(budgets, request(f"10.0.{number // 250}.{number % 250}"))
+        # Who comes again and again is not forgotten for those who come once.
+        await accepted(budgets, request("192.0.2.1"))
+    assert not await accepted(budgets, request("192.0.2.1"))
+    kept = storage.storage, storage.expirations, storage.locks, storage._expiries
+    assert all(len(each) <= 100 for each in kept)  # of each caller this window and the one before it
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::ffff:0:0:1", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::1", True),
+        ("", "made-up", True),
+    ],
+)
+def test_whoever_has_a_network_is_one(one: str, other: str, *, same: bool) -> None:
+    assert (network_of(one) == network_of(other)) is same
+
+
+async def test_without_redis_nothing_is_limited_and_that_is_logged_once_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    budgets = limits(per_key="1/day", redis_url="redis://127.0.0.1:1/0")
+    with caplog.at_level(logging.ERROR):
+        assert [await accepted(budgets, request(caller="a")) for _ in range(5)] == [True] * 5
+    await budgets.close()
+    assert budgets.unchecked == 5
+    [record] = caplog.records
+    assert "Redis cannot be used, requests are not limited" in record.message
+
+
+@pytest.mark.parametrize(
+    "rate", ["600", "many/minute", "1/second;2/minute", "0/minute", "-1/minute", "1/fortnight", ""]
+)
+def test_a_limit_that_is_none_is_named(rate: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"gateway.rate_limit.per_key = .*(write it as|0 would refuse)"
+    ):
+        load("gateway", ProjectSettings, [f"gateway.rate_limit.per_key='{rate}'"])
