@@ -1,7 +1,7 @@
 """Who sends more than the limit allows is told when to come again; everybody else notices nothing."""
 
-import base64
 import asyncio
+import base64
 import re
 import time
 from contextlib import AsyncExitStack
