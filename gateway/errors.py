@@ -155,6 +155,8 @@ def status_of(error: Exception) -> int:
     """The HTTP status of the answer; what the model refuses keeps the status the handler gave it."""
     if isinstance(error, InputError):
         return error.status
+    if isinstance(error, ImageFailedError):
+        return status_of(error.error)
     for kind in type(error).__mro__:
         if kind in STATUS:
             return STATUS[kind]
