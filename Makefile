@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 
 RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
-SOURCES := $(wildcard *.py) gateway deployment torchserve_api torchserve_grpc management_cli ts_serialize local_stack load_test demo_model bench tests
+SOURCES := $(wildcard *.py) gateway deployment torchserve_api torchserve_grpc management_cli ts_serialize local_stack load_test demo_model bench docker tests
 
 .PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
 	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs run_stress bench format lock clean \
@@ -111,6 +111,8 @@ CONTAINER_ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo p
 # Options of every build, for a machine whose way to its packages is not the usual one, see docs/containers.md.
 BUILD_ARGS ?=
 CUDA_VERSION ?= cu130
+# Containers of TorchServe behind HAProxy.
+TORCHSERVES ?= 1
 IMAGES := localhost/torchserve-gateway
 # Without the format podman drops HEALTHCHECK.
 BUILD = $(CONTAINER_ENGINE) build $(if $(filter podman,$(CONTAINER_ENGINE)),--format docker) \
@@ -119,9 +121,10 @@ GPUS = $(if $(filter podman,$(CONTAINER_ENGINE)),--device nvidia.com/gpu=all,--g
 # Only the Inference API is published; the Management API is reached from the network of the container alone.
 RUN_TS = $(CONTAINER_ENGINE) run --rm --name torchserve --read-only --cap-drop ALL \
 	--security-opt no-new-privileges --publish 127.0.0.1:8080:8080 $(TS_VOLUMES)
-TS_VOLUMES := --volume torchserve_model_store:/app/var/model_store --volume torchserve_deployments:/app/var/deployments
+TS_VOLUMES := --volume /tmp --volume torchserve_model_store:/app/var/model_store --volume torchserve_deployments:/app/var/deployments
 COMPOSE = $(if $(filter podman,$(CONTAINER_ENGINE)),podman-compose,docker compose) -f docker/compose.yaml
 IN_COMPOSE := torchserve=compose file_browser=compose
+DEPLOYER = $(COMPOSE) --profile deploy run --rm -T deploy
 
 build_ts_cpu: ## image of TorchServe; TORCH_INDEX=<CPU wheels> makes it small
 	@$(BUILD) -f docker/torchserve.Dockerfile -t $(IMAGES)/torchserve:cpu \
@@ -148,26 +151,26 @@ run_ts_upload_model: generate_mar build_gateway ## swap a version in there (MODE
 		--volume $(CURDIR)/model_mars:/app/model_mars:ro $(IMAGES)/gateway:latest upload_model.py $(CHOICE) $(ARGS)
 
 compose_up: generate_mar build_ts_cpu build_gateway build_haproxy docker/secrets/grafana_password ## the stack in containers, with MODEL, VERSION deployed
-	@MODEL=$(MODEL) $(COMPOSE) $(COMPOSE_ARGS) up -d $(COMPOSE_UP_ARGS)
-	$(COMPOSE) run --rm -T deploy docker/answers.py http://torchserve:8081/models 120
+	@$(COMPOSE) up -d --scale torchserve=$(TORCHSERVES)
+	$(DEPLOYER) docker/answers.py http://torchserve:8081/models 120
 	$(MAKE) --no-print-directory compose_upload_model
 
 compose_down: ## stop and remove it; what is deployed stays in its volumes
-	@$(COMPOSE) --profile monitoring --profile deploy down $(ARGS)
+	@$(COMPOSE) --profile monitoring --profile deploy down --remove-orphans $(ARGS)
 
 compose_upload_model: generate_mar ## swap a version in there (MODEL=genre VERSION=1.0)
-	@$(COMPOSE) run --rm -T deploy upload_model.py $(IN_COMPOSE) archive_source=file_browser $(CHOICE) $(ARGS)
+	@$(DEPLOYER) upload_model.py $(IN_COMPOSE) archive_source=file_browser $(CHOICE) $(ARGS)
 
 compose_rollback: ## back to the version that served there before
-	@$(COMPOSE) run --rm -T deploy -m deployment.rollback $(IN_COMPOSE) model=$(MODEL) $(ARGS)
+	@$(DEPLOYER) -m deployment.rollback $(IN_COMPOSE) model=$(MODEL) $(ARGS)
 
 compose_models: ## what is deployed there
-	@$(COMPOSE) run --rm -T deploy -m deployment.overview $(IN_COMPOSE) model=$(MODEL) $(ARGS)
+	@$(DEPLOYER) -m deployment.overview $(IN_COMPOSE) model=$(MODEL) $(ARGS)
 
 # Its container's user reads it, and nobody else reaches the folder.
 docker/secrets/grafana_password:
 	@install -d -m 700 docker/secrets
-	od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >$@
+	od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >$@ && chmod 644 $@
 
 test_containers: .venv/.installed-dev ## builds the images and tests the stack in containers, see docs/containers.md
 	@$(RUN) -m pytest tests/containers $(PYTEST_ARGS)

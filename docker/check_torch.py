@@ -16,7 +16,9 @@ def main(wanted: str) -> str | None:
     if found == wanted:
         return None
     if wanted == "cpu":
-        print("it runs on the CPU, too, but carries CUDA; TORCH_INDEX=<index of the CPU wheels> makes a small image")
+        print(
+            "it runs on the CPU, too, but carries CUDA; TORCH_INDEX=<index of the CPU wheels> makes a small image"
+        )
         return None
     return f"that is not {wanted}; pass TORCH_INDEX=<index of PyTorch's wheels for {wanted}> to make"
 

@@ -2,34 +2,37 @@
 # Versions: requirements.lock. Nothing here changes with our code but the last COPY.
 ARG BASE=docker.io/library/debian:bookworm-slim
 
-FROM ${BASE} AS packages
+# pip, which the image itself is without.
+FROM ${BASE} AS pip
 RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends ca-certificates python3-venv \
-    && rm -rf /var/lib/apt/lists/*
-# pip stays behind in this stage.
-RUN python3 -m venv /opt/pip && python3 -m venv --without-pip /opt/venv
-COPY requirements-torchserve.txt requirements.lock /build/
-# Index of PyTorch's wheels besides the default one, whose wheels bring CUDA; see README.
-ARG TORCH_INDEX_URL=""
-RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/root/.cache/pip \
-    /opt/pip/bin/pip --python /opt/venv/bin/python install --quiet --disable-pip-version-check --no-input \
-    -r /build/requirements-torchserve.txt -c /build/requirements.lock \
-    ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"}
-# cpu, or a CUDA version as PyTorch writes it: cu130. Other wheels than asked for must not go unnoticed.
-ARG TORCH_BUILD=cpu
-COPY docker/check_torch.py /build/
-RUN /opt/venv/bin/python /build/check_torch.py "$TORCH_BUILD"
+    && apt-get install -y -qq --no-install-recommends python3-venv \
+    && rm -rf /var/lib/apt/lists/* \
+    && python3 -m venv /opt/pip
 
 FROM ${BASE}
 # procps: TorchServe runs `kill` to unregister. tini: passes signals on and reaps what workers leave behind.
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends procps python3 tini \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --home-dir /tmp --no-create-home serving
-COPY --from=packages /opt/venv /opt/venv
+    && groupadd --gid 10001 serving \
+    && useradd --uid 10001 --gid serving --home-dir /tmp --no-create-home serving
+WORKDIR /app
+COPY requirements-torchserve.txt requirements.lock docker/check_torch.py ./
+# cpu, or a CUDA version as PyTorch writes it: cu130. Other wheels than asked for must not go unnoticed.
+ARG TORCH_BUILD=cpu
+# Index of PyTorch's wheels besides the default one, whose wheels bring CUDA; see README.
+ARG TORCH_INDEX_URL=""
+# Several GB, so installed where they stay: copied from another stage they would take the builder's disk twice.
+COPY --from=pip /opt/pip /opt/pip
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    python3 -m venv --without-pip /opt/venv \
+    && /opt/pip/bin/pip --python /opt/venv/bin/python install --quiet --no-cache-dir --disable-pip-version-check \
+    --no-input -r requirements-torchserve.txt -c requirements.lock \
+    ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} \
+    && /opt/venv/bin/python check_torch.py "$TORCH_BUILD" \
+    && rm -rf /opt/pip
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp \
     LOG4J_CONFIGURATION_FILE=/app/docker/log4j2.xml
-WORKDIR /app
 # The volumes of other containers that share these directories belong to the same user.
 RUN install -d -o serving -g serving var/model_store var/deployments
 COPY . .
