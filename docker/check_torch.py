@@ -16,9 +16,7 @@ def main(wanted: str) -> str | None:
     if found == wanted:
         return None
     if wanted == "cpu":
-        print(
-            "it runs on the CPU, too, but carries CUDA; TORCH_INDEX=<index of the CPU wheels> makes a small image"
-        )
+        print("it runs without a GPU, too, but brings CUDA; TORCH_INDEX=<index of CPU wheels> makes it small")
         return None
     return f"that is not {wanted}; pass TORCH_INDEX=<index of PyTorch's wheels for {wanted}> to make"
 

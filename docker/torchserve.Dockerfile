@@ -17,9 +17,7 @@ RUN apt-get update -qq \
     && groupadd --gid 10001 serving \
     && useradd --uid 10001 --gid serving --home-dir /tmp --no-create-home serving
 WORKDIR /app
-COPY requirements-torchserve.txt requirements.lock docker/check_torch.py ./
-# cpu, or a CUDA version as PyTorch writes it: cu130. Other wheels than asked for must not go unnoticed.
-ARG TORCH_BUILD=cpu
+COPY requirements-torchserve.txt requirements.lock ./
 # Index of PyTorch's wheels besides the default one, whose wheels bring CUDA; see README.
 ARG TORCH_INDEX_URL=""
 # Several GB, so installed where they stay: copied from another stage they would take the builder's disk twice.
@@ -29,13 +27,15 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     && /opt/pip/bin/pip --python /opt/venv/bin/python install --quiet --no-cache-dir --disable-pip-version-check \
     --no-input -r requirements-torchserve.txt -c requirements.lock \
     ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} \
-    && /opt/venv/bin/python check_torch.py "$TORCH_BUILD" \
     && rm -rf /opt/pip
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp \
     LOG4J_CONFIGURATION_FILE=/app/docker/log4j2.xml
 # The volumes of other containers that share these directories belong to the same user.
 RUN install -d -o serving -g serving var/model_store var/deployments
 COPY . .
+# cpu, or a CUDA version as PyTorch writes it: cu130. Other wheels than asked for must not go unnoticed.
+ARG TORCH_BUILD=cpu
+RUN python docker/check_torch.py "$TORCH_BUILD"
 USER serving
 # /tmp holds what TorchServe unpacks, so it is on disk and not in memory.
 VOLUME ["/app/var/model_store", "/app/var/deployments", "/tmp"]
