@@ -39,7 +39,13 @@ demo: install ## everything from nothing: predicts every image of imgs/ through 
 	$(MAKE) --no-print-directory upload_model
 	$(RUN) demo.py model=$(MODEL) $(ARGS)
 
-test: lint ## lint and all tests
+# KServe pins an older protobuf than ours, so its client has an environment of its own.
+.venv-kserve/.installed: .venv/.installed tests/kserve-client.txt
+	@$(RUN) -m venv .venv-kserve
+	.venv-kserve/bin/pip install --quiet --disable-pip-version-check --no-input -r tests/kserve-client.txt
+	touch $@
+
+test: lint .venv-kserve/.installed ## lint and all tests
 	@$(RUN) -m pytest $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev ## ruff and mypy --strict
