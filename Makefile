@@ -13,17 +13,20 @@ TORCH_INDEX ?=
 RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
 SOURCES := $(wildcard *.py) gateway gateway_client deployment torchserve_api torchserve_grpc management_cli \
-	ts_serialize local_stack load_test demo_model monitoring bench sizing tests
+	ts_serialize local_stack load_test demo_model monitoring bench sizing docker tests
 
 .PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
-	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress bench scaling dashboard format lock clean
+	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress \
+	bench scaling dashboard format lock clean \
+	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
+	compose_up compose_down compose_upload_model compose_rollback compose_models compose_api_key test_containers
 
 help: ## this list
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24
 
 install: .venv/.installed ## .venv with the pinned dependencies, a Java runtime included
 
-.venv/.installed: requirements.txt requirements.lock install.sh
+.venv/.installed: requirements.txt requirements-gateway.txt requirements-torchserve.txt requirements.lock install.sh
 	@./install.sh requirements.txt $(TORCH_INDEX)
 	touch $@
 
@@ -113,6 +116,79 @@ api_key: install ## a key for a caller, printed once; see docs/security.md (NAME
 
 run_stress: install ## load and images per second
 	@$(RUN) stress.py model=$(MODEL) $(ARGS)
+
+# docker where its daemon answers, else podman.
+CONTAINER_ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
+# Options of every build, for a machine whose way to its packages is not the usual one, see docs/containers.md.
+BUILD_ARGS ?=
+CUDA_VERSION ?= cu130
+# Containers of TorchServe behind HAProxy.
+TORCHSERVES ?= 1
+IMAGES := localhost/torchserve-gateway
+# Without the format podman drops HEALTHCHECK.
+BUILD = $(CONTAINER_ENGINE) build $(if $(filter podman,$(CONTAINER_ENGINE)),--format docker) \
+	--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(BUILD_ARGS)
+GPUS = $(if $(filter podman,$(CONTAINER_ENGINE)),--device nvidia.com/gpu=all,--gpus all)
+# Only the Inference API is published; the Management API is reached from the network of the container alone.
+RUN_TS = $(CONTAINER_ENGINE) run --rm --name torchserve --read-only --cap-drop ALL \
+	--security-opt no-new-privileges --publish 127.0.0.1:8080:8080 $(TS_VOLUMES)
+TS_VOLUMES := --volume /tmp --volume torchserve_model_store:/app/var/model_store --volume torchserve_deployments:/app/var/deployments
+COMPOSE = $(if $(filter podman,$(CONTAINER_ENGINE)),podman-compose,docker compose) -f docker/compose.yaml
+IN_COMPOSE := torchserve=compose file_browser=compose
+DEPLOYER = $(COMPOSE) --profile deploy run --rm -T deploy
+
+build_ts_cpu: ## image of TorchServe; TORCH_INDEX=<CPU wheels> makes it small
+	@$(BUILD) -f docker/torchserve.Dockerfile -t $(IMAGES)/torchserve:cpu \
+		--build-arg TORCH_BUILD=cpu --build-arg TORCH_INDEX_URL=$(TORCH_INDEX) .
+
+build_ts_cuda: ## image of TorchServe for GPUs (CUDA_VERSION=cu130)
+	@$(BUILD) -f docker/torchserve.Dockerfile -t $(IMAGES)/torchserve:$(CUDA_VERSION) \
+		--build-arg TORCH_BUILD=$(CUDA_VERSION) --build-arg TORCH_INDEX_URL=$(TORCH_INDEX) .
+
+build_gateway: ## image of the gateway and the commands that deploy
+	@$(BUILD) -f docker/gateway.Dockerfile -t $(IMAGES)/gateway:latest .
+
+build_haproxy: ## image of HAProxy with our configuration
+	@$(BUILD) -f docker/haproxy.Dockerfile -t $(IMAGES)/haproxy:latest .
+
+run_ts_cpu: build_ts_cpu ## TorchServe alone in a container, in the foreground
+	@exec $(RUN_TS) $(IMAGES)/torchserve:cpu torchserve=published model=$(MODEL) $(ARGS)
+
+run_ts_cuda: build_ts_cuda ## the same with the machine's GPUs
+	@exec $(RUN_TS) $(GPUS) $(IMAGES)/torchserve:$(CUDA_VERSION) torchserve=published model=$(MODEL) $(ARGS)
+
+run_ts_upload_model: generate_mar build_gateway ## swap a version in there (MODEL=genre VERSION=1.0)
+	@$(CONTAINER_ENGINE) run --rm --network container:torchserve --read-only $(TS_VOLUMES) \
+		--volume $(CURDIR)/model_mars:/app/model_mars:ro $(IMAGES)/gateway:latest upload_model.py $(CHOICE) $(ARGS)
+
+compose_up: generate_mar build_ts_cpu build_gateway build_haproxy docker/secrets/grafana_password ## the stack in containers, with MODEL, VERSION deployed
+	@$(COMPOSE) $(if $(PROFILE),--profile $(PROFILE)) up -d --scale torchserve=$(TORCHSERVES)
+	$(DEPLOYER) docker/answers.py http://torchserve:8081/models 120
+	$(MAKE) --no-print-directory compose_upload_model
+
+compose_down: ## stop and remove it; what is deployed stays in its volumes
+	@$(COMPOSE) --profile monitoring --profile deploy down --remove-orphans $(ARGS)
+
+compose_upload_model: generate_mar ## swap a version in there (MODEL=genre VERSION=1.0)
+	@$(DEPLOYER) upload_model.py $(IN_COMPOSE) archive_source=file_browser $(CHOICE) $(ARGS)
+
+compose_rollback: ## back to the version that served there before
+	@$(DEPLOYER) -m deployment.rollback $(IN_COMPOSE) model=$(MODEL) $(ARGS)
+
+compose_models: ## what is deployed there
+	@$(DEPLOYER) -m deployment.overview $(IN_COMPOSE) model=$(MODEL) $(ARGS)
+
+compose_api_key: ## a key for a caller there, as make api_key does (NAME=app RIGHTS=predict REVOKE=old)
+	@$(DEPLOYER) api_key.py $(NAME) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(REVOKE),--revoke=$(REVOKE)) \
+		gateway=container $(ARGS)
+
+# Its container's user reads it, and nobody else reaches the folder.
+docker/secrets/grafana_password:
+	@install -d -m 700 docker/secrets
+	od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >$@ && chmod 644 $@
+
+test_containers: .venv/.installed-dev ## builds the images and tests the stack in containers, see docs/containers.md
+	@$(RUN) -m pytest tests/containers $(PYTEST_ARGS)
 
 bench: .venv/.installed-dev ## side-by-side measurements
 	@$(RUN) -m bench.connection_pools

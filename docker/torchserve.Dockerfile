@@ -1,0 +1,52 @@
+# Stock TorchServe under the project's own start command; make build_ts_cpu, make build_ts_cuda.
+# Versions: requirements.lock. Nothing here changes with our code but the last COPY.
+ARG BASE=docker.io/library/debian:bookworm-slim
+
+# pip, which the image itself is without.
+FROM ${BASE} AS pip
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends python3-venv \
+    && rm -rf /var/lib/apt/lists/* \
+    && python3 -m venv /opt/pip
+
+FROM ${BASE}
+# procps: TorchServe runs `kill` to unregister. tini: passes signals on and reaps what workers leave behind.
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends procps python3 tini \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 serving \
+    && useradd --uid 10001 --gid serving --home-dir /tmp --no-create-home serving
+WORKDIR /app
+COPY requirements-torchserve.txt requirements.lock ./
+# Index of PyTorch's wheels besides the default one, whose wheels bring CUDA; see README.
+ARG TORCH_INDEX_URL=""
+# Several GB, so installed where they stay: copied from another stage they would take the builder's disk twice.
+COPY --from=pip /opt/pip /opt/pip
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    python3 -m venv --without-pip /opt/venv \
+    && /opt/pip/bin/pip --python /opt/venv/bin/python install --quiet --no-cache-dir --disable-pip-version-check \
+    --no-input -r requirements-torchserve.txt -c requirements.lock \
+    ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} \
+    && rm -rf /opt/pip
+ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp \
+    LOG4J_CONFIGURATION_FILE=/app/docker/log4j2.xml
+# The volumes of other containers that share these directories belong to the same user.
+RUN install -d -o serving -g serving var/model_store var/deployments
+COPY . .
+# cpu, or a CUDA version as PyTorch writes it: cu130. Other wheels than asked for must not go unnoticed.
+ARG TORCH_BUILD=cpu
+RUN python docker/check_torch.py "$TORCH_BUILD"
+USER serving
+# /tmp holds what TorchServe unpacks, so it is on disk and not in memory.
+VOLUME ["/app/var/model_store", "/app/var/deployments", "/tmp"]
+EXPOSE 8080
+# Java ends with 143 after SIGTERM, which is as it should be.
+ENTRYPOINT ["tini", "-e", "143", "--", "python", "-m", "local_stack.torchserve", "state_dir=/tmp/state"]
+CMD ["torchserve=container"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
+    CMD ["python", "docker/answers.py", "http://127.0.0.1:8080/ping"]
+LABEL org.opencontainers.image.title="TorchServe" \
+    org.opencontainers.image.description="Stock TorchServe, started with the models that are on record" \
+    org.opencontainers.image.base.name="docker.io/library/debian:bookworm-slim"
+ARG REVISION=unknown
+LABEL org.opencontainers.image.revision="$REVISION"

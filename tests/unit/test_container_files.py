@@ -1,0 +1,16 @@
+"""The files in docker/ that say again what the code says elsewhere."""
+
+from pathlib import Path
+
+from configuration import PROJECT_ROOT
+from local_stack.file_browser import nginx_config
+
+
+def directives(config: str) -> list[str]:
+    return [line for line in config.splitlines() if line and not line.startswith("#")]
+
+
+def test_nginx_is_configured_in_compose_as_by_make_run_nginx_filebrowser() -> None:
+    written = nginx_config(Path("/archives"), "5002", Path("/tmp"), None)
+    committed = (PROJECT_ROOT / "docker/file_browser.conf").read_text()
+    assert directives(committed) == directives(written)
