@@ -165,6 +165,7 @@ compose_up: generate_mar build_ts_cpu build_gateway build_haproxy docker/secrets
 	@$(COMPOSE) $(if $(PROFILE),--profile $(PROFILE)) up -d --scale torchserve=$(TORCHSERVES)
 	$(DEPLOYER) docker/answers.py http://torchserve:8081/models 120
 	$(MAKE) --no-print-directory compose_upload_model
+	$(DEPLOYER) docker/answers.py http://haproxy:8080/ping 30
 
 compose_down: ## stop and remove it; what is deployed stays in its volumes
 	@$(COMPOSE) --profile monitoring --profile deploy down --remove-orphans $(ARGS)

@@ -89,10 +89,12 @@ class Containers:
             "GATEWAY_PORT": str(self.gateway_port),
             "FILE_BROWSER_PORT": str(self.file_browser_port),
         }
+        # These tell a make that another one has started it, which then says more than it is asked for.
+        inherited = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL")}
         return subprocess.run(
             command,
             cwd=PROJECT_ROOT,
-            env=os.environ | own | self.environment,
+            env=inherited | own | self.environment,
             capture_output=True,
             text=True,
             timeout=1800,
