@@ -21,7 +21,6 @@ from tests.encoded_images import SMALL
 from tests.running_stack import RunningStack
 
 TOLERANCE = 1e-4
-VERSION = "1.0"
 TOP_3 = [triton.InferRequestedOutput("probabilities", class_count=3)]
 Answer = dict[str, float]
 
@@ -29,6 +28,13 @@ Answer = dict[str, float]
 @pytest.fixture(scope="module")
 def gateway(stack: RunningStack) -> str:
     return stack.settings.gateway.url
+
+
+@pytest.fixture(scope="module")
+def version(gateway: str, images: list[Path]) -> str:
+    """That serves by now."""
+    sent = httpx.post(f"{gateway}/predictions/genre", content=images[0].read_bytes())
+    return str(sent.headers["x-model-version"])
 
 
 @pytest.fixture(scope="module")
@@ -83,29 +89,29 @@ def test_tritonclient_sends_and_gets_binary_tensors(
 
 
 def test_tritonclient_sends_and_gets_json(
-    client: triton.InferenceServerClient, images: list[Path], alone: list[Answer]
+    client: triton.InferenceServerClient, images: list[Path], alone: list[Answer], version: str
 ) -> None:
     encoded = [base64.b64encode(image.read_bytes()) for image in images]
     outputs = [triton.InferRequestedOutput(name, binary_data=False) for name in ("classes", "probabilities")]
     inputs = [image_input(encoded, [len(images)], binary=False)]
     assert_same(answers_of(client.infer("genre", inputs, outputs=outputs)), alone)
-    one = client.infer("genre", inputs, VERSION, outputs=outputs[1:])
+    one = client.infer("genre", inputs, version, outputs=outputs[1:])
     assert one.as_numpy("classes") is None
     assert one.as_numpy("probabilities")[:, 0] == pytest.approx(
         [max(each.values()) for each in alone], abs=TOLERANCE
     )
 
 
-def test_tritonclient_learns_what_is_served(client: triton.InferenceServerClient) -> None:
+def test_tritonclient_learns_what_is_served(client: triton.InferenceServerClient, version: str) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("genre")
-    assert client.is_model_ready("genre", VERSION)
+    assert client.is_model_ready("genre", version)
     assert not client.is_model_ready("genre", "9.9")
     assert not client.is_model_ready("nonesuch")
     assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
-    metadata = client.get_model_metadata("genre", VERSION)
-    assert VERSION in metadata["versions"]
+    metadata = client.get_model_metadata("genre", version)
+    assert version in metadata["versions"]
     assert [each["datatype"] for each in metadata["inputs"] + metadata["outputs"]] == [
         "BYTES",
         "BYTES",
@@ -150,12 +156,12 @@ def test_tritonclient_is_told_what_is_wrong(
 
 
 def test_kserves_client_gets_the_same_by_every_protocol(
-    gateway: str, images: list[Path], alone: list[Answer]
+    gateway: str, images: list[Path], alone: list[Answer], version: str
 ) -> None:
     python = PROJECT_ROOT / ".venv-kserve/bin/python"
     if not python.exists() and not os.environ.get("CI"):
         pytest.skip("KServe's client is not installed: make .venv-kserve/.installed")
-    command = [str(python), "tests/kserve_client.py", gateway, VERSION, *map(str, images)]
+    command = [str(python), "tests/kserve_client.py", gateway, version, *map(str, images)]
     done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
