@@ -4,6 +4,7 @@ Resources, a namespace, images, JSON patches and ConfigMaps from literals; anyth
 """
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ def containers(resource: Resource) -> list[dict[str, Any]]:
     """Of the pods it makes, if it does."""
     template = pod_template(resource)
     return list(template["spec"]["containers"]) if template else []
+
+
+def with_values(workload: Resource, config_map: Resource) -> list[str]:
+    """The arguments of its container, with the values that a ConfigMap has for their variables."""
+    [container] = containers(workload)
+    return [
+        re.sub(r"\$\((\w+)\)", lambda name: config_map["data"][name[1]], each) for each in container["args"]
+    ]
 
 
 def _documents(file: Path) -> list[Resource]:

@@ -50,6 +50,11 @@ class Containers:
         """Whether a command of the engine does."""
         return self._run(self.engine, *arguments).returncode == 0
 
+    def logs(self, container: str) -> str:
+        """What it printed, by either way."""
+        done = self._run(self.engine, "logs", container)
+        return done.stdout + done.stderr
+
     def of(self, service: str) -> list[str]:
         """Names of a service's containers, running or not."""
         labels = (f"com.docker.compose.project={PROJECT}", f"com.docker.compose.service={service}")

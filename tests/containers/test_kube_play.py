@@ -1,10 +1,10 @@
 """The pods of deploy/k8s, played by podman: they come up closed as they are, are deployed to, and predict.
 
-podman knows pods, volumes, secrets and ConfigMaps. What makes pods in a cluster is made one pod here;
-services are the pods' names. Autoscalers, budgets and policies are read by tests/unit/test_kubernetes.py.
+podman knows pods, volumes and ConfigMaps. What makes pods in a cluster is made one pod here, a secret is a
+volume with its file, and services are the pods' names. The rest is read by tests/unit/test_kubernetes.py.
 """
 
-import base64
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,14 +18,17 @@ import yaml
 from configuration import PROJECT_ROOT
 from gateway.api_keys import Caller, new_key, sha256, write_callers
 from tests.free_ports import free_ports
-from tests.kustomizations import Resource, pod_template, rendered
+from tests.kustomizations import Resource, pod_template, rendered, with_values
 from tests.processes import until
 from tests.running_containers import Containers
 
 K8S = PROJECT_ROOT / "deploy" / "k8s"
 NETWORK = "torchserve-gateway-kube-test"
 ARCHIVES = "torchserve-gateway-kube-archives"
-VOLUMES = ("model-store", "deployments")
+PODS = ("torchserve", "haproxy", "gateway", "upload-model", "rollback")
+VOLUMES = ("model-store", "deployments", "gateway-keys", *(f"{pod}-tmp" for pod in PODS))
+# As deploy/k8s has it.
+USER = 10001
 IMAGE = "localhost/torchserve-gateway/gateway:latest"
 
 
@@ -65,7 +68,11 @@ def pod_of(workload: Resource, **environment: str) -> Resource:
     variables = {each["name"]: each for each in container.get("env", [])}
     variables |= {name: {"name": name, "value": value} for name, value in environment.items()}
     container["env"] = [each for each in variables.values() if "value" in each]
-    metadata = {"name": workload["metadata"]["name"], "labels": template["metadata"]["labels"]}
+    # podman would publish them on the machine.
+    container["ports"] = []
+    name = workload["metadata"]["name"]
+    spec["volumes"] = [without_secrets(volume, name) for volume in spec["volumes"]]
+    metadata = {"name": name, "labels": template["metadata"]["labels"]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
@@ -73,9 +80,16 @@ def workloads(folder: str) -> dict[str, Resource]:
     return {each["metadata"]["name"]: each for each in rendered(K8S / folder) if pod_template(each)}
 
 
-def secret(name: str, file: Path) -> Resource:
-    data = {file.name: base64.b64encode(file.read_bytes()).decode()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
+def without_secrets(volume: dict[str, Any], pod: str) -> dict[str, Any]:
+    """podman 4 does not decode secrets and shares empty directories: both become volumes."""
+    if "secret" in volume:
+        return {
+            "name": volume["name"],
+            "persistentVolumeClaim": {"claimName": volume["secret"]["secretName"]},
+        }
+    if "emptyDir" in volume:
+        return {"name": volume["name"], "persistentVolumeClaim": {"claimName": f"{pod}-{volume['name']}"}}
+    return volume
 
 
 @pytest.fixture(scope="module")
@@ -86,21 +100,26 @@ def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
     podman, directory, key = Containers("podman", 0, 0), tmp_path_factory.mktemp("kube"), new_key()
     for target in ("generate_mar", "build_ts_cpu", "build_gateway", "build_haproxy"):
         podman.make(target)
-    write_callers(
-        directory / "api_keys.json", {"test": Caller(rights=frozenset({"predict"}), sha256=(sha256(key),))}
-    )
     [port] = free_ports(1)
     pods, files = Pods(podman, directory, f"http://127.0.0.1:{port}", key), []
-    made = workloads("overlays/cpu")
+    made, directories = workloads("overlays/cpu"), dict[str, Path]()
     gateway = pod_of(made["gateway"])
-    gateway["spec"]["containers"][0]["ports"][0] |= {"hostIP": "127.0.0.1", "hostPort": port}
+    published = {"containerPort": 5003, "hostIP": "127.0.0.1", "hostPort": port}
+    gateway["spec"]["containers"][0]["ports"] = [published]
     try:
         podman("network", "create", NETWORK)
         for volume in VOLUMES:
             podman("volume", "create", volume)
+            directories[volume] = Path(
+                podman("volume", "inspect", "--format", "{{.Mountpoint}}", volume).strip()
+            )
+            os.chown(directories[volume], USER, USER)
+        keys_file = directories["gateway-keys"] / "api_keys.json"
+        write_callers(keys_file, {"test": Caller(rights=frozenset({"predict"}), sha256=(sha256(key),))})
+        os.chown(keys_file, USER, USER)
         files.append(pods.play(pod_of(made["torchserve"])))
         files.append(pods.play(pod_of(made["haproxy"], TORCHSERVE_NAME="torchserve")))
-        files.append(pods.play(secret("gateway-keys", directory / "api_keys.json"), gateway))
+        files.append(pods.play(gateway))
         mounted = f"{PROJECT_ROOT}/model_mars:/archives:ro"
         serving = ("-m", "http.server", "5002", "--directory", "/archives")
         podman("run", "-d", "--name", ARCHIVES, "--network", NETWORK, "--volume", mounted, IMAGE, *serving)
@@ -110,7 +129,6 @@ def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
         for file in reversed(files):
             podman.succeeds("kube", "down", str(file))
         podman.succeeds("rm", "--force", ARCHIVES)
-        podman.succeeds("secret", "rm", "gateway-keys")
         podman.succeeds("volume", "rm", "--force", *VOLUMES)
         podman.succeeds("network", "rm", "--force", NETWORK)
 
@@ -122,10 +140,13 @@ def deployed(pods: Pods, folder: str) -> tuple[int, str]:
     digest = (PROJECT_ROOT / "model_mars" / "genre-1.0.mar.sha256").read_text().split()[0]
     url = f"http://{ARCHIVES}:5002/genre-1.0.mar"
     settings["data"] |= {"WORKERS": "1", "URL": url, "SHA256": digest, "ALLOWED_URL": url}
-    file = pods.play(settings, pod_of(job))
-    container = f"{name}-{name}"
+    pod = pod_of(job)
+    # podman does not look into ConfigMaps for what arguments name.
+    pod["spec"]["containers"][0]["args"] = with_values(job, settings)
+    file = pods.play(settings, pod)
+    container = f"{name}-{pod['spec']['containers'][0]['name']}"
     code = int(pods.podman("wait", container))
-    log = pods.podman("logs", container)
+    log = pods.podman.logs(container)
     pods.podman.succeeds("kube", "down", str(file))
     return code, log
 

@@ -13,7 +13,7 @@ from configuration import PROJECT_ROOT, load
 from deployment.settings import UploadSettings
 from local_stack.settings import StackSettings
 from project_settings import ProjectSettings
-from tests.kustomizations import Resource, containers, pod_template, rendered
+from tests.kustomizations import Resource, containers, pod_template, rendered, with_values
 
 KUBERNETES = "1.30"
 K8S = PROJECT_ROOT / "deploy" / "k8s"
@@ -148,17 +148,17 @@ def test_the_labels_that_policies_select_are_those_of_pods() -> None:
 
 
 def arguments(workload: Resource) -> list[str]:
-    """With the values of the ConfigMaps that it gets as environment."""
+    """With the values of the ConfigMap that it gets as environment."""
     [container] = containers(workload)
-    maps = {
-        each["metadata"]["name"]: each["data"] for each in resources(*FOLDERS) if each["kind"] == "ConfigMap"
-    }
-    values: dict[str, str] = {}
-    for source in container.get("envFrom", []):
-        values |= maps[source["configMapRef"]["name"]]
-    return [
-        re.sub(r"\$\((\w+)\)", lambda found: values[found[1]], each) for each in container.get("args", [])
+    if "envFrom" not in container:
+        return list(container.get("args", []))
+    [source] = container["envFrom"]
+    [config_map] = [
+        each
+        for each in rendered(K8S / "upload_model")
+        if name_of(each) == f"ConfigMap {source['configMapRef']['name']}"
     ]
+    return with_values(workload, config_map)
 
 
 def test_every_argument_is_a_setting_that_the_command_takes() -> None:
