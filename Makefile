@@ -19,7 +19,7 @@ SOURCES := $(wildcard *.py) gateway gateway_client deployment torchserve_api tor
 	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress \
 	bench scaling dashboard format lock clean \
 	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
-	compose_up compose_down compose_upload_model compose_rollback compose_models test_containers
+	compose_up compose_down compose_upload_model compose_rollback compose_models compose_api_key test_containers
 
 help: ## this list
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24
@@ -39,7 +39,13 @@ demo: install ## everything from nothing: predicts every image of imgs/ through 
 	$(MAKE) --no-print-directory upload_model
 	$(RUN) demo.py model=$(MODEL) $(ARGS)
 
-test: lint ## lint and all tests
+# KServe pins an older protobuf than ours, so its client has an environment of its own.
+.venv-kserve/.installed: .venv/.installed tests/kserve-client.txt
+	@$(RUN) -m venv .venv-kserve
+	.venv-kserve/bin/pip install --quiet --disable-pip-version-check --no-input -r tests/kserve-client.txt
+	touch $@
+
+test: lint .venv-kserve/.installed ## lint and all tests
 	@$(RUN) -m pytest $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev ## ruff and mypy --strict
@@ -156,9 +162,10 @@ run_ts_upload_model: generate_mar build_gateway ## swap a version in there (MODE
 		--volume $(CURDIR)/model_mars:/app/model_mars:ro $(IMAGES)/gateway:latest upload_model.py $(CHOICE) $(ARGS)
 
 compose_up: generate_mar build_ts_cpu build_gateway build_haproxy docker/secrets/grafana_password ## the stack in containers, with MODEL, VERSION deployed
-	@$(COMPOSE) up -d --scale torchserve=$(TORCHSERVES)
+	@$(COMPOSE) $(if $(PROFILE),--profile $(PROFILE)) up -d --scale torchserve=$(TORCHSERVES)
 	$(DEPLOYER) docker/answers.py http://torchserve:8081/models 120
 	$(MAKE) --no-print-directory compose_upload_model
+	$(DEPLOYER) docker/answers.py http://haproxy:8080/ping 30
 
 compose_down: ## stop and remove it; what is deployed stays in its volumes
 	@$(COMPOSE) --profile monitoring --profile deploy down --remove-orphans $(ARGS)
@@ -171,6 +178,10 @@ compose_rollback: ## back to the version that served there before
 
 compose_models: ## what is deployed there
 	@$(DEPLOYER) -m deployment.overview $(IN_COMPOSE) model=$(MODEL) $(ARGS)
+
+compose_api_key: ## a key for a caller there, as make api_key does (NAME=app RIGHTS=predict REVOKE=old)
+	@$(DEPLOYER) api_key.py $(NAME) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(REVOKE),--revoke=$(REVOKE)) \
+		gateway=container $(ARGS)
 
 # Its container's user reads it, and nobody else reaches the folder.
 docker/secrets/grafana_password:

@@ -24,7 +24,7 @@ COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 # The volumes of other containers that share these directories belong to the same user.
-RUN install -d -o serving -g serving var/model_store var/deployments
+RUN install -d -o serving -g serving keys var/model_store var/deployments
 COPY . .
 USER serving
 VOLUME ["/app/var/deployments", "/tmp"]

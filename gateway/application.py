@@ -9,7 +9,17 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from gateway import health, metrics, models, prediction_batches, predictions, state_metrics, tracing
+from gateway import (
+    health,
+    kserve_v1,
+    metrics,
+    models,
+    open_inference,
+    prediction_batches,
+    predictions,
+    state_metrics,
+    tracing,
+)
 from gateway.admission import Admission
 from gateway.allowed_hosts import AllowedHosts
 from gateway.auth import Access, Keyring
@@ -19,10 +29,12 @@ from gateway.cross_origin import allow_origins
 from gateway.deployments import Deployments
 from gateway.disconnects import CancelOnDisconnect
 from gateway.fleet import Fleet
+from gateway.image_predictions import ImagePredictions
 from gateway.observability import RequestLogMiddleware
 from gateway.predictor import Predictor
 from gateway.problems import install_error_handlers
 from gateway.rate_limits import RateLimits
+from gateway.readiness import Readiness
 from gateway.routing import Routing
 from gateway.settings import GatewaySettings
 from gateway.shadowing import Shadowing
@@ -51,7 +63,9 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
     rate_limits = RateLimits(gateway.rate_limit)
     keyring = Keyring(gateway.auth) if gateway.auth.enabled else None
     access = Access(keyring, rate_limits)
+    images = ImagePredictions(gateway, settings.model, predictor, rate_limits)
     fleet = Fleet(settings, torchserve, routing)
+    readiness = Readiness(settings, torchserve, admission)
     measured = metrics.Metrics(routing, *state_metrics.collected(routing, admission, cache, rate_limits))
 
     @asynccontextmanager
@@ -77,10 +91,13 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
         lifespan=lifespan,
         telemetry=tracing.telemetry(traces),
     )
-    predict, served = access.guard("predict"), settings.model
-    app.include_router(predictions.routes(gateway, served, predictor), **predict)
-    app.include_router(prediction_batches.routes(gateway, served, predictor, rate_limits), **predict)
-    app.include_router(health.routes(settings, torchserve, admission))
+    predict = access.guard("predict")
+    app.include_router(predictions.routes(gateway, settings.model, predictor), **predict)
+    app.include_router(prediction_batches.routes(images), **predict)
+    app.include_router(kserve_v1.routes(images, fleet, readiness), **predict)
+    app.include_router(open_inference.server_routes(readiness))
+    app.include_router(open_inference.model_routes(images, fleet, readiness), **predict)
+    app.include_router(health.routes(torchserve, readiness))
     app.include_router(models.routes(fleet), **access.guard("models"))
     metrics_page = metrics.routes(measured, fleet.metrics, settings.torchserve.metrics_url)
     app.include_router(metrics_page, **access.guard("metrics"))

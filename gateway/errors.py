@@ -8,6 +8,7 @@ GatewayError
   BodyTimeoutError          408
   BodyTooLargeError         413
   TooManyFilesError         413
+  ImageFailedError          as the error of the image
   UnknownModelError         404
   RateLimitedError          429
     TooManyFailuresError    429
@@ -69,7 +70,18 @@ class BodyTooLargeError(GatewayError):
 
 
 class TooManyFilesError(GatewayError):
-    """The form has more files than the path takes."""
+    """The request has more files, or images, than the path takes."""
+
+
+class ImageFailedError(GatewayError):
+    """One image of several has no answer, where an answer is for all of them or none.
+
+    image: what to call it; error: its own.
+    """
+
+    def __init__(self, image: str, error: Exception) -> None:
+        super().__init__(f"{image}: {error}")
+        self.error = error
 
 
 class NotReadyError(GatewayError):
@@ -143,6 +155,8 @@ def status_of(error: Exception) -> int:
     """The HTTP status of the answer; what the model refuses keeps the status the handler gave it."""
     if isinstance(error, InputError):
         return error.status
+    if isinstance(error, ImageFailedError):
+        return status_of(error.error)
     for kind in type(error).__mro__:
         if kind in STATUS:
             return STATUS[kind]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from deployment.inventory import Row, inventory
+from gateway.errors import UnknownModelError
 from gateway.routing import Routing
 from project_settings import ProjectSettings
 from torchserve_api.connection import TorchServe, reachable, replicas
@@ -45,6 +46,18 @@ class Fleet:
         reached = await reachable(found, self.settings.gateway.health_timeout_s)
         rows = await inventory(models, self.routing.record, reached, len(found))
         return Inventory(len(found), len(reached), rows)
+
+    async def versions_of(self, model: str) -> list[Row]:
+        """At least one.
+
+        Raises:
+            UnknownModelError: there is none.
+            TorchServeError: as of `inventory`.
+        """
+        found = (await self.inventory({model})).rows
+        if not found:
+            raise UnknownModelError(f"there is no model {model}; /models lists what is deployed")
+        return found
 
     async def metrics(self) -> list[Metric]:
         """For Prometheus; of TorchServes that do not answer in time only how many there should be."""

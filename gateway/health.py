@@ -1,30 +1,16 @@
 """Whether TorchServe is there, whether the process runs, whether a prediction would be served now."""
 
-import asyncio
-
 from fastapi import APIRouter, Response
 
-from gateway.admission import Admission
-from gateway.errors import NotReadyError
+from gateway.readiness import Readiness
 from gateway.schemas import Health, problems
-from project_settings import ProjectSettings
-from torchserve_api.connection import TorchServe, replicas
-from torchserve_api.errors import TorchServeError
+from torchserve_api.connection import TorchServe
 
 
-def routes(settings: ProjectSettings, torchserve: TorchServe, admission: Admission) -> APIRouter:
+def routes(torchserve: TorchServe, readiness: Readiness) -> APIRouter:
     """`GET /ping`, `/health/live` and `/health/ready`."""
     router = APIRouter(tags=["health"])
-    timeout_s, name = settings.gateway.health_timeout_s, settings.gateway.default_model
-
-    async def problem_of(replica: TorchServe) -> str | None:
-        try:
-            default = (await replica.management.describe(name, deadline_s=timeout_s))[0]
-        except TorchServeError as exc:
-            return f"{name} cannot be served: {exc}"
-        return (
-            None if default.ready_workers else f"{name} {default.model_version} has no worker that is READY"
-        )
+    timeout_s = readiness.settings.gateway.health_timeout_s
 
     @router.get(
         "/ping", summary="TorchServe's own health", response_model=Health, responses=problems(502, 504)
@@ -38,13 +24,7 @@ def routes(settings: ProjectSettings, torchserve: TorchServe, admission: Admissi
 
     @router.get("/health/ready", summary="A prediction would be served now", responses=problems(503))
     async def ready() -> Health:
-        if admission.draining:
-            raise NotReadyError("this gateway is stopping")
-        # TorchServe's /ping says Healthy without a model, and with one whose workers cannot start.
-        found = await replicas(settings.torchserve, torchserve.client)
-        unready = await asyncio.gather(*(problem_of(each) for each in found))
-        if all(unready):
-            raise NotReadyError(str(unready[0]))
+        await readiness.check_gateway()
         return Health(status="ready")
 
     return router

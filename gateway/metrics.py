@@ -93,8 +93,9 @@ class Metrics:
     def observe(self, scope: Scope, record: RequestRecord) -> None:
         """Counts one request that has ended."""
         method = scope["method"] if scope["method"] in METHODS else OTHER
-        # Starlette leaves here what matched; mounted files and redirects have none.
-        route = getattr(scope.get("route"), "path", NO_ROUTE)
+        # Starlette leaves here what matched; mounted files and redirects have none. Not `path`, which may
+        # name a convertor.
+        route = getattr(scope.get("route"), "path_format", NO_ROUTE)
         model, version = self._labels(record.model, record.version)
         self._requests.labels(method, route, model, version, str(record.status)).inc()
         if record.caller:

@@ -3,7 +3,6 @@
 from fastapi import APIRouter
 
 from deployment.inventory import Row
-from gateway.errors import UnknownModelError
 from gateway.fleet import Fleet
 from gateway.schemas import problems
 
@@ -18,9 +17,6 @@ def routes(fleet: Fleet) -> APIRouter:
 
     @router.get("/models/{model}", summary="The versions of one model", responses=problems(404, 502, 504))
     async def model_versions(model: str) -> list[Row]:
-        found = (await fleet.inventory({model})).rows
-        if not found:
-            raise UnknownModelError(f"there is no model {model}; /models lists what is deployed")
-        return found
+        return await fleet.versions_of(model)
 
     return router

@@ -17,7 +17,9 @@ logger = structlog.get_logger("gateway")
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # Asked every few seconds by machines; nobody reads those lines, nor traces.
-UNLOGGED_PATHS = frozenset({"/ping", "/health/live", "/health/ready", "/metrics"})
+UNLOGGED_PATHS = frozenset(
+    {"/ping", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"}
+)
 # Whoever tries keys leaves lines wherever he does so.
 REFUSED = frozenset({401, 403, 429})
 

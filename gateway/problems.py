@@ -16,6 +16,7 @@ from starlette.routing import Match
 from gateway.disconnects import CLIENT_CLOSED_REQUEST
 from gateway.errors import (
     GatewayError,
+    ImageFailedError,
     OverloadedError,
     RateLimitedError,
     TooManyFailuresError,
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 1
 TORCHSERVE_PATHS = ("/predictions/", "/explanations/")
+KSERVE_PATHS = ("/v1/", "/v2/")
 
 
 def problem_of(error: Exception) -> dict[str, object]:
@@ -49,13 +51,15 @@ def install_error_handlers(app: FastAPI) -> None:
 def error_response(
     request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """One problem document; on TorchServe's paths with its keys too, for the sake of its clients."""
+    """One problem document; on the paths of other protocols with their keys too, for their clients' sake."""
     record = request_record(request)
     is_torchserve_path = request.url.path.startswith(TORCHSERVE_PATHS)
     shown_type = type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}"
     problem = _problem(status, shown_type, detail) | {"request_id": record.request_id}
     if is_torchserve_path:
         problem |= {"code": status, "message": detail}
+    if f"{request.url.path}/".startswith(KSERVE_PATHS):
+        problem |= {"error": detail}
     return JSONResponse(
         problem,
         status,
@@ -66,14 +70,17 @@ def error_response(
 
 def answer_error(request: Request, error: Exception) -> JSONResponse:
     """The answer to whatever was raised; what nobody foresaw is a 500 that says nothing."""
+    detail = str(error)
+    if isinstance(error, ImageFailedError):
+        error = error.error
     request_record(request).error_type = type(error).__name__
     status = status_of(error)
     if status == 500:
         # The cause goes to the log: an unforeseen exception's text may say what is nobody's business.
         logger.error("unforeseen error", exc_info=error)
         return error_response(request, status, "InternalServerException", "the gateway failed; see its log")
-    request_record(request).error = f"{type(error).__name__}: {error}"
-    return error_response(request, status, _type_of(error), str(error), _headers(status, error))
+    request_record(request).error = f"{type(error).__name__}: {detail}"
+    return error_response(request, status, _type_of(error), detail, _headers(status, error))
 
 
 async def _answer_nobody(request: Request, _: Exception) -> Response:

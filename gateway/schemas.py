@@ -33,7 +33,7 @@ class ImageProblem(BaseModel):
 
 
 class Problem(ImageProblem):
-    """RFC 9457 problem details. On TorchServe's paths also its `code` and `message`."""
+    """RFC 9457 problem details. On TorchServe's paths also `code` and `message`, on KServe's `error`."""
 
     request_id: str
 
@@ -56,6 +56,13 @@ class Health(BaseModel):
     """The answer of the health routes."""
 
     status: str
+
+
+class ModelReadiness(BaseModel):
+    """A model that would answer now, in KServe's protocols."""
+
+    name: str
+    ready: bool
 
 
 # The routes read their body themselves: FastAPI would take all of it before anything could refuse it.

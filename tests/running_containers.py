@@ -50,6 +50,11 @@ class Containers:
         """Whether a command of the engine does."""
         return self._run(self.engine, *arguments).returncode == 0
 
+    def logs(self, container: str) -> str:
+        """What it printed, by either way."""
+        done = self._run(self.engine, "logs", container)
+        return done.stdout + done.stderr
+
     def of(self, service: str) -> list[str]:
         """Names of a service's containers, running or not."""
         labels = (f"com.docker.compose.project={PROJECT}", f"com.docker.compose.service={service}")
@@ -89,10 +94,12 @@ class Containers:
             "GATEWAY_PORT": str(self.gateway_port),
             "FILE_BROWSER_PORT": str(self.file_browser_port),
         }
+        # These tell a make that another one has started it, which then says more than it is asked for.
+        inherited = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL")}
         return subprocess.run(
             command,
             cwd=PROJECT_ROOT,
-            env=os.environ | own | self.environment,
+            env=inherited | own | self.environment,
             capture_output=True,
             text=True,
             timeout=1800,

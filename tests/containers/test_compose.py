@@ -1,5 +1,8 @@
 """The stack of docker/compose.yaml: it serves from one TorchServe or several, and its networks are apart."""
 
+import contextlib
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -13,8 +16,15 @@ TORCHSERVES = 3
 MEANWHILE = 30
 
 
-def predict(stack: Containers, image: Path) -> httpx.Response:
-    return httpx.put(f"{stack.gateway_url}/predictions/genre", content=image.read_bytes(), timeout=60)
+def predict(stack: Containers, image: Path, headers: dict[str, str] | None = None) -> httpx.Response:
+    url = f"{stack.gateway_url}/predictions/genre"
+    return httpx.put(url, content=image.read_bytes(), headers=headers, timeout=60)
+
+
+def is_predicted(stack: Containers, image: Path) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return predict(stack, image).status_code == 200
+    return False
 
 
 def genre_of(image: Path) -> str:
@@ -105,4 +115,37 @@ def test_stopped_all_end_well_and_started_they_serve_again(scaled: Containers, i
     assert {name: scaled.inspect(name)["State"]["ExitCode"] for name in names} == dict.fromkeys(names, 0)
     for name in reversed(names):
         scaled("start", name)
-    until(lambda: predict(scaled, images[0]).status_code == 200)
+    until(lambda: is_predicted(scaled, images[0]))
+
+
+def test_prometheus_reaches_the_gateway_and_every_torchserve(scaled: Containers) -> None:
+    scraped = ["gateway", *["torchserve"] * TORCHSERVES]
+    with_prometheus = replace(scaled, environment=prometheus_image(scaled))
+    with_prometheus.compose("--profile", "monitoring", "up", "-d", "--no-deps", "prometheus")
+    until(lambda: sorted(jobs_that_are_up(scaled)) == scraped)
+
+
+def test_with_keys_only_who_has_one_is_answered(stack: Containers, images: list[Path]) -> None:
+    [key] = stack.make("compose_api_key", "NAME=mobile").splitlines()
+    with_keys = replace(stack, environment={"GATEWAY_KEYS": "true"})
+    with_keys.compose("up", "-d", "--no-deps", "gateway")
+    until(lambda: with_keys.is_healthy(with_keys.of("gateway")[0]))
+    assert predict(with_keys, images[0]).status_code == 401
+    assert predict(with_keys, images[0], {"X-API-Key": key}).status_code == 200
+
+
+def prometheus_image(stack: Containers) -> dict[str, str]:
+    """The one that is here, where it is another than compose would pull."""
+    image = "docker.io/prom/prometheus:latest"
+    return {"PROMETHEUS_IMAGE": image} if stack.succeeds("image", "inspect", image) else {}
+
+
+def jobs_that_are_up(stack: Containers) -> list[str]:
+    """The job of each target, as Prometheus says to its neighbours."""
+    [gateway] = stack.of("gateway")
+    url = "http://prometheus:9090/api/v1/query?query=up==1"
+    asked = f"import urllib.request as u; print(u.urlopen('{url}').read().decode())"
+    if not stack.succeeds("exec", gateway, "python", "docker/answers.py", url):
+        return []
+    result = json.loads(stack("exec", gateway, "python", "-c", asked))["data"]["result"]
+    return [each["metric"]["job"] for each in result]

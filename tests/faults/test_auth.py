@@ -45,6 +45,9 @@ OPEN = {
     "/ping",
     "/health/live",
     "/health/ready",
+    "/v2",
+    "/v2/health/live",
+    "/v2/health/ready",
 }
 RIGHTS: dict[str, Right] = {"/models": "models", "/models/{model}": "models", "/metrics": "metrics"}
 
@@ -162,7 +165,17 @@ def server(keys_file: Path, keys: dict[str, str]) -> Iterator[uvicorn.Server]:
         yield server
 
 
-@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/predictions/genre", "/explanations/genre"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/predict",
+        "/predict/batch",
+        "/predictions/genre",
+        "/explanations/genre",
+        "/v1/models/genre:predict",
+        "/v2/models/genre/infer",
+    ],
+)
 @pytest.mark.parametrize(("caller", "status"), [(None, 401), ("models", 403)])
 def test_strangers_are_refused_before_they_send_a_byte_of_the_body(
     server: uvicorn.Server, keys: dict[str, str], path: str, caller: str | None, status: int

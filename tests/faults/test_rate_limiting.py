@@ -1,6 +1,7 @@
 """Who sends more than the limit allows is told when to come again; everybody else notices nothing."""
 
 import asyncio
+import base64
 import re
 import time
 from contextlib import AsyncExitStack
@@ -91,6 +92,21 @@ async def test_every_image_of_a_batch_counts_and_a_batch_that_does_not_fit_is_re
     # The refused request itself has counted as one.
     assert "5 are left; this request counts as 6" in too_many.json()["detail"]
     assert len(torchserve.requests) == 9
+
+
+async def test_so_does_every_image_in_the_protocols_of_kserve() -> None:
+    text = base64.b64encode(IMAGE).decode()
+    tensor = {"name": "image", "datatype": "BYTES", "shape": [4], "data": [text] * 4}
+    torchserve = FakeTorchServe()
+    async with gateway(torchserve, "gateway.rate_limit.per_address=10/day") as client:
+        answers = [
+            await client.post("/v1/models/genre:predict", json={"instances": [text] * 4}),
+            await client.post("/v2/models/genre/infer", json={"inputs": [tensor]}),
+            await client.post("/v2/models/genre/infer", json={"inputs": [tensor]}),
+        ]
+    assert [each.status_code for each in answers] == [200, 200, 429]
+    assert answers[2].json()["error"] == answers[2].json()["detail"]
+    assert len(torchserve.requests) == 8
 
 
 async def test_who_tries_keys_is_limited_and_the_right_key_still_works(keys_file: Path) -> None:

@@ -6,7 +6,14 @@ import pytest
 
 from gateway import errors as gateway_errors
 from torchserve_api import errors
-from torchserve_api.errors import RefusedError, RequestRefusedError, TorchServeError, refusal
+from torchserve_api.errors import (
+    RefusedError,
+    RequestRefusedError,
+    TorchServeError,
+    WorkerDiedError,
+    refusal,
+)
+from ts_serialize.image_header import InputError
 
 ANSWERS = [
     (503, "ServiceUnavailableException", 'Model "m" has no worker to serve', errors.NoCapacityError),
@@ -54,5 +61,17 @@ def test_every_exception_has_a_status() -> None:
     for module, base in ((errors, TorchServeError), (gateway_errors, gateway_errors.GatewayError)):
         kinds = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, base)]
         for kind in kinds:
-            if kind not in (TorchServeError, gateway_errors.GatewayError, RequestRefusedError):
+            others = (RequestRefusedError, gateway_errors.ImageFailedError)
+            if kind not in (TorchServeError, gateway_errors.GatewayError, *others):
                 assert any(parent in gateway_errors.STATUS for parent in kind.__mro__), kind
+
+
+def test_one_image_of_several_fails_as_it_would_alone() -> None:
+    for error in (
+        gateway_errors.BodyTooLargeError("large"),
+        InputError("broken"),
+        WorkerDiedError(500, "", ""),
+    ):
+        failed = gateway_errors.ImageFailedError("the second one", error)
+        assert gateway_errors.status_of(failed) == gateway_errors.status_of(error)
+        assert str(failed) == f"the second one: {error}"
