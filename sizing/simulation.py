@@ -1,6 +1,6 @@
 """A discrete-event model of gateway, TorchServe's batching and its workers.
 
-Requests come at random (Poisson), pass the gateway's one process, are dealt to the replicas, and wait for a
+Requests come at random (Poisson), pass the gateway's one process and its admission, are dealt to the replicas, and wait for a
 batch as TorchServe's Model.pollBatch collects it: one worker at a time takes the first job, then as many as
 come within `max_batch_delay`, at most `batch_size`; then it runs them while the next worker collects.
 """
@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import simpy
+
+from gateway.admission import BATCHES_PER_WORKER
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Process = Generator[simpy.Event, Any, None]
@@ -82,24 +84,33 @@ class Replica:
 def simulate(plan: Plan, times: ServiceTimes, rate: float, requests: int, seed: int = 0) -> Floats:
     """Latencies in seconds of the requests after warm-up, in the order they came. rate: requests a second."""
     env, rng = simpy.Environment(), np.random.default_rng(seed)
-    gateways = [simpy.Resource(env) for _ in range(plan.gateways)]
+    limit = BATCHES_PER_WORKER * plan.replicas * plan.workers * plan.batch_size
+    gateways = [(simpy.Resource(env), simpy.Resource(env, limit)) for _ in range(plan.gateways)]
     replicas = [Replica(env, plan, times, rng) for _ in range(plan.replicas)]
     latencies, ended = np.zeros(requests), env.event()
     left = requests
 
+    def through_gateway(gateway: simpy.Resource) -> Process:
+        with gateway.request() as turn:
+            yield turn
+            yield env.timeout(times.gateway_s / 2)
+
     def request(number: int) -> Process:
         nonlocal left
         started = env.now
-        with gateways[number % len(gateways)].request() as turn:
-            yield turn
-            yield env.timeout(times.gateway_s)
-        # As the balancer does, see docker/haproxy.cfg: to the one with the fewest.
-        replica = min(replicas, key=lambda each: each.in_flight)
-        replica.in_flight += 1
-        job = env.event()
-        yield replica.queue.put(job)
-        yield job
-        replica.in_flight -= 1
+        gateway, admitted = gateways[number % len(gateways)]
+        yield from through_gateway(gateway)
+        with admitted.request() as slot:
+            yield slot
+            # As the balancer does, see docker/haproxy.cfg: to the one with the fewest.
+            replica = min(replicas, key=lambda each: each.in_flight)
+            replica.in_flight += 1
+            job = env.event()
+            yield replica.queue.put(job)
+            yield job
+            replica.in_flight -= 1
+            # The answer is read before the slot is free.
+            yield from through_gateway(gateway)
         latencies[number] = env.now - started + times.path_s
         left -= 1
         if not left:
