@@ -55,7 +55,6 @@ class GatewayClient:
 
         Raises:
             GatewayClientError: as the subclass that fits.
-            OSError: the file cannot be read.
         """
         return self._do("predict", self._api.predict(image, model, version, request_id))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import io
 from collections.abc import Callable
 from email.utils import format_datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from gateway_client import (
     RefusedError,
     UnauthorizedError,
     UnreachableError,
+    UnreadableImageError,
 )
 from tests import encoded_images
 
@@ -236,6 +238,22 @@ def test_files_and_pictures_are_sent_too(ask: Ask, tmp_path: Path) -> None:
     ask(gateway, Image.new("RGB", (4, 4), "red"))
     assert b'filename="poster.png"' in gateway.received[0].content
     assert b"PNG" in gateway.received[1].content
+
+
+def test_a_picture_is_turned_upright_too(ask: Ask) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turned right
+    file = encoded_images.encoded(Image.new("RGB", (40, 20), "red"), "JPEG", exif=exif)
+    gateway = Gateway(answered())
+    ask(gateway, Image.open(io.BytesIO(file)), model="genre")
+    assert Image.open(io.BytesIO(gateway.received[0].content)).size == (20, 40)
+
+
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(ask: Ask, tmp_path: Path) -> None:
+    gateway = Gateway(answered())
+    with pytest.raises(UnreadableImageError, match=r"poster\.png cannot be read"):
+        ask(gateway, tmp_path / "poster.png")
+    assert not gateway.received
 
 
 def items(*answers: bool) -> httpx.Response:
