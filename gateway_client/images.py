@@ -42,6 +42,14 @@ def encoded(image: ImageLike, limits: Limits) -> bytes:
     return shrink(content, limits.max_bytes, limits.max_pixels)
 
 
+def encoded_or_error(image: ImageLike, limits: Limits) -> bytes | UnreadableImageError:
+    """Of a batch, where one bad image is not to keep the others from their answers."""
+    try:
+        return encoded(image, limits)
+    except UnreadableImageError as exc:
+        return exc
+
+
 def _content(image: ImageLike) -> bytes:
     if not isinstance(image, Image.Image):
         return image if isinstance(image, bytes) else Path(image).read_bytes()
@@ -56,13 +64,11 @@ def name_of(image: ImageLike) -> str:
     return Path(image).name if isinstance(image, os.PathLike) else "image"
 
 
-def batches(
-    names: Sequence[str], images: Sequence[bytes], limits: Limits
-) -> Iterator[list[tuple[str, bytes]]]:
-    """In the order given, as many in one as a request may hold."""
+def batches(files: Sequence[tuple[str, bytes]], limits: Limits) -> Iterator[list[tuple[str, bytes]]]:
+    """Names and images in the order given, as many in one as a request may hold."""
     batch: list[tuple[str, bytes]] = []
     size = 0
-    for name, image in zip(names, images, strict=True):
+    for name, image in files:
         if batch and (len(batch) == limits.max_batch_images or size + len(image) > limits.max_batch_bytes):
             yield batch
             batch, size = [], 0
