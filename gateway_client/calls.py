@@ -47,7 +47,7 @@ class Request:
 class Send:
     """To do: send, and give back the response or the exception.
 
-    timeout_s: until the whole answer is there, however it comes in.
+    timeout_s: until the whole answer is there; the blocking client looks after each part of its body.
     """
 
     request: Request

@@ -102,7 +102,8 @@ class GatewayClient:
         content = bytearray()
         try:
             with self._http.stream(**step.arguments()) as response:
-                # httpx's timeout is of each read, and begins anew with every byte.
+                # httpx's timeout is of each read, and begins anew with every byte. Between two bytes
+                # nobody looks, nor while the head comes in: blocking code has no more exact way.
                 for chunk in response.iter_bytes():
                     content += chunk
                     if time.monotonic() > give_up:
