@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote
 
@@ -97,10 +98,14 @@ def error_of(response: httpx.Response) -> ProblemError:
 def _prediction(response: httpx.Response, probabilities: object) -> Prediction:
     if not isinstance(probabilities, dict) or not probabilities:
         raise InvalidAnswerError(f"no probabilities by class: {str(probabilities)[:200]}")
+    try:
+        numbers = {label: float(each) for label, each in probabilities.items()}
+    except (TypeError, ValueError) as exc:
+        raise InvalidAnswerError(f"no probabilities by class: {str(probabilities)[:200]}") from exc
     headers = response.headers
     version = headers.get("X-Model-Version")
     return Prediction(
-        probabilities,
+        dict(sorted(numbers.items(), key=itemgetter(1), reverse=True)),
         unquote(headers.get("X-Model-Name", "")),
         unquote(version) if version else None,
         headers.get("X-Request-ID", ""),

@@ -13,8 +13,8 @@ from opentelemetry import propagate
 from gateway_client import answers
 from gateway_client.answers import DeployedVersion, Prediction
 from gateway_client.calls import Call, Request, ResultT, Send, Work, call
-from gateway_client.errors import OverloadedError, ProblemError
-from gateway_client.images import ImageLike, Limits, batches, encoded, name_of
+from gateway_client.errors import GatewayClientError, OverloadedError, ProblemError, UnreadableImageError
+from gateway_client.images import ImageLike, Limits, batches, encoded, encoded_or_error, name_of
 
 READY_TIMEOUT_S = 5.0
 
@@ -50,17 +50,22 @@ class Api:
             request = Request("POST", f"/predictions/{path}", headers, content=content)
         return (yield from self._call(request, answers.prediction))
 
-    def predict_batch(self, images: Sequence[ImageLike]) -> Call[list[Prediction | ProblemError]]:
-        """`/predict/batch`, as often as it takes."""
-        limits = self.options.limits
-        contents: list[bytes] = yield Work(lambda: [encoded(image, limits) for image in images])
+    def predict_batch(
+        self, images: Sequence[ImageLike], request_id: str | None
+    ) -> Call[list[Prediction | GatewayClientError]]:
+        """`/predict/batch`, as often as it takes, under one request id."""
+        limits, headers = self.options.limits, self._headers(request_id)
+        contents: list[bytes | UnreadableImageError] = yield Work(
+            lambda: [encoded_or_error(image, limits) for image in images]
+        )
+        named = zip(map(name_of, images), contents, strict=True)
+        readable = [(name, content) for name, content in named if isinstance(content, bytes)]
         answered: list[Prediction | ProblemError] = []
-        for batch in batches([name_of(image) for image in images], contents, limits):
-            request = Request(
-                "POST", "/predict/batch", self._headers(), files=[("files", each) for each in batch]
-            )
+        for batch in batches(readable, limits):
+            request = Request("POST", "/predict/batch", headers, files=[("files", each) for each in batch])
             answered += yield from self._call(request, partial(answers.predictions, count=len(batch)))
-        return answered
+        in_order = iter(answered)
+        return [next(in_order) if isinstance(content, bytes) else content for content in contents]
 
     def models(self) -> Call[list[DeployedVersion]]:
         """`/models`."""
@@ -69,7 +74,7 @@ class Api:
     def ready(self) -> Call[bool]:
         """`/health/ready`, once: who asks wants to know now."""
         outcome = yield Send(Request("GET", "/health/ready", self._headers()), READY_TIMEOUT_S)
-        if isinstance(outcome, httpx.TransportError):
+        if isinstance(outcome, httpx.RequestError):
             return False
         if outcome.is_error and not isinstance(answers.error_of(outcome), OverloadedError):
             raise answers.error_of(outcome)

@@ -5,6 +5,7 @@ clients do it, one while it waits, the other while others run; so they cannot di
 """
 
 import random
+import ssl
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -12,7 +13,13 @@ from typing import Any, TypeVar
 import httpx
 
 from gateway_client.answers import error_of
-from gateway_client.errors import DeadlineError, GatewayClientError, ProblemError, UnreachableError
+from gateway_client.errors import (
+    DeadlineError,
+    GatewayClientError,
+    InvalidAnswerError,
+    ProblemError,
+    UnreachableError,
+)
 
 ResultT = TypeVar("ResultT")
 
@@ -38,10 +45,25 @@ class Request:
 
 @dataclass(frozen=True)
 class Send:
-    """To do: send, and give back the response or the exception."""
+    """To do: send, and give back the response or the exception.
+
+    timeout_s: until the whole answer is there; the blocking client looks after each part of its body.
+    """
 
     request: Request
     timeout_s: float
+
+    def arguments(self) -> dict[str, Any]:
+        """As httpx takes them."""
+        request = self.request
+        return {
+            "method": request.method,
+            "url": request.path,
+            "headers": request.headers,
+            "content": request.content,
+            "files": request.files,
+            "timeout": self.timeout_s,
+        }
 
 
 @dataclass(frozen=True)
@@ -84,14 +106,17 @@ def call(
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
-def _error(outcome: httpx.Response | httpx.TransportError | None, deadline_s: float) -> GatewayClientError:
+def _error(outcome: httpx.Response | httpx.RequestError, deadline_s: float) -> GatewayClientError:
     if isinstance(outcome, httpx.Response):
         return error_of(outcome)
+    said = outcome or type(outcome).__name__
     if isinstance(outcome, httpx.TimeoutException):
         error: GatewayClientError = DeadlineError(f"no answer within {deadline_s:g} s")
+    elif isinstance(outcome, httpx.TransportError):
+        error = UnreachableError(f"the gateway cannot be reached: {said}")
     else:
-        error = UnreachableError(f"the gateway cannot be reached: {outcome or type(outcome).__name__}")
-    error.__cause__ = outcome if isinstance(outcome, Exception) else None
+        error = InvalidAnswerError(f"the answer cannot be read: {said}")
+    error.__cause__ = outcome
     return error
 
 
@@ -99,8 +124,15 @@ def _pause_s(error: GatewayClientError, usual_s: float) -> float | None:
     """None: asking again may do harm or is of no use."""
     if isinstance(error, ProblemError):
         least_s = error.retry_after_s if error.retry_after_s is not None else usual_s
-    elif isinstance(error.__cause__, httpx.ConnectError):
+    elif isinstance(error.__cause__, httpx.ConnectError) and not _tls_failed(error.__cause__):
         least_s = usual_s
     else:
         return None
     return least_s + random.uniform(0, JITTER * max(least_s, usual_s))  # noqa: S311 - no secret
+
+
+def _tls_failed(exc: BaseException | None) -> bool:
+    """To httpx a certificate that is not trusted is a ConnectError, too; waiting does not mend it."""
+    while exc is not None and not isinstance(exc, ssl.SSLError):
+        exc = exc.__cause__ or exc.__context__
+    return exc is not None

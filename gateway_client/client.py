@@ -12,7 +12,7 @@ from opentelemetry import trace
 from gateway_client.answers import DeployedVersion, Prediction
 from gateway_client.api import Api, Options
 from gateway_client.calls import Call, Pause, ResultT, Send
-from gateway_client.errors import ProblemError
+from gateway_client.errors import GatewayClientError
 from gateway_client.images import ImageLike
 
 # Does nothing unless the program that uses this has set OpenTelemetry up.
@@ -55,18 +55,18 @@ class GatewayClient:
 
         Raises:
             GatewayClientError: as the subclass that fits.
-            OSError: the file cannot be read.
         """
         return self._do("predict", self._api.predict(image, model, version, request_id))
 
-    def predict_batch(self, images: Sequence[ImageLike]) -> list[Prediction | ProblemError]:
+    def predict_batch(
+        self, images: Sequence[ImageLike], request_id: str | None = None
+    ) -> list[Prediction | GatewayClientError]:
         """Predicts many images with the default model, in order; a bad one is an error in its place.
 
         Raises:
             GatewayClientError: a whole request failed, as the subclass that fits.
-            OSError: a file cannot be read.
         """
-        return self._do("predict_batch", self._api.predict_batch(images))
+        return self._do("predict_batch", self._api.predict_batch(images, request_id))
 
     def models(self) -> list[DeployedVersion]:
         """What is deployed.
@@ -97,19 +97,21 @@ class GatewayClient:
                 else:
                     outcome = step.run()
 
-    def _send(self, step: Send) -> httpx.Response | httpx.TransportError:
-        request = step.request
+    def _send(self, step: Send) -> httpx.Response | httpx.RequestError:
+        give_up = time.monotonic() + step.timeout_s
+        content = bytearray()
         try:
-            return self._http.request(
-                request.method,
-                request.path,
-                headers=request.headers,
-                content=request.content,
-                files=request.files,
-                timeout=step.timeout_s,
-            )
-        except httpx.TransportError as exc:
+            with self._http.stream(**step.arguments()) as response:
+                # httpx's timeout is of each read, and begins anew with every byte. Between two bytes
+                # nobody looks, nor while the head comes in: blocking code has no more exact way.
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if time.monotonic() > give_up:
+                        return httpx.ReadTimeout("the answer was not complete in time")
+        except httpx.RequestError as exc:
             return exc
+        response.headers.pop("Content-Encoding", None)  # decoded by now
+        return httpx.Response(response.status_code, headers=response.headers, content=bytes(content))
 
 
 class AsyncGatewayClient:
@@ -143,9 +145,11 @@ class AsyncGatewayClient:
         """As `GatewayClient.predict`."""
         return await self._do("predict", self._api.predict(image, model, version, request_id))
 
-    async def predict_batch(self, images: Sequence[ImageLike]) -> list[Prediction | ProblemError]:
+    async def predict_batch(
+        self, images: Sequence[ImageLike], request_id: str | None = None
+    ) -> list[Prediction | GatewayClientError]:
         """As `GatewayClient.predict_batch`."""
-        return await self._do("predict_batch", self._api.predict_batch(images))
+        return await self._do("predict_batch", self._api.predict_batch(images, request_id))
 
     async def models(self) -> list[DeployedVersion]:
         """As `GatewayClient.models`."""
@@ -172,16 +176,11 @@ class AsyncGatewayClient:
                 else:
                     outcome = await asyncio.to_thread(step.run)
 
-    async def _send(self, step: Send) -> httpx.Response | httpx.TransportError:
-        request = step.request
+    async def _send(self, step: Send) -> httpx.Response | httpx.RequestError:
         try:
-            return await self._http.request(
-                request.method,
-                request.path,
-                headers=request.headers,
-                content=request.content,
-                files=request.files,
-                timeout=step.timeout_s,
-            )
-        except httpx.TransportError as exc:
+            async with asyncio.timeout(step.timeout_s):
+                return await self._http.request(**step.arguments())
+        except TimeoutError:
+            return httpx.ReadTimeout("the answer was not complete in time")
+        except httpx.RequestError as exc:
             return exc

@@ -4,7 +4,7 @@ GatewayClientError
   UnreachableError         the gateway could not be connected to, or the connection broke
   DeadlineError            the call's deadline was over
   InvalidAnswerError       something answered that is no such gateway
-  UnreadableImageError     an image over the byte budget that cannot be decoded, so not be shrunk
+  UnreadableImageError     an image that cannot be read, or is over the byte budget and cannot be decoded
   ProblemError             the gateway answered with problem details
     RefusedError           4xx: the request is wrong; asking again does not help
       UnauthorizedError    401, 403
@@ -34,7 +34,7 @@ class InvalidAnswerError(GatewayClientError):
 
 
 class UnreadableImageError(GatewayClientError):
-    """The image is over the byte budget and cannot be decoded."""
+    """The image cannot be read, or is over the byte budget and cannot be decoded to be shrunk."""
 
 
 @dataclass(frozen=True)

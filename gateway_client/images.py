@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
+from gateway_client.errors import UnreadableImageError
 from gateway_client.shrinking import shrink, to_rgb
 
 ImageLike = bytes | os.PathLike[str] | Image.Image
@@ -31,17 +32,31 @@ def encoded(image: ImageLike, limits: Limits) -> bytes:
     """The image as it is sent.
 
     Raises:
-        OSError: the file cannot be read.
-        UnreadableImageError: it is too large and cannot be decoded.
+        UnreadableImageError: it cannot be read, or it is too large and cannot be decoded.
     """
-    if isinstance(image, Image.Image):
-        file = io.BytesIO()
-        # Without loss, as long as that is small enough.
-        to_rgb(image).save(file, "PNG", compress_level=1)
-        content = file.getvalue()
-    else:
-        content = image if isinstance(image, bytes) else Path(image).read_bytes()
+    try:
+        content = _content(image)
+    # A picture that Pillow opened is decoded only now, and broken bytes make it raise anything.
+    except Exception as exc:
+        raise UnreadableImageError(f"{name_of(image)} cannot be read: {exc}") from exc
     return shrink(content, limits.max_bytes, limits.max_pixels)
+
+
+def encoded_or_error(image: ImageLike, limits: Limits) -> bytes | UnreadableImageError:
+    """Of a batch, where one bad image is not to keep the others from their answers."""
+    try:
+        return encoded(image, limits)
+    except UnreadableImageError as exc:
+        return exc
+
+
+def _content(image: ImageLike) -> bytes:
+    if not isinstance(image, Image.Image):
+        return image if isinstance(image, bytes) else Path(image).read_bytes()
+    file = io.BytesIO()
+    # Without loss, as long as that is small enough.
+    to_rgb(ImageOps.exif_transpose(image)).save(file, "PNG", compress_level=1)
+    return file.getvalue()
 
 
 def name_of(image: ImageLike) -> str:
@@ -49,13 +64,11 @@ def name_of(image: ImageLike) -> str:
     return Path(image).name if isinstance(image, os.PathLike) else "image"
 
 
-def batches(
-    names: Sequence[str], images: Sequence[bytes], limits: Limits
-) -> Iterator[list[tuple[str, bytes]]]:
-    """In the order given, as many in one as a request may hold."""
+def batches(files: Sequence[tuple[str, bytes]], limits: Limits) -> Iterator[list[tuple[str, bytes]]]:
+    """Names and images in the order given, as many in one as a request may hold."""
     batch: list[tuple[str, bytes]] = []
     size = 0
-    for name, image in zip(names, images, strict=True):
+    for name, image in files:
         if batch and (len(batch) == limits.max_batch_images or size + len(image) > limits.max_batch_bytes):
             yield batch
             batch, size = [], 0

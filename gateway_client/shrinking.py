@@ -12,6 +12,8 @@ SMALLEST_BUDGET = 2048
 QUALITIES = (90, 75)
 # Of the edges; where the sizes so far tell nothing better.
 STEP = 0.9
+# What libjpeg writes at most.
+LONGEST_EDGE = 65_500
 
 
 def shrink(encoded: bytes, max_bytes: int, max_pixels: int) -> bytes:
@@ -43,11 +45,14 @@ def shrink(encoded: bytes, max_bytes: int, max_pixels: int) -> bytes:
 
 
 def _fitted(image: Image.Image, max_bytes: int, max_pixels: int) -> bytes:
-    scale = min(1.0, math.sqrt(max_pixels / (image.width * image.height)))
+    """Ends: each round is smaller by STEP at least, and a single pixel fits into SMALLEST_BUDGET."""
+    scale = _largest_scale(image, max_pixels)
     # Of a JPEG the decoder then skips what nobody will see.
     image.draft("RGB", (math.ceil(image.width * scale), math.ceil(image.height * scale)))
     upright = to_rgb(ImageOps.exif_transpose(image))
-    scale = min(1.0, math.sqrt(max_pixels / (upright.width * upright.height)))
+    # Pillow writes a comment along, and that does not get smaller.
+    upright.info = {}
+    scale = _largest_scale(upright, max_pixels)
     while True:
         resized = _scaled(upright, scale)
         if resized.width * resized.height > max_pixels:
@@ -59,6 +64,11 @@ def _fitted(image: Image.Image, max_bytes: int, max_pixels: int) -> bytes:
             if len(jpeg) <= max_bytes:
                 return jpeg
         scale *= min(STEP, math.sqrt(max_bytes / len(jpeg)))
+
+
+def _largest_scale(image: Image.Image, max_pixels: int) -> float:
+    by_pixels = math.sqrt(max_pixels / (image.width * image.height))
+    return min(1.0, by_pixels, LONGEST_EDGE / max(image.size))
 
 
 def _scaled(image: Image.Image, scale: float) -> Image.Image:

@@ -11,7 +11,17 @@ import pytest
 from PIL import Image
 
 from configuration import PROJECT_ROOT
-from gateway_client import AsyncGatewayClient, GatewayClient, Options, Prediction, RefusedError
+from gateway_client import (
+    AsyncGatewayClient,
+    DeadlineError,
+    FailedError,
+    GatewayClient,
+    GatewayClientError,
+    Options,
+    Prediction,
+    RefusedError,
+    UnreadableImageError,
+)
 from tests.running_stack import RunningStack
 
 LARGE = (2400, 3600)
@@ -61,6 +71,27 @@ async def test_many_images_come_back_in_order_and_a_bad_one_alone(url: str, imag
         assert answer.probabilities == pytest.approx(expected, abs=1e-4)
     assert isinstance(answers[-1], RefusedError)
     assert answers[-1].problem.status == 415
+
+
+def test_a_deadline_that_is_too_short_ends_as_one_and_not_in_an_answer(url: str, images: list[Path]) -> None:
+    with GatewayClient(url, Options(deadline_s=0.001)) as client, pytest.raises(GatewayClientError) as caught:
+        client.predict(images[0], "genre")
+    # The gateway says so in time, or the client itself does.
+    told = isinstance(caught.value, FailedError) and caught.value.problem.status == 504
+    assert told or isinstance(caught.value, DeadlineError)
+
+
+def test_a_batch_of_many_requests_and_a_bad_image_among_them_is_one_call(
+    url: str, images: list[Path]
+) -> None:
+    many = [images[n % len(images)] for n in range(70)]
+    with GatewayClient(url) as client:
+        answers = client.predict_batch([*many[:40], Path("missing.jpg"), *many[40:]])
+    assert isinstance(answers.pop(40), UnreadableImageError)
+    tops = [answer.top.lower() for answer in answers if isinstance(answer, Prediction)]
+    # The first of each poster says what the others must be.
+    assert len(tops) == 70
+    assert tops == [tops[n % len(images)] for n in range(70)]
 
 
 def test_it_says_what_is_deployed_and_whether_that_is_ready(url: str) -> None:

@@ -1,5 +1,6 @@
 """SIGTERM to a real gateway: it says so, finishes what it has, and ends with 0."""
 
+import re
 import signal
 import sys
 import threading
@@ -12,8 +13,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway_client import GatewayClient, Options, Prediction
+from tests import encoded_images
 from tests.free_ports import free_ports
 from tests.processes import GIVE_UP_S, Process, until
+
+ANSWER = b'{"Horror": 1.0}'
+# A prediction that was answered 503, in the gateway's metrics.
+REFUSED = re.compile(r'^gateway_requests_total\{.*route="/predictions.*status="503"', re.MULTILINE)
 
 
 class HeldTorchServe:
@@ -35,9 +42,9 @@ class HeldTorchServe:
                 held.received += 1
                 held.go.wait(GIVE_UP_S)
                 self.send_response(200)
-                self.send_header("Content-Length", "2")
+                self.send_header("Content-Length", str(len(ANSWER)))
                 self.end_headers()
-                self.wfile.write(b"{}")
+                self.wfile.write(ANSWER)
 
             def log_message(self, *_: object) -> None:
                 """Nothing; the base class writes to stderr."""
@@ -56,9 +63,11 @@ def torchserve() -> HeldTorchServe:
 
 
 @contextmanager
-def gateway(torchserve: HeldTorchServe, directory: Path, *extra: str) -> Iterator[tuple[Process, str]]:
+def gateway(
+    torchserve: HeldTorchServe, directory: Path, *extra: str, port: int | None = None
+) -> Iterator[tuple[Process, str]]:
     """The real one, as `make run_app` starts it; two requests at a time, the others wait."""
-    [port] = free_ports(1)
+    port = port or free_ports(1)[0]
     with torchserve.listening() as inference_url:
         process = Process(
             directory / "gateway.log",
@@ -132,3 +141,27 @@ def test_what_takes_too_long_is_cut(torchserve: HeldTorchServe, tmp_path: Path, 
         assert isinstance(outcome, httpx.TransportError) or cut.result().status_code >= 500
         process.until_gone()
         assert process.returncode == 0
+
+
+def test_the_python_client_asks_a_stopping_gateway_again_until_the_next_one_answers(
+    torchserve: HeldTorchServe, tmp_path: Path
+) -> None:
+    [port] = free_ports(1)
+    torchserve.go.set()
+    with ThreadPoolExecutor() as pool:
+        with gateway(torchserve, tmp_path, "gateway.shutdown_delay_s=3600", port=port) as (process, url):
+            process.terminate()
+            until(lambda: httpx.get(f"{url}/health/ready").status_code == 503)
+            asked = pool.submit(ask_for_a_prediction, url)
+            until(lambda: REFUSED.search(httpx.get(f"{url}/metrics").text) is not None)
+            process.signal(signal.SIGTERM)
+            process.until_gone()
+        assert torchserve.received == 0
+        with gateway(torchserve, tmp_path, port=port):
+            assert asked.result(timeout=GIVE_UP_S).top == "Horror"
+    assert torchserve.received == 1
+
+
+def ask_for_a_prediction(url: str) -> Prediction:
+    with GatewayClient(url, Options(deadline_s=GIVE_UP_S)) as client:
+        return client.predict(encoded_images.SMALL["PNG"], "m")

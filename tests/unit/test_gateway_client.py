@@ -2,7 +2,11 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable
+import gzip
+import io
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -26,6 +30,7 @@ from gateway_client import (
     RefusedError,
     UnauthorizedError,
     UnreachableError,
+    UnreadableImageError,
 )
 from tests import encoded_images
 
@@ -123,6 +128,12 @@ def test_an_answer_has_types(ask: Ask) -> None:
     assert prediction.timings_s == {"gateway": 0.0015, "queue": 0.02}
 
 
+def test_the_most_probable_class_comes_first_whatever_the_order_of_the_answer(ask: Ask) -> None:
+    prediction = ask(Gateway(answered({"Drama": 0.1, "Horror": 0.9})))
+    assert prediction.top == "Horror"
+    assert list(prediction.probabilities) == ["Horror", "Drama"]
+
+
 @pytest.mark.parametrize(
     ("of", "path"),
     [
@@ -177,6 +188,61 @@ def test_a_gateway_that_is_started_again_is_waited_for(ask: Ask) -> None:
     assert ask(gateway).top == "Horror"
 
 
+def test_a_certificate_that_is_not_trusted_is_not_asked_for_again(ask: Ask) -> None:
+    error = httpx.ConnectError("verify failed")
+    error.__cause__ = ssl.SSLCertVerificationError("self-signed")
+    gateway = Gateway(error)
+    with pytest.raises(UnreachableError, match="verify failed"):
+        ask(gateway)
+    assert gateway.pauses == []
+
+
+class Dripping(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A byte a second, so that no single read takes long."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    def __iter__(self) -> Iterator[bytes]:
+        for _ in range(1000):
+            self.gateway.now += 1
+            yield b" "
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for byte in self:
+            # The event loop gets its turn, as it does where a socket is read.
+            await asyncio.get_running_loop().run_in_executor(None, int)
+            yield byte
+
+
+class DrippingGateway(Gateway):
+    """Answers at once, and never completely."""
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.received.append(request)
+        return httpx.Response(200, stream=Dripping(self))
+
+
+def test_an_answer_that_drips_in_is_given_up_at_the_deadline(ask: Ask) -> None:
+    gateway = DrippingGateway()
+    with pytest.raises(DeadlineError):
+        ask(gateway, options=Options(deadline_s=10))
+    assert 10 <= gateway.now <= 20
+    assert len(gateway.received) == 1
+
+
+class CompressingGateway(Gateway):
+    """As a proxy before a gateway may do it."""
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        content = gzip.compress(json.dumps(ANSWER).encode())
+        return httpx.Response(200, content=content, headers={"Content-Encoding": "gzip"})
+
+
+def test_a_compressed_answer_is_read(ask: Ask) -> None:
+    assert ask(CompressingGateway()).top == "Horror"
+
+
 @pytest.mark.parametrize(
     ("answers", "error", "attempts"),
     [
@@ -193,7 +259,9 @@ def test_a_gateway_that_is_started_again_is_waited_for(ask: Ask) -> None:
         # It may have been predicted.
         ([httpx.ReadError("broken")], UnreachableError, 1),
         ([httpx.ReadTimeout("slow")], DeadlineError, 1),
+        ([httpx.DecodingError("not gzip")], InvalidAnswerError, 1),
         ([answered([1])], InvalidAnswerError, 1),
+        ([answered({"Horror": "high"})], InvalidAnswerError, 1),
         ([httpx.Response(200, content=b"<html>")], InvalidAnswerError, 1),
         ([httpx.Response(502, content=b"<html>proxy")], FailedError, 1),
     ],
@@ -238,6 +306,22 @@ def test_files_and_pictures_are_sent_too(ask: Ask, tmp_path: Path) -> None:
     assert b"PNG" in gateway.received[1].content
 
 
+def test_a_picture_is_turned_upright_too(ask: Ask) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turned right
+    file = encoded_images.encoded(Image.new("RGB", (40, 20), "red"), "JPEG", exif=exif)
+    gateway = Gateway(answered())
+    ask(gateway, Image.open(io.BytesIO(file)), model="genre")
+    assert Image.open(io.BytesIO(gateway.received[0].content)).size == (20, 40)
+
+
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(ask: Ask, tmp_path: Path) -> None:
+    gateway = Gateway(answered())
+    with pytest.raises(UnreadableImageError, match=r"poster\.png cannot be read"):
+        ask(gateway, tmp_path / "poster.png")
+    assert not gateway.received
+
+
 def items(*answers: bool) -> httpx.Response:
     refused = {"type": "urn:problem:x", "status": 415, "detail": "no image"}
     return answered([{"prediction": ANSWER} if answer else {"error": refused} for answer in answers])
@@ -253,6 +337,27 @@ def test_a_batch_is_sent_in_parts_and_answered_in_order() -> None:
     assert isinstance(second, RefusedError)
     assert second.problem.detail == "no image"
     assert [request.content.count(b"filename=") for request in gateway.received] == [2, 1]
+
+
+def test_an_image_that_cannot_be_sent_does_not_keep_the_others_of_a_batch_from_their_answers(
+    tmp_path: Path,
+) -> None:
+    gateway = Gateway(items(True, True))
+    limits = Limits(max_bytes=5000)
+    images: list[ImageLike] = [tmp_path / "missing", SMALL, b"x" * 6000, SMALL]
+    with GatewayClient("http://g", Options(limits=limits), transport=httpx.MockTransport(gateway)) as client:
+        missing, first, too_large, second = client.predict_batch(images)
+    assert "missing cannot be read" in str(missing)
+    assert "5000 are allowed" in str(too_large)
+    assert [type(each) for each in (first, second)] == [Prediction, Prediction]
+
+
+def test_the_parts_of_a_batch_have_the_request_id_of_the_caller() -> None:
+    gateway = Gateway(items(True))
+    limits = Limits(max_batch_images=1)
+    with GatewayClient("http://g", Options(limits=limits), transport=httpx.MockTransport(gateway)) as client:
+        client.predict_batch([SMALL, SMALL], request_id="mine")
+    assert [request.headers["x-request-id"] for request in gateway.received] == ["mine", "mine"]
 
 
 def test_a_batch_is_no_larger_than_a_request_may_be() -> None:

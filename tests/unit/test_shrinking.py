@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gateway_client import UnreadableImageError, shrink
-from gateway_client.shrinking import SMALLEST_BUDGET
+from gateway_client.shrinking import LONGEST_EDGE, SMALLEST_BUDGET
 
 MODES = ("RGB", "RGBA", "L", "LA", "P", "CMYK", "1", "I;16", "I", "F")
 ORIENTATION, TURNED_RIGHT = 0x0112, 6
@@ -110,3 +110,18 @@ def test_half_an_image_over_the_budget_is_an_error() -> None:
 def test_a_budget_that_no_image_fits_into_is_refused() -> None:
     with pytest.raises(ValueError, match="2048"):
         shrink(saved(noise(10, 10), "PNG"), 100, 10**9)
+
+
+def test_a_long_comment_does_not_keep_an_image_from_fitting() -> None:
+    commented = saved(noise(300, 300), "JPEG", comment=b"x" * 60_000)
+    assert len(shrink(commented, 20_000, 10**9)) <= 20_000
+
+
+def test_a_comment_that_no_jpeg_can_hold_is_left_out() -> None:
+    gif = saved(noise(300, 300).convert("P"), "GIF", comment=b"x" * 100_000)
+    assert len(shrink(gif, 20_000, 10**9)) <= 20_000
+
+
+@pytest.mark.parametrize("size", [(70_000, 3), (3, 70_000)])
+def test_an_edge_longer_than_any_jpeg_has_is_shortened(size: tuple[int, int]) -> None:
+    assert max(opened(shrink(saved(noise(*size), "PNG"), 500_000, 10**9)).size) <= LONGEST_EDGE
