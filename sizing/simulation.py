@@ -1,8 +1,8 @@
 """A discrete-event model of gateway, TorchServe's batching and its workers.
 
-Requests come at random (Poisson), pass the gateway's one process and its admission, are dealt to the replicas,
-and wait for a batch as TorchServe's Model.pollBatch collects it: one worker at a time takes the first job, then
-as many as come within `max_batch_delay`, at most `batch_size`; then it runs them while the next one collects.
+Requests come at random (Poisson), pass the gateway's one process and its admission, are dealt to replicas,
+and wait for a batch as TorchServe's Model.pollBatch collects it: one worker at a time takes the first job,
+then as many as come within `max_batch_delay`, at most `batch_size`, and runs them while another collects.
 """
 
 from collections.abc import Generator
