@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from configuration import ConfigurationError
 from gateway.api_keys import KeysFileError, Right, caller_of, read_callers
 from gateway.errors import ForbiddenError, UnauthenticatedError
+from gateway.following import Trouble, repeated
 from gateway.observability import RequestRecord, request_record
 from gateway.rate_limits import RateLimits
 from gateway.schemas import problems
@@ -35,7 +36,7 @@ class Keyring:
 
     def __init__(self, settings: AuthSettings) -> None:
         self._settings = settings
-        self._trouble = ""
+        self._trouble = Trouble(logger)
         try:
             self._callers = read_callers(settings.keys_file)
         except KeysFileError as exc:
@@ -49,36 +50,21 @@ class Keyring:
         """Whether a caller has a right."""
         return right in self._callers[caller].rights
 
-    @contextlib.asynccontextmanager
-    async def followed(self) -> AsyncIterator[None]:
+    def followed(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Reads the file again and again, so that a change needs no restart."""
-        task = asyncio.create_task(self._forever())
+        return repeated(self._refresh, self._settings.refresh_s)
+
+    async def _refresh(self) -> None:
         try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    async def _forever(self) -> None:
-        while True:
-            await asyncio.sleep(self._settings.refresh_s)
-            try:
-                # Off the event loop, which has requests to serve.
-                callers = await asyncio.to_thread(read_callers, self._settings.keys_file)
-            except KeysFileError as exc:
-                self._say(f"the keys that were read last stay in force: {exc}")
-                continue
-            self._say("")
-            if callers != self._callers:
-                logger.info("the API keys have changed; callers: %s", ", ".join(callers) or "none")
-            self._callers = callers
-
-    def _say(self, trouble: str) -> None:
-        # Once, not at every try.
-        if trouble and trouble != self._trouble:
-            logger.error(trouble)
-        self._trouble = trouble
+            # Off the event loop, which has requests to serve.
+            callers = await asyncio.to_thread(read_callers, self._settings.keys_file)
+        except KeysFileError as exc:
+            self._trouble.say(f"the keys that were read last stay in force: {exc}")
+            return
+        self._trouble.say("")
+        if callers != self._callers:
+            logger.info("the API keys have changed; callers: %s", ", ".join(callers) or "none")
+        self._callers = callers
 
 
 class Access:

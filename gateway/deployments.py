@@ -10,6 +10,7 @@ from pathlib import Path
 from deployment.errors import RecordError
 from deployment.record import DeploymentRecord
 from deployment.reports import DIRECTORY, GatewayReport
+from gateway.following import Trouble, repeated
 from gateway.routing import Routing
 
 logger = logging.getLogger(__name__)
@@ -26,19 +27,16 @@ class Deployments:
         self._report = directory / DIRECTORY / f"{self._gateway}.json"
         self._sequence = 0
         self._refreshing = asyncio.Lock()
-        self._trouble = ""
+        self._trouble = Trouble(logger)
 
     @contextlib.asynccontextmanager
     async def followed(self) -> AsyncIterator[None]:
         """Follows the record from before the first request until after the last one."""
         await self.refresh()
-        task = asyncio.create_task(self._forever())
         try:
-            yield
+            async with repeated(self.refresh, self._refresh_s):
+                yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             self._report.unlink(missing_ok=True)
 
     async def refresh(self) -> None:
@@ -59,23 +57,12 @@ class Deployments:
             )
             await asyncio.to_thread(self._write, report.model_dump_json())
         except (RecordError, OSError) as exc:
-            self._say(f"deployments cannot be followed: {exc}")
+            self._trouble.say(f"deployments cannot be followed: {exc}")
         else:
-            self._say("")
+            self._trouble.say("")
 
     def _write(self, report: str) -> None:
         self._report.parent.mkdir(parents=True, exist_ok=True)
         part = self._report.with_suffix(".part")
         part.write_text(report)
         part.replace(self._report)
-
-    def _say(self, trouble: str) -> None:
-        # Once, not at every try.
-        if trouble and trouble != self._trouble:
-            logger.error(trouble)
-        self._trouble = trouble
-
-    async def _forever(self) -> None:
-        while True:
-            await asyncio.sleep(self._refresh_s)
-            await self.refresh()

@@ -1,0 +1,38 @@
+"""What is read again and again while the gateway runs, so that a change needs no restart."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+
+@contextlib.asynccontextmanager
+async def repeated(refresh: Callable[[], Awaitable[None]], every_s: float) -> AsyncIterator[None]:
+    """Refreshes in the background, for the first time after every_s, until the context ends."""
+
+    async def forever() -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            await refresh()
+
+    task = asyncio.create_task(forever())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+class Trouble:
+    """Says in the log what keeps something from being read: once, not at every try."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._said = ""
+
+    def say(self, trouble: str) -> None:
+        """What is wrong now; empty: nothing is."""
+        if trouble and trouble != self._said:
+            self._logger.error(trouble)
+        self._said = trouble
