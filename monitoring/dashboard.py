@@ -4,6 +4,7 @@ Grafana loads the file at start-up; what people change in the browser is gone th
 """
 
 from string import ascii_uppercase
+from typing import TypeVar
 
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, table, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -15,8 +16,12 @@ from configuration import PROJECT_ROOT
 from monitoring.panels import DEPLOYED, ROWS, Panel
 
 FILE = PROJECT_ROOT / "docker" / "monitoring" / "grafana" / "dashboards" / "gateway.json"
+# Of 24 columns.
+WIDTH = 12
 HEIGHT = 8
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="prometheus")
+
+DrawnT = TypeVar("DrawnT", timeseries.Panel, table.Panel)
 
 
 def rendered() -> str:
@@ -63,16 +68,7 @@ def _deployments() -> dashboard.AnnotationQuery:
 
 
 def _lines(panel: Panel) -> timeseries.Panel:
-    drawn = (
-        timeseries.Panel()
-        .title(panel.title)
-        .description(panel.description)
-        .datasource(SOURCE)
-        .unit(panel.unit)
-        .min(0)
-        .span(panel.width)
-        .height(HEIGHT)
-    )
+    drawn = _framed(timeseries.Panel(), panel).unit(panel.unit).min(0)
     if panel.stacked:
         drawn.fill_opacity(30).stacking(common.StackingConfig().mode(StackingMode.NORMAL))
     for ref_id, (legend, expression) in zip(ascii_uppercase, panel.queries.items(), strict=False):
@@ -83,18 +79,16 @@ def _lines(panel: Panel) -> timeseries.Panel:
 
 
 def _table(panel: Panel) -> table.Panel:
-    drawn = (
-        table.Panel()
-        .title(panel.title)
-        .description(panel.description)
-        .datasource(SOURCE)
-        .span(panel.width)
-        .height(HEIGHT)
-    )
-    for expression in panel.queries.values():
-        query = prometheus.Dataquery().ref_id("A")
+    drawn = _framed(table.Panel(), panel)
+    for ref_id, expression in zip(ascii_uppercase, panel.queries.values(), strict=False):
+        query = prometheus.Dataquery().ref_id(ref_id)
         drawn.with_target(query.expr(expression).instant().format(PromQueryFormat.TABLE))
     return drawn
+
+
+def _framed(drawn: DrawnT, panel: Panel) -> DrawnT:
+    named = drawn.title(panel.title).description(panel.description).datasource(SOURCE)
+    return named.span(WIDTH).height(HEIGHT)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ RATE = "[$__rate_interval]"
 
 @dataclass(frozen=True)
 class Panel:
-    """queries: PromQL by what a line is called; unit: as Grafana names it; width: of 24 columns.
+    """queries: PromQL by what a line is called; unit: as Grafana names it.
 
     instant: a table of what is so now, not lines over time.
     """
@@ -17,7 +17,6 @@ class Panel:
     queries: dict[str, str]
     unit: str
     description: str = ""
-    width: int = 12
     stacked: bool = False
     instant: bool = False
 

@@ -1,6 +1,7 @@
 """A real Prometheus that scrapes the real stack under load has an answer for every panel and every rule."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +114,11 @@ def test_nothing_that_is_well_raises_an_alert(prometheus: Prometheus) -> None:
     until(lambda: prometheus.query('up{job="torchserve"}'))
     # Some requests were made to fail, and a version was deployed.
     assert prometheus.query('ALERTS{alertname!~"ServerErrors|VersionOnTrialForLong|WorkersMissing"}') == []
+
+
+def test_the_dashboard_asks_the_data_source_that_grafana_is_given() -> None:
+    given = yaml.safe_load((FILE.parents[1] / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    assert set(re.findall(r'"uid": "([^"]+)"', FILE.read_text())) == {given[0]["uid"], "torchserve-gateway"}
 
 
 def test_the_dashboard_is_what_its_source_says() -> None:
