@@ -42,7 +42,12 @@ class Fleet:
         Raises:
             TorchServeError: none answers, or one is there and does not answer as it should.
         """
-        found = await replicas(self.settings.torchserve, self.torchserve.client)
+        return await self._inventory_of(await self._replicas(), models)
+
+    async def _replicas(self) -> list[TorchServe]:
+        return await replicas(self.settings.torchserve, self.torchserve.client)
+
+    async def _inventory_of(self, found: list[TorchServe], models: Collection[str]) -> Inventory:
         reached = await reachable(found, self.settings.gateway.health_timeout_s)
         rows = await inventory(models, self.routing.record, reached, len(found))
         return Inventory(len(found), len(reached), rows)
@@ -61,11 +66,11 @@ class Fleet:
 
     async def metrics(self) -> list[Metric]:
         """For Prometheus; of TorchServes that do not answer in time only how many there should be."""
+        found = await self._replicas()
         try:
             async with asyncio.timeout(self.settings.gateway.health_timeout_s):
-                return list(_metrics(await self.inventory(self.models)))
+                return list(_metrics(await self._inventory_of(found, self.models)))
         except (TorchServeError, TimeoutError):
-            found = await replicas(self.settings.torchserve, self.torchserve.client)
             return list(_metrics(Inventory(len(found), 0, [])))
 
 
