@@ -86,10 +86,8 @@ class Measurement:
         Raises:
             RuntimeError: one was not answered.
         """
-        due_at, started = (
-            np.cumsum(np.random.default_rng(0).exponential(1 / rate, int(rate * seconds))),
-            perf_counter(),
-        )
+        due_at = np.cumsum(np.random.default_rng(0).exponential(1 / rate, int(rate * seconds)))
+        started = perf_counter()
 
         async def ask(due: float) -> float:
             await asyncio.sleep(started + due - perf_counter())

@@ -22,7 +22,7 @@ WARM_UP_SHARE = 0.1
 
 @dataclass(frozen=True)
 class ServiceTimes:
-    """Seconds, as sizing/calibration.py measures them.
+    """Seconds, as sizing/measurement.py measures them.
 
     gateway_s: of the gateway's process for one request; batch_s: a worker's for batches of 1, 2, ... images;
     spread: what single batches took, as shares of the mean; path_s: everything else of a lone request.

@@ -1,6 +1,7 @@
 """Many images in one request: each gets what it would get alone, in the order sent."""
 
 import asyncio
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -19,6 +20,19 @@ def files(*images: bytes) -> list[tuple[str, tuple[str, bytes]]]:
 
 def length_of(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, json={"length": len(request.content)}, headers={"X-Model-Version": "1.0"})
+
+
+def to_png(answer: httpx.Response | Exception) -> Callable[[httpx.Request], httpx.Response]:
+    """Meets the PNG with that; other images are answered."""
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        if request.content != PNG:
+            return length_of(request)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return answered
 
 
 async def test_images_are_answered_in_the_order_sent() -> None:
@@ -72,14 +86,7 @@ async def test_a_bad_image_fails_alone_with_the_error_it_would_get_alone() -> No
 async def test_torchserves_refusal_of_one_image_is_that_images_error(
     answer: httpx.Response | Exception, status: int
 ) -> None:
-    def refuse_png(request: httpx.Request) -> httpx.Response:
-        if request.content != PNG:
-            return length_of(request)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async with gateway(FakeTorchServe(refuse_png)) as client:
+    async with gateway(FakeTorchServe(to_png(answer))) as client:
         response = await client.post("/predict/batch", files=files(JPEG, PNG, JPEG))
     assert response.status_code == 200
     first, second, third = response.json()

@@ -8,18 +8,20 @@ import pytest
 
 from tests.encoded_images import FORMATS, SMALL
 from tests.fake_torchserve import FakeTorchServe, described, error, version
+from tests.faults.test_gateway_batches import length_of, to_png
 from tests.served_gateway import gateway
 
 JPEG, PNG = SMALL["JPEG"], SMALL["PNG"]
 PREDICT = "/v1/models/genre:predict"
+LOW_LIMITS = (
+    "gateway.max_request_bytes=50000",
+    "gateway.max_batch_images=4",
+    "gateway.max_batch_request_bytes=100000",
+)
 
 
 def text(image: bytes) -> str:
     return base64.b64encode(image).decode()
-
-
-def length_of(request: httpx.Request) -> httpx.Response:
-    return httpx.Response(200, json={"length": len(request.content)}, headers={"X-Model-Version": "1.0"})
 
 
 async def test_instances_are_answered_in_the_order_sent() -> None:
@@ -76,12 +78,7 @@ async def test_every_documented_way_to_send_an_image(body: dict[str, Any]) -> No
     ],
 )
 async def test_a_request_that_is_refused_says_what_is_wrong(body: Any, status: int, said: str) -> None:
-    overrides = (
-        "gateway.max_request_bytes=50000",
-        "gateway.max_batch_images=4",
-        "gateway.max_batch_request_bytes=100000",
-    )
-    async with gateway(FakeTorchServe(length_of), *overrides) as client:
+    async with gateway(FakeTorchServe(length_of), *LOW_LIMITS) as client:
         response = await client.post(PREDICT, json=body)
     problem = response.json()
     assert response.status_code == problem["status"] == status
@@ -124,15 +121,8 @@ async def test_a_compressed_body_is_refused_by_its_encoding() -> None:
 async def test_the_first_instance_without_an_answer_decides(
     answer: httpx.Response | Exception, status: int
 ) -> None:
-    def refuse_png(request: httpx.Request) -> httpx.Response:
-        if request.content != PNG:
-            return length_of(request)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
     body = {"instances": [text(JPEG), text(PNG), text(b"no image")]}
-    async with gateway(FakeTorchServe(refuse_png)) as client:
+    async with gateway(FakeTorchServe(to_png(answer))) as client:
         response = await client.post(PREDICT, json=body)
     assert response.status_code == status
     assert response.json()["detail"].startswith("instances[1]: ")

@@ -1,6 +1,5 @@
 """Open Inference Protocol: BYTES tensors of images in, tensors of classes and probabilities out."""
 
-import base64
 import json
 import struct
 from typing import Any
@@ -11,15 +10,12 @@ import pytest
 from gateway.binary_tensors import bytes_tensor, read_bytes_tensor
 from tests.encoded_images import FORMATS, SMALL
 from tests.fake_torchserve import FakeTorchServe, described, error, version
+from tests.faults.test_kserve_v1 import LOW_LIMITS, text
 from tests.served_gateway import gateway
 
 JPEG, PNG = SMALL["JPEG"], SMALL["PNG"]
 INFER = "/v2/models/genre/infer"
 LENGTH = "Inference-Header-Content-Length"
-
-
-def text(image: bytes) -> str:
-    return base64.b64encode(image).decode()
 
 
 def tensor(*images: bytes, **changed: Any) -> dict[str, Any]:
@@ -178,12 +174,7 @@ WANTED = [{"name": "classes", "parameters": {"classification": 3}}]
 async def test_a_request_that_is_refused_says_what_is_wrong(
     request_: dict[str, Any], status: int, said: str
 ) -> None:
-    overrides = (
-        "gateway.max_request_bytes=50000",
-        "gateway.max_batch_images=4",
-        "gateway.max_batch_request_bytes=100000",
-    )
-    async with gateway(FakeTorchServe(by_length), *overrides) as client:
+    async with gateway(FakeTorchServe(by_length), *LOW_LIMITS) as client:
         response = await client.post(INFER, json=request_)
     problem = response.json()
     assert response.status_code == problem["status"] == status
