@@ -16,10 +16,14 @@ from gateway.admission import Admission
 from gateway.application import create_app
 from gateway.http_protocol import BoundedHttpProtocol
 from gateway.log_lines import configure_logging
+from gateway.log_output import LogOutput
 from gateway.settings import GatewaySettings
 from project_settings import ProjectSettings
 
 logger = logging.getLogger("gateway")
+
+# Seconds that the last log lines get, where their reader stands still.
+CLOSE_LOG_S = 2.0
 
 
 def server_config(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
@@ -84,9 +88,17 @@ def serve(settings: ProjectSettings) -> int:
     Raises:
         ConfigurationError: the API keys or the certificate cannot be read.
     """
-    configure_logging(settings.gateway.log_format)
+    log = LogOutput(sys.stdout.fileno())
+    configure_logging(settings.gateway.log_format, log)
+    try:
+        return _serve(settings, log)
+    finally:
+        log.close(CLOSE_LOG_S)
+
+
+def _serve(settings: ProjectSettings, log: LogOutput) -> int:
     allow_connections()
-    app = create_app(settings)
+    app = create_app(settings, lost_log_lines=lambda: log.lost)
     config = server_config(app, settings.gateway)
     _load_certificate(config)
     if settings.gateway.is_open_to_a_network:

@@ -1,7 +1,7 @@
 """Builds the application: the only place that knows every part."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 
 import httpx
@@ -44,8 +44,18 @@ from torchserve_api.connection import TorchServe
 from torchserve_api.pools import PooledTransport
 
 
-def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
-    """The gateway as an ASGI application. transport: what reaches TorchServe; tests pass their own."""
+def create_app(
+    settings: ProjectSettings,
+    transport: httpx.AsyncBaseTransport | None = None,
+    lost_log_lines: Callable[[], int] = int,
+) -> FastAPI:
+    """The gateway as an ASGI application.
+
+    Args:
+        settings: The composed and validated configuration.
+        transport: Reaches TorchServe; tests pass their own.
+        lost_log_lines: Counts the log lines that could not be written.
+    """
     gateway, traces = settings.gateway, tracing.tracer_provider(settings.gateway.tracing)
     if traces:
         transport = tracing.TracedTransport(transport or PooledTransport(), traces.get_tracer("gateway"))
@@ -66,7 +76,9 @@ def create_app(settings: ProjectSettings, transport: httpx.AsyncBaseTransport | 
     images = ImagePredictions(gateway, settings.model, predictor, rate_limits)
     fleet = Fleet(settings, torchserve, routing)
     readiness = Readiness(settings, torchserve, admission)
-    measured = metrics.Metrics(routing, *state_metrics.collected(routing, admission, cache, rate_limits))
+    measured = metrics.Metrics(
+        routing, *state_metrics.collected(routing, admission, cache, rate_limits, lost_log_lines)
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -1,29 +1,49 @@
-"""One form for all log lines: ours, uvicorn's, everybody's."""
+"""One form and one length for all log lines, ours and those of the libraries."""
 
 import logging
-import sys
 import textwrap
+from typing import Protocol, TextIO, cast
 
 import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from gateway.observability import current_record
+from gateway.shortening import shortened
+
+# Characters of one field. Clients send paths, names and values as long as they like.
+MAX_FIELD_LENGTH = 1_000
+MAX_TRACEBACK_LENGTH = 16_000
 
 
-def configure_logging(log_format: str) -> None:
-    """Log lines on stdout, for people (`console`) or for machines (`json`)."""
+class Output(Protocol):
+    """Takes lines, for example `gateway.log_output.LogOutput`."""
+
+    def write(self, line: str, /) -> int:
+        """Takes one line, with its line end."""
+        ...
+
+    def flush(self) -> None:
+        """Called after every line."""
+        ...
+
+
+def configure_logging(log_format: str, output: Output) -> None:
+    """Sends log lines to `output`, for people (`console`) or for machines (`json`)."""
     renderer: Processor = structlog.processors.JSONRenderer() if log_format == "json" else _for_people
     steps: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
         _add_ids,
         structlog.processors.format_exc_info,
+        _shorten,
     ]
     # What it says of a form that cannot be read, the request's own line says.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    structlog.configure(processors=[*steps, renderer], logger_factory=structlog.PrintLoggerFactory())
-    handler = logging.StreamHandler(sys.stdout)
+    # Unlike print, this logger writes a line and its end by one call, as the handler does.
+    write_lines = structlog.WriteLoggerFactory(cast("TextIO", output))
+    structlog.configure(processors=[*steps, renderer], logger_factory=write_lines)
+    handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *steps],
@@ -42,6 +62,14 @@ def _add_ids(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         event["trace_id"] = trace.format_trace_id(span.trace_id)
+    return event
+
+
+def _shorten(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Bounds every text of a line."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = shortened(value, MAX_TRACEBACK_LENGTH if key == "exception" else MAX_FIELD_LENGTH)
     return event
 
 

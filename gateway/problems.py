@@ -24,12 +24,15 @@ from gateway.errors import (
     status_of,
 )
 from gateway.observability import request_record
+from gateway.shortening import shortened
 from torchserve_api.errors import RefusedError, TorchServeError
 from ts_serialize.image_header import InputError
 
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 1
+# Characters of `detail`: what it repeats of a request or of a handler's answer has no limit of its own.
+MAX_DETAIL_LENGTH = 2_000
 TORCHSERVE_PATHS = ("/predictions/", "/explanations/")
 KSERVE_PATHS = ("/v1/", "/v2/")
 
@@ -57,9 +60,9 @@ def error_response(
     shown_type = type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}"
     problem = _problem(status, shown_type, detail) | {"request_id": record.request_id}
     if is_torchserve_path:
-        problem |= {"code": status, "message": detail}
+        problem |= {"code": status, "message": problem["detail"]}
     if f"{request.url.path}/".startswith(KSERVE_PATHS):
-        problem |= {"error": detail}
+        problem |= {"error": problem["detail"]}
     return JSONResponse(
         problem,
         status,
@@ -70,7 +73,7 @@ def error_response(
 
 def answer_error(request: Request, error: Exception) -> JSONResponse:
     """The answer to whatever was raised; what nobody foresaw is a 500 that says nothing."""
-    detail = str(error)
+    detail = shortened(str(error), MAX_DETAIL_LENGTH)
     if isinstance(error, ImageFailedError):
         error = error.error
     request_record(request).error_type = type(error).__name__
@@ -119,7 +122,12 @@ def _answer_validation_error(request: Request, error: Exception) -> JSONResponse
 
 def _problem(status: int, type_: str, detail: str) -> dict[str, object]:
     # A model may answer with a status that has no name.
-    return {"type": type_, "title": phrases.get(status, "Error"), "status": status, "detail": detail}
+    return {
+        "type": type_,
+        "title": phrases.get(status, "Error"),
+        "status": status,
+        "detail": shortened(detail, MAX_DETAIL_LENGTH),
+    }
 
 
 def _headers(status: int, error: Exception) -> dict[str, str]:

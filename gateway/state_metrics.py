@@ -1,6 +1,6 @@
 """What is so at the moment of a scrape: what is deployed, shadow copies, admission."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -15,7 +15,11 @@ MODEL = ("model", "version")
 
 
 def collected(
-    routing: Routing, admission: Admission, cache: ResponseCache | None, limits: RateLimits
+    routing: Routing,
+    admission: Admission,
+    cache: ResponseCache | None,
+    limits: RateLimits,
+    lost_log_lines: Callable[[], int],
 ) -> tuple[Collect, ...]:
     """What a scrape reads."""
     state = (
@@ -23,6 +27,7 @@ def collected(
         partial(shadowed, routing),
         partial(admitted, admission),
         partial(unlimited, limits),
+        partial(unlogged, lost_log_lines),
     )
     return (*state, partial(cached, cache)) if cache else state
 
@@ -75,6 +80,13 @@ def unlimited(limits: RateLimits) -> Iterator[Metric]:
         "gateway_rate_limit_unchecked",
         "Counts of requests that were let through since Redis could not be asked",
         limits.unchecked,
+    )
+
+
+def unlogged(lost: Callable[[], int]) -> Iterator[Metric]:
+    """Counts the gaps in the log."""
+    yield CounterMetricFamily(
+        "gateway_log_lines_lost", "Log lines that could not be written to standard output", lost()
     )
 
 

@@ -3,8 +3,11 @@
 import io
 import json
 import logging
+import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -17,6 +20,8 @@ from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.faults.test_gateway_metrics import TIMED, deployed
 from tests.faults.test_overload import REFUSED, client
+from tests.free_ports import free_ports
+from tests.processes import Process, until
 
 IMAGE = SMALL["PNG"]
 
@@ -31,14 +36,14 @@ def logged_as(log_format: LogFormat) -> Iterator[list[str]]:
     handlers, level = root.handlers, root.level
     root.setLevel(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    output = io.StringIO()
     try:
-        with redirect_stdout(io.StringIO()) as stdout:
-            configure_logging(log_format)
-            yield lines
+        configure_logging(log_format, output)
+        yield lines
     finally:
         root.handlers, root.level = handlers, level
         structlog.reset_defaults()
-    lines += stdout.getvalue().splitlines()
+    lines += output.getvalue().splitlines()
 
 
 async def lines_of(
@@ -140,3 +145,58 @@ async def test_no_path_makes_a_line_of_its_own(log_format: LogFormat) -> None:
     forged = "/x%0d%0atimestamp=2026%20level=error%20event=forged%1b[2J%e2%80%a8"
     [line] = await lines_of(FakeTorchServe(), forged, log_format=log_format)
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+async def test_no_client_text_makes_a_long_line(log_format: LogFormat) -> None:
+    long = "n" * 60_000
+    lines = await lines_of(
+        FakeTorchServe(httpx.Response(503, json={"code": 503, "type": long, "message": long})),
+        f"/{long}",
+        f"/predictions/{long}",
+        "/predictions/genre",
+        headers={"Content-Type": f"image/png; {long}", "X-Request-Timeout": f"1{'0' * 50_000}"},
+        log_format=log_format,
+    )
+    assert len(lines) >= 3
+    assert all(0 < len(line) < 10_000 for line in lines)
+
+
+async def test_a_long_traceback_is_cut() -> None:
+    bug = FakeTorchServe(RuntimeError("x" * 2_000_000))
+    assert all(len(line) < 40_000 for line in await lines_of(bug))
+
+
+def test_a_full_disk_below_the_log_changes_no_answer_and_is_counted(tmp_path: Path) -> None:
+    gateway, torchserve = free_ports(2)
+    overrides = [
+        f"gateway.port={gateway}",
+        f"torchserve.inference_url=http://127.0.0.1:{torchserve}",
+        f"torchserve.management_url=http://127.0.0.1:{torchserve}",
+        f"torchserve.deployments_dir={tmp_path}",
+    ]
+    process = Process(Path("/dev/full"), [sys.executable, "app.py", *overrides])
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{gateway}", trust_env=False) as http:
+            until(lambda: process.ended or answers(http))
+            statuses = [http.post("/predictions/genre", content=IMAGE).status_code for _ in range(5)]
+            assert set(statuses) <= {502, 503}  # no TorchServe is there
+            assert http.get("/nothing").status_code == 404
+            until(lambda: lost_lines(http) >= 6)
+        process.signal(signal.SIGTERM)
+        until(lambda: process.ended)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+
+
+def answers(http: httpx.Client) -> bool:
+    try:
+        return http.get("/health/live").is_success
+    except httpx.TransportError:
+        return False
+
+
+def lost_lines(http: httpx.Client) -> int:
+    page = http.get("/metrics").text
+    return int(float(page.partition("\ngateway_log_lines_lost_total ")[2].partition("\n")[0]))

@@ -14,9 +14,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from gateway.log_lines import configure_logging
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
+from tests.faults.test_logs import logged_as
 from tests.faults.test_overload import REFUSED, SlowTorchServe, application, call, client, until
 from tests.running_stack import run
 
@@ -197,12 +197,11 @@ async def test_a_traceparent_that_is_none_starts_a_trace_of_our_own(tmp_path: Pa
     assert server.trace_id.hex() not in (TRACE, "0" * 32)
 
 
-async def test_log_lines_name_the_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("json")
-    with collecting() as collector:
+async def test_log_lines_name_the_trace(tmp_path: Path) -> None:
+    with logged_as("json") as lines, collecting() as collector:
         async with traced(FakeTorchServe(), collector.url, tmp_path) as http:
             await http.post("/predictions/m", content=IMAGE, headers={"traceparent": CALLER})
-    assert f'"trace_id": "{TRACE}"' in capsys.readouterr().out
+    assert any(f'"trace_id": "{TRACE}"' in line for line in lines)
 
 
 @pytest.mark.parametrize("listens", [False, True])
