@@ -1,49 +1,31 @@
-"""What `kubectl kustomize` makes of the folders in deploy/k8s, as far as they use it.
+"""The manifests of deploy/k8s as `kubectl kustomize` renders them."""
 
-Resources, a namespace, images, JSON patches and ConfigMaps from literals; anything else is refused.
-"""
-
-import copy
 import re
+import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonpatch
 import yaml
 
+from tests.conftest import require_program
+
 Resource = dict[str, Any]
-KNOWN = {"apiVersion", "kind", "namespace", "resources", "images", "patches", "configMapGenerator"}
 
 
 def rendered(folder: Path) -> list[Resource]:
-    """Every resource, those of other folders first."""
-    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
-    assert kustomization.keys() <= KNOWN, kustomization.keys() - KNOWN
-    found: list[Resource] = []
-    for name in kustomization["resources"]:
-        path = folder / name
-        found += rendered(path) if path.is_dir() else _documents(path)
-    found += [_config_map(each) for each in kustomization.get("configMapGenerator", [])]
-    for patch in kustomization.get("patches", []):
-        found = _patched(found, patch)
-    images = {each["name"]: f"{each['newName']}:{each['newTag']}" for each in kustomization.get("images", [])}
-    for resource in found:
-        if "namespace" in kustomization:
-            resource["metadata"]["namespace"] = kustomization["namespace"]
-        for container in containers(resource):
-            name = container["image"].rpartition(":")[0]
-            container["image"] = images.get(name, container["image"])
-    return found
+    """Every resource of a folder with a kustomization.yaml."""
+    return list(yaml.safe_load_all(_text(folder)))
 
 
 def pod_template(resource: Resource) -> Resource | None:
-    """Of what makes pods."""
+    """The template of a workload's pods; None for a resource that makes no pods."""
     template = resource.get("spec", {}).get("template")
     return template if isinstance(template, dict) and "spec" in template else None
 
 
 def containers(resource: Resource) -> list[dict[str, Any]]:
-    """Of the pods it makes, if it does."""
+    """The containers of a workload's pods."""
     template = pod_template(resource)
     return list(template["spec"]["containers"]) if template else []
 
@@ -56,21 +38,7 @@ def with_values(workload: Resource, config_map: Resource) -> list[str]:
     ]
 
 
-def _documents(file: Path) -> list[Resource]:
-    # Anchors of YAML are the same object in each place.
-    return [copy.deepcopy(document) for document in yaml.safe_load_all(file.read_text())]
-
-
-def _config_map(generator: dict[str, Any]) -> Resource:
-    data = dict(literal.split("=", 1) for literal in generator["literals"])
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": generator["name"]}, "data": data}
-
-
-def _patched(resources: list[Resource], patch: dict[str, Any]) -> list[Resource]:
-    target = patch["target"]
-    matches = [
-        (each["kind"], each["metadata"]["name"]) == (target["kind"], target["name"]) for each in resources
-    ]
-    assert matches.count(True) == 1, target
-    operations = jsonpatch.JsonPatch(yaml.safe_load(patch["patch"]))
-    return [operations.apply(each) if match else each for each, match in zip(resources, matches, strict=True)]
+@cache
+def _text(folder: Path) -> str:
+    command = [require_program("kubectl"), "kustomize", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
