@@ -123,8 +123,8 @@ class Transport:
                     )
         finally:
             await streamed.aclose()
-            # It refers to its response, and that to the request: without this cycle the bodies are freed now.
-            del streamed.stream
+            # httpx's own refers to its response, and that to the request: a cycle would keep both bodies.
+            streamed.stream = httpx.ByteStream(b"")
         headers = [each for each in streamed.headers.multi_items() if each[0] not in FRAMING]
         return httpx.Response(streamed.status_code, headers=headers, content=bytes(body))
 

@@ -1,12 +1,10 @@
 """Bodies of failed requests are freed at once, not when Python looks for cycles."""
 
-import asyncio
 import gc
 import json
 import tracemalloc
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +14,7 @@ from configuration import load
 from gateway.application import create_app
 from project_settings import ProjectSettings
 from tests.fake_torchserve import error
+from tests.raw_request import status_of
 
 BODY_BYTES = 6_000_000
 # What arrives is this one; each request makes its own from it.
@@ -51,33 +50,7 @@ def application(answer: Answer, *overrides: str) -> FastAPI:
 
 
 async def status(app: FastAPI, path: str, body: bytes, content_type: str) -> int:
-    """Of one request, without a client that keeps the body."""
-    messages = [{"type": "http.request", "body": body, "more_body": False}]
-    del body
-    sent: list[int] = []
-
-    async def receive() -> Any:
-        return messages.pop() if messages else await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        sent.extend([message["status"]] if "status" in message else [])
-
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"content-type", content_type.encode())],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 2),
-    }
-    await app(scope, receive, send)
-    return sent[0]
+    return await status_of(app, "POST", path, body, {"content-type": content_type})
 
 
 async def kept_bytes(ask: Callable[[], Awaitable[int]], times: int, expected: int) -> int:
