@@ -71,6 +71,15 @@ def test_a_limit_that_torchserve_is_not_given_is_its_own() -> None:
         load("gateway", ProjectSettings, [*overrides[:1], "gateway.max_request_bytes=7000000"])
 
 
+def test_one_address_for_both_apis_suits_the_gateway_and_not_the_deployer() -> None:
+    one = "http://127.0.0.1:8080"
+    overrides = [f"torchserve.inference_url={one}", f"torchserve.management_url={one}"]
+    assert load("gateway", ProjectSettings, overrides).torchserve.management_url == one
+    for root, settings_type in (("upload", UploadSettings), ("rollback", SwapSettings)):
+        with pytest.raises(ConfigurationError, match=f"Management API at {one} shares its address"):
+            load(root, settings_type, overrides)
+
+
 def test_both_limits_are_raised_together() -> None:
     settings = load("gateway", ProjectSettings, ["torchserve.properties.max_request_size=50000000"])
     assert settings.gateway.max_request_bytes == 50_000_000
