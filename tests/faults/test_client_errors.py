@@ -153,7 +153,7 @@ async def test_a_target_too_long_for_a_class_is_refused_before_torchserve_sees_i
     async with gateway(torchserve) as client:
         requests = [{"json": {"data": base64.b64encode(IMAGE).decode(), "target": target}}]
         if isinstance(target, str):
-            requests.append({"data": {"target": target}, "files": {"data": ("a.jpg", IMAGE)}})  # type: ignore[dict-item]
+            requests.append({"data": {"target": target}, "files": {"data": ("a.jpg", IMAGE)}})
         for path in ("/explanations/genre", "/explanations/genre/1.0"):
             for request in requests:
                 response = await client.post(path, **request)  # type: ignore[arg-type]
