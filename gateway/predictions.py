@@ -45,7 +45,7 @@ async def ask_in_time(ask: Ask, request: Request, settings: GatewaySettings, job
 
 
 def prediction_headers(record: RequestRecord) -> dict[str, str]:
-    """What every prediction's answer says of itself; a model's name may be anything that fits into a path."""
+    """What every prediction's answer says of itself; a version may be anything that a handler says."""
     headers = {"X-Model-Name": quote(record.model or ""), "Server-Timing": record.server_timing}
     return headers | ({"X-Model-Version": quote(record.version, safe=", ")} if record.version else {})
 

@@ -98,7 +98,7 @@ async def test_a_name_that_is_none_is_named() -> None:
     async with gateway(FakeTorchServe()) as client:
         answer = (await client.post("/predictions/a%20b", content=b"x")).json()
     assert answer["detail"] == "there is no model 'a b': a name has letters, digits, '_', '-' and '.' only"
-    assert answer["type"] == "UnknownModelException"
+    assert answer["type"] == "ModelNotFoundException"
 
 
 @pytest.mark.parametrize("name", ["_m", "-m", ".m", "m..1", "...", "1", "a" * 100])
