@@ -37,6 +37,16 @@ class ProjectSettings(Settings):
         return [file_browser, *self.torchserve.allowed_urls]
 
     @model_validator(mode="after")
+    def _torchserve_takes_what_the_gateway_takes(self) -> "ProjectSettings":
+        limit, max_bytes = self.torchserve.max_request_size, self.gateway.max_request_bytes
+        if max_bytes > limit:
+            raise ValueError(
+                f"gateway.max_request_bytes = {max_bytes} must not be above "
+                f"torchserve.properties.max_request_size = {limit}: TorchServe refuses a larger body"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _gateway_answers_before_torchserve_gives_up(self) -> "ProjectSettings":
         deadline_s, response_timeout = self.gateway.deadline_s, self.model.response_timeout
         if deadline_s >= response_timeout:

@@ -1,6 +1,7 @@
 """What `config/upload.yaml`, `config/rollback.yaml` and `config/strategy/` say."""
 
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
@@ -81,6 +82,18 @@ class SwapSettings(ProjectSettings):
     keep_previous: Annotated[int, Field(ge=0)]
     max_archive_mb: PositiveInt
     unreachable_replicas: Literal["fail", "skip"]
+
+    @model_validator(mode="after")
+    def _torchserve_tells_versions_apart(self) -> Self:
+        # Its Inference API takes what the Management API has below /models/{model}/ for its own.
+        for url in self.torchserve.management_urls:
+            if urlsplit(url).port == self.torchserve.inference_port_of_replicas:
+                raise ValueError(
+                    f"TorchServe's Management API at {url} shares its address with the Inference API: "
+                    "there it answers 404 to calls about one version, so nothing can be deployed; give "
+                    "management_address in its config.properties a port of its own"
+                )
+        return self
 
     @model_validator(mode="after")
     def _samples_have_labels(self) -> Self:

@@ -29,6 +29,7 @@ from gateway.cross_origin import allow_origins
 from gateway.deployments import Deployments
 from gateway.disconnects import CancelOnDisconnect
 from gateway.fleet import Fleet
+from gateway.headers import TrimmedHeaders
 from gateway.image_predictions import ImagePredictions
 from gateway.observability import RequestLogMiddleware
 from gateway.predictor import Predictor
@@ -132,3 +133,4 @@ def _add_middleware(
     if traced:
         app.add_middleware(tracing.SpanAttributes)
     app.add_middleware(RequestLogMiddleware)
+    app.add_middleware(TrimmedHeaders)

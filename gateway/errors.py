@@ -10,6 +10,7 @@ GatewayError
   TooManyFilesError         413
   ImageFailedError          as the error of the image
   UnknownModelError         404
+  NameTooLongError          414
   RateLimitedError          429
     TooManyFailuresError    429
   NotReadyError             503
@@ -28,6 +29,7 @@ from torchserve_api.errors import (
     FormRefusedError,
     HandlerFailedError,
     InvalidAnswerError,
+    InvalidRequestError,
     ModelNotFoundError,
     NoCapacityError,
     OutOfMemoryError,
@@ -92,6 +94,10 @@ class UnknownModelError(GatewayError):
     """No TorchServe has a version of the model, and none is on record."""
 
 
+class NameTooLongError(GatewayError):
+    """The path has a model or version with more characters than a name may have."""
+
+
 class DrainingError(GatewayError):
     """The gateway is about to stop; another one answers."""
 
@@ -129,6 +135,7 @@ STATUS: Mapping[type[Exception], int] = {
     BodyTooLargeError: 413,
     TooManyFilesError: 413,
     UnknownModelError: 404,
+    NameTooLongError: 414,
     RateLimitedError: 429,
     NotReadyError: 503,
     DrainingError: 503,
@@ -138,6 +145,7 @@ STATUS: Mapping[type[Exception], int] = {
     InvalidAnswerError: 502,
     DeadlineExceededError: 504,
     FormRefusedError: 400,
+    InvalidRequestError: 400,
     ModelNotFoundError: 404,
     VersionConflictError: 409,
     NoCapacityError: 503,

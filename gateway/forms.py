@@ -1,6 +1,8 @@
 """A multipart/form-data body, parsed while it arrives and kept in memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from weakref import WeakMethod
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -44,13 +46,13 @@ class FormParser:
             self._parser = MultipartParser(
                 boundary,
                 {
-                    "on_part_begin": self._begin_part,
-                    "on_header_field": self._add_header_name,
-                    "on_header_value": self._add_header_value,
-                    "on_header_end": self._end_header,
-                    "on_headers_finished": self._count_part,
-                    "on_part_data": self._add_content,
-                    "on_end": self._end,
+                    "on_part_begin": _weak(self._begin_part),
+                    "on_header_field": _weak(self._add_header_name),
+                    "on_header_value": _weak(self._add_header_value),
+                    "on_header_end": _weak(self._end_header),
+                    "on_headers_finished": _weak(self._count_part),
+                    "on_part_data": _weak(self._add_content),
+                    "on_end": _weak(self._end),
                 },
             )
         except FormParserError as exc:
@@ -112,6 +114,18 @@ class FormParser:
 
     def _end(self) -> None:
         self._complete = True
+
+
+def _weak(callback: Callable[..., None]) -> Callable[..., None]:
+    """For the parser that `FormParser` owns: a cycle of both would keep the form until it is collected."""
+    method = WeakMethod(callback)
+
+    def call(*arguments: object) -> None:
+        owned = method()
+        assert owned is not None
+        owned(*arguments)
+
+    return call
 
 
 def _text(value: bytes) -> str:

@@ -14,6 +14,7 @@ from ts_serialize.image_header import check_header, image_bytes
 # In a body that is forwarded as it is. JSON takes 20 times its size when it is parsed.
 MAX_FILES = 100
 MAX_JSON_ITEMS = 1000
+MAX_TARGET_CHARS = 100
 
 
 async def check_image(encoded: bytes, max_pixels: int) -> None:
@@ -32,6 +33,27 @@ async def check_body(body: bytes, content_type: str, max_pixels: int) -> None:
         InputError, GatewayError: as the subclass that fits.
     """
     await asyncio.to_thread(lambda: check_header(image_bytes(_request_row(body, content_type)), max_pixels))
+
+
+async def check_target(body: bytes, content_type: str, max_chars: int) -> None:
+    """Passes a body of `/explanations/{model}` unless its `target` is too long for the name of a class.
+
+    Raises:
+        MalformedRequestError: it is.
+    """
+    target = await asyncio.to_thread(lambda: _target(_request_row(body, content_type)))
+    if len(target) > max_chars:
+        raise MalformedRequestError(
+            f"target = {target[:MAX_TARGET_CHARS]!r}... has {len(target)} characters; "
+            "send the name of one of the model's classes"
+        )
+
+
+def _target(row: dict[str, object]) -> str:
+    # Where the handler looks for it.
+    body = row.get("data") or row.get("body")
+    target = row.get("target", body.get("target", "") if isinstance(body, dict) else "")
+    return target.decode(errors="replace") if isinstance(target, bytes | bytearray) else str(target)
 
 
 def _request_row(body: bytes, content_type: str) -> dict[str, object]:

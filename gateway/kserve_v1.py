@@ -11,6 +11,7 @@ from gateway.errors import TooManyFilesError
 from gateway.fleet import Fleet
 from gateway.image_predictions import ImagePredictions, NamedImage
 from gateway.json_bodies import Base64Text, RequestBody, decoded, json_body, parsed
+from gateway.names import PathModel
 from gateway.observability import request_record
 from gateway.predictions import PROBLEMS, prediction_headers
 from gateway.readiness import Readiness
@@ -70,7 +71,7 @@ def routes(images: ImagePredictions, fleet: Fleet, readiness: Readiness) -> APIR
         responses=PROBLEMS,
         openapi_extra=json_body(PredictRequest),
     )
-    async def predict(request: Request, model: str) -> Response:
+    async def predict(request: Request, model: PathModel) -> Response:
         body = await images.read_body(request, model)
         named = await asyncio.to_thread(_images, body, max_images)
         predictions = await images.predict_all(request, named, model)
@@ -83,9 +84,9 @@ def routes(images: ImagePredictions, fleet: Fleet, readiness: Readiness) -> APIR
         return ModelList(models=sorted({row.model for row in found.rows}))
 
     @router.get(
-        "/{model:model_name}", summary="A prediction would be served now", responses=problems(404, 503)
+        "/{model:model_name}", summary="A prediction would be served now", responses=problems(404, 414, 503)
     )
-    async def ready(model: str) -> ModelReadiness:
+    async def ready(model: PathModel) -> ModelReadiness:
         await readiness.check_model(model)
         return ModelReadiness(name=model, ready=True)
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from deployment.inventory import Row
 from gateway.fleet import Fleet
+from gateway.names import PathModel
 from gateway.schemas import problems
 
 
@@ -15,8 +16,10 @@ def routes(fleet: Fleet) -> APIRouter:
     async def models() -> list[Row]:
         return (await fleet.inventory(fleet.models)).rows
 
-    @router.get("/models/{model}", summary="The versions of one model", responses=problems(404, 502, 504))
-    async def model_versions(model: str) -> list[Row]:
+    @router.get(
+        "/models/{model}", summary="The versions of one model", responses=problems(404, 414, 502, 504)
+    )
+    async def model_versions(model: PathModel) -> list[Row]:
         return await fleet.versions_of(model)
 
     return router

@@ -13,6 +13,7 @@ from gateway.image_predictions import ImagePredictions
 from gateway.inference_bodies import CLASSES, PROBABILITIES, InferenceRequest, InferenceResponse
 from gateway.inference_tensors import HEADER_LENGTH, read_request, response_to
 from gateway.json_bodies import json_body
+from gateway.names import PathModel, PathVersion
 from gateway.observability import request_record
 from gateway.predictions import OCTET_STREAM, PROBLEMS, prediction_headers
 from gateway.readiness import Readiness
@@ -87,7 +88,7 @@ def model_routes(images: ImagePredictions, fleet: Fleet, readiness: Readiness) -
     router = APIRouter(prefix="/v2", tags=[TAG])
     served = images.served
 
-    async def metadata(model: str, version: str | None) -> ModelMetadata:
+    async def metadata(model: PathModel, version: PathVersion | None) -> ModelMetadata:
         versions = [row.version for row in await fleet.versions_of(model) if row.on]
         if not versions or version not in (None, *versions):
             there = ", ".join(versions) or "none"
@@ -96,11 +97,11 @@ def model_routes(images: ImagePredictions, fleet: Fleet, readiness: Readiness) -
             )
         return _metadata(model, versions, len(served.labels) if model == served.name else -1)
 
-    async def model_ready(model: str, version: str | None) -> ModelReadiness:
+    async def model_ready(model: PathModel, version: PathVersion | None) -> ModelReadiness:
         await readiness.check_model(model, version)
         return ModelReadiness(name=model, ready=True)
 
-    async def infer(request: Request, model: str, version: str | None) -> Response:
+    async def infer(request: Request, model: PathModel, version: PathVersion | None) -> Response:
         body = await images.read_body(request, model)
         asked, named = await asyncio.to_thread(
             read_request, body, request.headers.get(HEADER_LENGTH), images.settings.max_batch_images
@@ -135,13 +136,13 @@ def _metadata(model: str, versions: list[str], classes: int) -> ModelMetadata:
 def _add_model_routes(router: APIRouter, metadata: Endpoint, model_ready: Endpoint, infer: Endpoint) -> None:
     """Each with and without a version in the path."""
 
-    async def metadata_of_default(model: str) -> Any:
+    async def metadata_of_default(model: PathModel) -> Any:
         return await metadata(model, None)
 
-    async def ready_default(model: str) -> Any:
+    async def ready_default(model: PathModel) -> Any:
         return await model_ready(model, None)
 
-    async def infer_by_default(request: Request, model: str) -> Any:
+    async def infer_by_default(request: Request, model: PathModel) -> Any:
         return await infer(request, model, None)
 
     model_path, version_path = "/models/{model}", "/models/{model}/versions/{version}"
@@ -154,14 +155,14 @@ def _add_model_routes(router: APIRouter, metadata: Endpoint, model_ready: Endpoi
             describe,
             summary="The tensors of a model",
             response_model=ModelMetadata,
-            responses=problems(404, 502, 504),
+            responses=problems(404, 414, 502, 504),
         )
         router.add_api_route(
             f"{path}/ready",
             is_ready,
             summary="A prediction would be served now",
             response_model=ModelReadiness,
-            responses=problems(404, 503),
+            responses=problems(404, 414, 503),
         )
         router.add_api_route(
             f"{path}/infer",

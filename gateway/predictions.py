@@ -9,7 +9,9 @@ from pydantic import BaseModel
 
 from gateway.deadlines import body_timeout_of, deadline_of
 from gateway.errors import MalformedRequestError
-from gateway.images import check_body, check_image
+from gateway.headers import check_media_type
+from gateway.images import MAX_TARGET_CHARS, check_body, check_image, check_target
+from gateway.names import PathModel, PathVersion
 from gateway.observability import RequestRecord, request_record
 from gateway.predictor import Predictor
 from gateway.schemas import ClassProbabilities, Explanation, problems, torchserve_body, upload_form
@@ -19,7 +21,7 @@ from torchserve_api.errors import DeadlineExceededError
 from torchserve_api.inference import Job, Prediction
 from ts_serialize.settings import ModelSettings
 
-PROBLEMS = problems(400, 404, 408, 413, 415, 422, 502, 503, 504)
+PROBLEMS = problems(400, 404, 408, 413, 414, 415, 422, 502, 503, 504)
 OCTET_STREAM = "application/octet-stream"
 
 Ask = Callable[[Job, str, float], Awaitable[Prediction]]
@@ -43,7 +45,7 @@ async def ask_in_time(ask: Ask, request: Request, settings: GatewaySettings, job
 
 
 def prediction_headers(record: RequestRecord) -> dict[str, str]:
-    """What every prediction's answer says of itself; a model's name may be anything that fits into a path."""
+    """What every prediction's answer says of itself; a version may be anything that a handler says."""
     headers = {"X-Model-Name": quote(record.model or ""), "Server-Timing": record.server_timing}
     return headers | ({"X-Model-Version": quote(record.version, safe=", ")} if record.version else {})
 
@@ -51,6 +53,7 @@ def prediction_headers(record: RequestRecord) -> dict[str, str]:
 def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predictor) -> APIRouter:
     """`POST /predict` and `POST|PUT /predictions|explanations/{model}[/{version}]`."""
     router = APIRouter(tags=["predictions"])
+    max_target_chars = max(MAX_TARGET_CHARS, *map(len, served.labels))
 
     async def forward(request: Request, ask: Ask, job: Job) -> Response:
         record = request_record(request)
@@ -89,13 +92,15 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
         # What other models take is between the client and TorchServe.
         if model == served.name:
             await check_body(body, content_type, served.image.max_pixels)
+            if ask == predictor.explain:
+                await check_target(body, content_type, max_target_chars)
         return await forward(request, ask, Job(model, version, body, content_type))
 
     def as_torchserve(ask: Ask) -> dict[str, Endpoint]:
-        async def of_default(request: Request, model: str) -> Response:
+        async def of_default(request: Request, model: PathModel) -> Response:
             return await pass_on(request, ask, model, None)
 
-        async def of_version(request: Request, model: str, version: str) -> Response:
+        async def of_version(request: Request, model: PathModel, version: PathVersion) -> Response:
             return await pass_on(request, ask, model, version)
 
         return {"/{model}": of_default, "/{model}/{version}": of_version}
@@ -130,8 +135,7 @@ def _add_torchserve_routes(
 
 
 def _content_type(request: Request) -> str:
-    content_type = request.headers.get("content-type", OCTET_STREAM)
-    if not (content_type.isascii() and content_type.isprintable()):
-        raise MalformedRequestError(f"the Content-Type {content_type!r} has characters that no type has")
+    content_type = request.headers.get("content-type") or OCTET_STREAM
+    check_media_type(content_type)
     # TorchServe reads a body of curl's default type as form fields and fails on an image.
     return OCTET_STREAM if content_type.startswith("application/x-www-form-urlencoded") else content_type

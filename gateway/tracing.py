@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 W3C = TraceContextTextMapPropagator()
+# W3C asks to pass on at least so many; TorchServe refuses a request with a head of over 8 KiB.
+MAX_TRACESTATE_CHARS = 512
 OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
@@ -109,6 +111,8 @@ class TracedTransport(httpx.AsyncBaseTransport):
             request.method, kind=SpanKind.CLIENT, attributes=attributes
         ) as span:
             W3C.inject(request.headers)
+            if len(request.headers.get("tracestate", "")) > MAX_TRACESTATE_CHARS:
+                del request.headers["tracestate"]
             response = await self._transport.handle_async_request(request)
             span.set_attribute("http.response.status_code", response.status_code)
             if response.status_code >= 400:

@@ -1,23 +1,35 @@
 """The Inference API as the routes see it: asked again where that is safe, left alone while it is down."""
 
 import asyncio
+import logging
+import random
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
-import stamina
-from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import OpenedState
-
-from gateway.errors import UpstreamDownError
+from gateway.breaker import Breaker
 from gateway.settings import UpstreamSettings
-from torchserve_api.errors import NoCapacityError, NotConnectedError, UnreachableError
+from torchserve_api.errors import (
+    DeadlineExceededError,
+    InvalidRequestError,
+    NoCapacityError,
+    NotConnectedError,
+    TorchServeError,
+    UnreachableError,
+)
 from torchserve_api.inference import InferenceClient, Job, Prediction
+
+logger = logging.getLogger(__name__)
 
 # The job never ran; anything else may have been executed, or would fail again.
 SAFE_TO_REPEAT = (NotConnectedError, NoCapacityError)
+# Of the request's making, or of nobody's: they do not tell whether TorchServe is reached.
+TELL_NOTHING = (DeadlineExceededError, InvalidRequestError)
+# After the first attempt; then the caller is told.
+REPEATED_FOR_S = 1.0
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 0.5
 JITTER_S = 0.05
+PING_TIMEOUT_S = 1.0
 
 
 class Upstream:
@@ -26,14 +38,7 @@ class Upstream:
     def __init__(self, inference: InferenceClient, settings: UpstreamSettings) -> None:
         self._inference = inference
         self._attempts = settings.attempts
-        self._open_s = settings.breaker_open_s
-        # An answer of any kind shows that it is reached; a caller that goes away shows nothing.
-        others = (Exception, lambda exc: not isinstance(exc, UnreachableError))
-        self._breakers = AsyncCircuitBreakerFactory(
-            default_threshold=settings.breaker_failures,
-            default_ttl=settings.breaker_open_s,
-            exclude=[asyncio.CancelledError, others],
-        )
+        self._breaker = Breaker(settings.breaker_failures, settings.breaker_open_s)
 
     async def predict(self, job: Job, deadline_s: float) -> Prediction:
         """As `InferenceClient.predict`.
@@ -56,24 +61,50 @@ class Upstream:
     async def _ask(
         self, ask: Callable[[Job, float], Awaitable[Prediction]], job: Job, deadline_s: float
     ) -> Prediction:
-        give_up = monotonic() + deadline_s
-        async for attempt in stamina.retry_context(
-            on=SAFE_TO_REPEAT,
-            attempts=self._attempts,
-            timeout=deadline_s,
-            wait_initial=FIRST_PAUSE_S,
-            wait_max=LONGEST_PAUSE_S,
-            wait_jitter=JITTER_S,
-        ):
-            with attempt:
-                breaker = await self._breakers.get_breaker("TorchServe")
-                try:
-                    async with breaker:
-                        left_s = max(give_up - monotonic(), 0)
-                        return await ask(job, left_s)
-                except OpenedState as exc:
-                    raise UpstreamDownError(
-                        "TorchServe could not be reached several times in a row; "
-                        f"it is tried again every {self._open_s:g} s"
-                    ) from exc
-        raise AssertionError("stamina returns or raises")
+        started = monotonic()
+        give_up, repeat_until = started + deadline_s, started + min(deadline_s, REPEATED_FOR_S)
+        # Not by stamina: tenacity keeps the exception, and by its frames the request's body, in a cycle.
+        for attempt in range(self._attempts - 1):
+            pause_s = min(FIRST_PAUSE_S * 2**attempt, LONGEST_PAUSE_S)
+            pause_s += random.uniform(0, JITTER_S)  # noqa: S311 - nothing secret
+            try:
+                return await self._ask_once(ask, job, give_up - monotonic())
+            except SAFE_TO_REPEAT as exc:
+                if monotonic() + pause_s > repeat_until:
+                    raise
+                logger.info("TorchServe is asked again in %.2f s: %s", pause_s, exc)
+            await asyncio.sleep(pause_s)
+        return await self._ask_once(ask, job, give_up - monotonic())
+
+    async def _ask_once(
+        self, ask: Callable[[Job, float], Awaitable[Prediction]], job: Job, deadline_s: float
+    ) -> Prediction:
+        self._breaker.admit()
+        try:
+            prediction = await ask(job, max(deadline_s, 0))
+        except NotConnectedError:
+            self._breaker.failed()
+            raise
+        except UnreachableError:
+            # A request can be why its own connection died; then TorchServe answers everybody else.
+            await self._ask_for_health()
+            raise
+        except TELL_NOTHING:
+            raise
+        except TorchServeError:
+            self._breaker.answered()
+            raise
+        self._breaker.answered()
+        return prediction
+
+    async def _ask_for_health(self) -> None:
+        try:
+            await self._inference.ping(PING_TIMEOUT_S)
+        except UnreachableError:
+            self._breaker.failed()
+        except TELL_NOTHING:
+            pass
+        except TorchServeError:
+            self._breaker.answered()
+        else:
+            self._breaker.answered()

@@ -1,6 +1,7 @@
 """TorchServe's failures as exceptions.
 
     TorchServeError
+      InvalidRequestError         a request that HTTP cannot carry, so it was not sent
       UnreachableError            no connection, or it broke before the answer was complete
         NotConnectedError           no connection, so the request was not sent
       InvalidAnswerError          an answer that is not TorchServe's
@@ -27,6 +28,10 @@ from typing import Any
 
 class TorchServeError(Exception):
     """Anything that keeps TorchServe from giving the wanted answer."""
+
+
+class InvalidRequestError(TorchServeError):
+    """A value of the request fits into no path or header, so the request was not sent."""
 
 
 class UnreachableError(TorchServeError):
@@ -105,6 +110,8 @@ class ArchiveExistsError(RefusedError):
 def refusal(status: int, body: bytes) -> RefusedError:
     """Reads an error answer of either API."""
     content = _error_body(body)
+    if status == 413 and not body:
+        content = {"message": "TorchServe answered 413: the body is over its max_request_size"}
     type_, message = str(content.get("type", "")), str(content.get("message", ""))
     return _kind(status, type_, message)(status, type_, message)
 

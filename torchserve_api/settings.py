@@ -10,6 +10,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field
 from configuration import ProjectPath, Settings
 
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#]+$")]
+# TorchServe's own.
+DEFAULT_MAX_REQUEST_SIZE = 6553500
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -85,6 +87,19 @@ class TorchServeSettings(Settings):
                 "its own tokens, so none of them is valid behind a balancer"
             )
         return self
+
+    @field_validator("properties")
+    @classmethod
+    def _limits_bodies_with_a_number(cls, properties: dict[str, object]) -> dict[str, object]:
+        size = properties.get("max_request_size", DEFAULT_MAX_REQUEST_SIZE)
+        if not re.fullmatch(r"[1-9][0-9]*", str(size)):
+            raise ValueError(f"max_request_size is {size!r}, write a number of bytes such as 6553500")
+        return properties
+
+    @property
+    def max_request_size(self) -> int:
+        """Bytes of the largest body that TorchServe takes."""
+        return int(self.properties.get("max_request_size", DEFAULT_MAX_REQUEST_SIZE))
 
     @property
     def inference_port_of_replicas(self) -> int:

@@ -10,8 +10,10 @@ import httpx
 from torchserve_api.errors import (
     DeadlineExceededError,
     InvalidAnswerError,
+    InvalidRequestError,
     NotConnectedError,
     TokenRefusedError,
+    TorchServeError,
     UnreachableError,
     refusal,
 )
@@ -22,12 +24,21 @@ from torchserve_api.tokens import Tokens
 # Headers of how the body came, which are not true of what was read.
 FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
+NOT_HTTP = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError)
 
 Api = Literal["inference", "management"]
 
 
 def path_of(*segments: str) -> str:
-    """A URL path in which every segment stays one, whatever it contains."""
+    """A URL path in which every segment stays one.
+
+    Raises:
+        InvalidRequestError: a segment that would not: HTTP clients take `.` and `..` out of a path, and
+            TorchServe decodes a path before it takes it apart at its slashes.
+    """
+    for segment in segments:
+        if segment in ("", ".", "..") or "/" in segment:
+            raise InvalidRequestError(f"'{segment[:100]}' cannot be a name in a path of TorchServe's APIs")
     return "/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
@@ -67,14 +78,15 @@ class Transport:
         A call refused for its token was not executed, so sending it again is safe.
 
         Raises:
+            InvalidRequestError: it was not sent, since it is no HTTP.
             UnreachableError, DeadlineExceededError: no answer.
             RefusedError: an answer of status 400 or above, as the subclass that fits.
         """
         headers = {"Content-Type": content_type} if content_type else {}
-        request = self._client.build_request(
-            method, self._base_url + path, params=params, content=content, headers=headers
-        )
         try:
+            request = self._client.build_request(
+                method, self._base_url + path, params=params, content=content, headers=headers
+            )
             async with asyncio.timeout(deadline_s):
                 token = self._tokens.current(self._api)
                 try:
@@ -86,11 +98,9 @@ class Transport:
                 f"TorchServe's {self._api} API at {self._base_url} did not answer {method} {path} "
                 f"within {deadline_s:g} s"
             ) from exc
-        except httpx.HTTPError as exc:
-            kind = NotConnectedError if isinstance(exc, NOT_SENT) else UnreachableError
-            raise kind(
-                f"TorchServe's {self._api} API at {self._base_url}: {exc or type(exc).__name__}"
-            ) from exc
+        except (httpx.HTTPError, *NOT_HTTP) as exc:
+            text = str(exc)[:200] or type(exc).__name__
+            raise _kind(exc)(f"TorchServe's {self._api} API at {self._base_url}: {text}") from exc
 
     async def _send(self, request: httpx.Request, token: str | None) -> httpx.Response:
         if token:
@@ -113,5 +123,15 @@ class Transport:
                     )
         finally:
             await streamed.aclose()
+            # httpx's own refers to its response, and that to the request: a cycle would keep both bodies.
+            streamed.stream = httpx.ByteStream(b"")
         headers = [each for each in streamed.headers.multi_items() if each[0] not in FRAMING]
         return httpx.Response(streamed.status_code, headers=headers, content=bytes(body))
+
+
+def _kind(exc: Exception) -> type[TorchServeError]:
+    if isinstance(exc, NOT_HTTP):
+        return InvalidRequestError
+    if isinstance(exc, httpx.DecodingError):
+        return InvalidAnswerError
+    return NotConnectedError if isinstance(exc, NOT_SENT) else UnreachableError

@@ -16,6 +16,8 @@ from ts_serialize.image_header import InputError
 
 # Rows and columns; fewer for an input whose edges it does not divide.
 GRID = 8
+# Of a value, in an error.
+SHOWN_CHARS = 100
 
 
 class UnknownClassError(InputError):
@@ -40,7 +42,10 @@ def requested_class(row: Mapping[str, Any], labels: Sequence[str]) -> str | None
     if target == "":
         return None
     if target not in labels:
-        raise UnknownClassError(f"target = {target!r} is none of the classes {', '.join(labels)}")
+        # TorchServe resets the connection on which it refuses with a very long message.
+        raise UnknownClassError(
+            f"target = {str(target)[:SHOWN_CHARS]!r} is none of the classes {', '.join(labels)}"
+        )
     return str(target)
 
 

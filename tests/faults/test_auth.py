@@ -31,6 +31,7 @@ from tests.faults.test_gateway_connections import (
 from tests.free_ports import free_ports
 from tests.keys import EVERYTHING, bearer, with_keys, write_keys
 from tests.processes import until
+from tests.raw_request import status_of
 from tests.served_gateway import gateway, served_gateway
 
 IMAGE = SMALL["PNG"]
@@ -110,6 +111,17 @@ async def test_every_route_that_is_not_open_needs_a_key_with_its_right(
 async def test_open_paths_need_none(keys_file: Path, keys: dict[str, str], path: str) -> None:
     async with gateway(FakeTorchServe(), *with_keys(keys_file)) as client:
         assert (await client.get(path)).status_code not in (401, 403)
+
+
+async def test_white_space_around_a_key_is_no_part_of_it(keys_file: Path, keys: dict[str, str]) -> None:
+    app = create_app(load("gateway", ProjectSettings, with_keys(keys_file)))
+    for headers in (
+        {"authorization": f" \tBearer {keys['all']} "},
+        {"authorization": f"Bearer  {keys['all']}\t"},
+        {"x-api-key": f"\t{keys['all']} \t"},
+    ):
+        # Past the door: what it sends is no form.
+        assert await status_of(app, "POST", "/predict", headers=headers) == 400
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ async def test_a_job_that_may_have_run_is_not_sent_again(problem: httpx.Response
     torchserve = FakeTorchServe(problem)
     async with client(application(torchserve)) as http:
         assert (await http.post("/predictions/m", content=b"x")).status_code == 502
-    assert len(torchserve.requests) == 1
+    assert [request.url.path for request in torchserve.requests].count("/predictions/m") == 1
 
 
 def raised(answer: httpx.Response | Exception) -> httpx.Response:
@@ -233,6 +233,32 @@ async def test_while_torchserve_is_down_callers_are_told_at_once_and_a_probe_bri
             await asyncio.sleep(0.05)
         else:
             pytest.fail("it was not tried again")
+
+
+async def test_a_refused_connection_is_tried_for_a_second_at_most_and_then_told() -> None:
+    torchserve = FakeTorchServe(REFUSED)
+    overrides = ("gateway.upstream.attempts=1000", "gateway.upstream.breaker_failures=1000")
+    async with client(application(torchserve, *overrides)) as http:
+        assert (await http.post("/predictions/m", content=b"x")).status_code == 502
+    # Pauses of 0.05 s, 0.1 s, 0.2 s, 0.4 s and at most 0.05 s more each fit into it.
+    assert 2 <= len(torchserve.requests) <= 5
+
+
+async def test_a_probe_that_tells_nothing_leaves_the_breaker_as_it_is() -> None:
+    """A client that asks for a tiny deadline neither opens nor closes it."""
+    torchserve = FakeTorchServe(REFUSED)
+    overrides = ("breaker_failures=2", "breaker_open_s=0.001", "attempts=1")
+    async with client(application(torchserve, *(f"gateway.upstream.{each}" for each in overrides))) as http:
+        for _ in range(2):
+            assert (await http.post("/predictions/m", content=b"x")).status_code == 502
+        torchserve.hangs = True
+        tiny = {"X-Request-Timeout": "0.05"}
+        assert (await http.post("/predictions/m", content=b"x", headers=tiny)).status_code == 504
+        torchserve.hangs, torchserve.answer = False, ANSWER
+        assert (await http.post("/predictions/m", content=b"x")).status_code == 200
+        torchserve.hangs = True
+        for _ in range(4):
+            assert (await http.post("/predictions/m", content=b"x", headers=tiny)).status_code == 504
 
 
 async def test_errors_of_the_model_do_not_open_the_breaker() -> None:

@@ -101,6 +101,17 @@ async def test_a_callers_trace_goes_on_through_the_gateway_to_torchserve(tmp_pat
     assert collector.services == {"torchserve-gateway"}
 
 
+async def test_a_callers_state_that_torchserve_would_refuse_is_not_passed_on(tmp_path: Path) -> None:
+    torchserve = FakeTorchServe(ANSWER)
+    state = ",".join(f"vendor{number}={'x' * 200}" for number in range(30))
+    with collecting() as collector:
+        async with traced(torchserve, collector.url, tmp_path) as http:
+            headers = {"traceparent": CALLER, "tracestate": state}
+            assert (await http.post("/predictions/m", content=IMAGE, headers=headers)).status_code == 200
+    assert torchserve.requests[0].headers["traceparent"].startswith(f"00-{TRACE}-")
+    assert "tracestate" not in torchserve.requests[0].headers
+
+
 async def test_a_span_says_model_version_status_and_both_request_ids(tmp_path: Path) -> None:
     with collecting() as collector:
         async with traced(FakeTorchServe(ANSWER), collector.url, tmp_path) as http:

@@ -55,7 +55,6 @@ REFUSED: dict[str, Request] = {
     "unknown model": put(IMAGE, "/predictions/nonesuch"),
     "unknown version": put(IMAGE, "/predictions/genre/9.9"),
     "unknown model, explained": put(IMAGE, "/explanations/nonesuch"),
-    "odd name": put(IMAGE, "/predictions/%C3%A9%20x"),
 }
 # Where the gateway is meant to be different: TorchServe's status, ours, and why.
 DIFFERENT: dict[str, tuple[Request, int, int, str]] = {
@@ -72,6 +71,24 @@ DIFFERENT: dict[str, tuple[Request, int, int, str]] = {
         "TorchServe says nothing, and reads the whole body first",
     ),
     "an empty body": (put(b""), 400, 400, "TorchServe's handler calls it no image; ours names what to send"),
+    "odd name": (
+        put(IMAGE, "/predictions/%C3%A9%20x"),
+        404,
+        404,
+        "no model has such a name, so TorchServe is not asked; ours says which characters a name has",
+    ),
+    "a name of thousands of characters": (
+        put(IMAGE, "/predictions/" + "a" * 5000),
+        400,
+        414,
+        "TorchServe closes the connection on a line over 4096 bytes",
+    ),
+    "a type that is none": (
+        put(IMAGE, content_type="jpeg"),
+        200,
+        400,
+        "it is no media type; TorchServe hands such a body to the handler as bytes",
+    ),
     "wrong method": (
         request("DELETE", "/predictions/genre"),
         400,

@@ -49,6 +49,12 @@ def test_an_override_of_a_shared_group_suits_every_root(root: str, settings_type
         ("torchserve.inference_url=localhost:8080", "localhost:8080"),
         ("torchserve.allowed_urls=['https://a/[0-9]{1,2}']", "apart at its comma"),
         ("torchserve.allowed_urls=['https://(']", "no regular expression"),
+        (
+            "gateway.max_request_bytes=6553501",
+            "must not be above torchserve.properties.max_request_size = 6553500",
+        ),
+        ("torchserve.properties.max_request_size=much", "max_request_size is 'much'"),
+        ("torchserve.properties.max_request_size=true", "max_request_size is True"),
         ("gateway.deadline_s=31", "must be below model.response_timeout"),
     ],
 )
@@ -56,6 +62,27 @@ def test_a_wrong_setting_is_named(override: str, named: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load("gateway", ProjectSettings, [override])
     assert named in str(caught.value)
+
+
+def test_a_limit_that_torchserve_is_not_given_is_its_own() -> None:
+    overrides = ["~torchserve.properties.max_request_size", "gateway.max_request_bytes=6553500"]
+    assert load("gateway", ProjectSettings, overrides).gateway.max_request_bytes == 6553500
+    with pytest.raises(ConfigurationError, match="max_request_size = 6553500"):
+        load("gateway", ProjectSettings, [*overrides[:1], "gateway.max_request_bytes=7000000"])
+
+
+def test_one_address_for_both_apis_suits_the_gateway_and_not_the_deployer() -> None:
+    one = "http://127.0.0.1:8080"
+    overrides = [f"torchserve.inference_url={one}", f"torchserve.management_url={one}"]
+    assert load("gateway", ProjectSettings, overrides).torchserve.management_url == one
+    for root, settings_type in (("upload", UploadSettings), ("rollback", SwapSettings)):
+        with pytest.raises(ConfigurationError, match=f"Management API at {one} shares its address"):
+            load(root, settings_type, overrides)
+
+
+def test_both_limits_are_raised_together() -> None:
+    settings = load("gateway", ProjectSettings, ["torchserve.properties.max_request_size=50000000"])
+    assert settings.gateway.max_request_bytes == 50_000_000
 
 
 def test_a_command_says_one_line_and_exits_with_2() -> None:
