@@ -10,6 +10,7 @@ GatewayError
   TooManyFilesError         413
   ImageFailedError          as the error of the image
   UnknownModelError         404
+  HeadersTooLargeError      431
   RateLimitedError          429
     TooManyFailuresError    429
   NotReadyError             503
@@ -27,6 +28,7 @@ from torchserve_api.errors import (
     DeadlineExceededError,
     FormRefusedError,
     HandlerFailedError,
+    HandlerStatusError,
     InvalidAnswerError,
     ModelNotFoundError,
     NoCapacityError,
@@ -63,6 +65,10 @@ class ForbiddenError(GatewayError):
 
 class BodyTimeoutError(GatewayError):
     """The body did not arrive within `body_timeout_s`."""
+
+
+class HeadersTooLargeError(GatewayError):
+    """The headers for the handler are more than TorchServe takes."""
 
 
 class BodyTooLargeError(GatewayError):
@@ -130,6 +136,7 @@ STATUS: Mapping[type[Exception], int] = {
     TooManyFilesError: 413,
     UnknownModelError: 404,
     RateLimitedError: 429,
+    HeadersTooLargeError: 431,
     NotReadyError: 503,
     DrainingError: 503,
     OverloadedError: 503,
@@ -160,6 +167,6 @@ def status_of(error: Exception) -> int:
     for kind in type(error).__mro__:
         if kind in STATUS:
             return STATUS[kind]
-        if kind is RequestRefusedError and isinstance(error, RefusedError):
+        if kind in (RequestRefusedError, HandlerStatusError) and isinstance(error, RefusedError):
             return error.status
     return 500
