@@ -39,7 +39,7 @@ def is_handlers(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     if type_ == "InternalServerException":
         return status not in FAILURES
     # Any Java exception that TorchServe does not expect is a 500.
-    unexpected = status == 500 and type_.endswith(("Exception", "Error"))
+    unexpected = status == 500 and type_.endswith("Exception")
     return not unexpected and type_ not in TORCHSERVE_TYPES | INPUT_ERROR_TYPES
 
 

@@ -1,4 +1,4 @@
-"""Between a client and a handler the gateway changes nothing: each request also goes straight to TorchServe."""
+"""Between client and handler the gateway changes nothing: each request also goes straight to TorchServe."""
 
 import json
 from collections.abc import Iterator
