@@ -20,7 +20,7 @@ from torchserve_api.errors import DeadlineExceededError
 from torchserve_api.inference import Job, Prediction
 from ts_serialize.settings import ModelSettings
 
-PROBLEMS = problems(400, 404, 408, 413, 415, 422, 502, 503, 504)
+PROBLEMS = problems(400, 404, 408, 413, 415, 422, 431, 502, 503, 504)
 OCTET_STREAM = "application/octet-stream"
 
 Ask = Callable[[Job, str, float], Awaitable[Prediction]]
