@@ -22,7 +22,7 @@ NOT_IN_KEY = frozenset(
         *(b"user-agent", b"from", b"origin", b"referer", b"dnt", b"priority", b"date", b"cache-control"),
         *(b"pragma", b"via", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port"),
         *(b"x-forwarded-proto", b"x-real-ip", b"x-correlation-id", b"idempotency-key"),
-        *(b"traceparent", b"tracestate", b"baggage", b"b3"),
+        *(b"baggage", b"b3"),
     }
 )
 NOT_IN_KEY_PREFIXES = (b"sec-", b"x-b3-")

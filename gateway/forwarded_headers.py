@@ -15,12 +15,12 @@ from torchserve_api.inference import Prediction
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 6144
 # About the body, which the gateway reads and sends anew; credentials, which are for the gateway or for what
-# is in front of it; and what the gateway answers itself.
+# is in front of it; what the gateway acts on itself; and the trace, which tracing.py continues.
 NOT_FORWARDED = frozenset(
     {
         *(b"host", b"content-length", b"content-type", b"content-encoding", b"expect", b"accept-encoding"),
         *(b"authorization", b"x-api-key", b"cookie", b"x-request-id", b"x-request-timeout"),
-        b"inference-header-content-length",
+        *(b"inference-header-content-length", b"traceparent", b"tracestate"),
     }
 )
 # What the gateway or its server says, whether or not it does on this answer; and what would hold for all
