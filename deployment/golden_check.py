@@ -43,6 +43,8 @@ class GoldenCheck:
         for sample in self._samples:
             job = Job(model, version, sample.encoded, "application/octet-stream")
             prediction = await inference.predict(job, self._deadline_s)
+            if prediction.error:
+                raise prediction.error
             problem = find_problem(prediction.body, self._labels, sample, self._tolerance)
             if problem:
                 raise DeploymentError(

@@ -1,7 +1,8 @@
 """Answers that were given before, and one prediction for all who ask the same at the same time.
 
-An answer belongs to the bytes that were sent, their content type, the model, the version and that version's
-archive. So after a swap, which changes the version that is asked for, no old answer can be found.
+An answer belongs to the bytes that were sent, their content type, the headers that the handler gets, the
+model, the version and that version's archive. So after a swap, which changes the version that is asked for,
+no old answer can be found.
 """
 
 import asyncio
@@ -14,6 +15,17 @@ from typing import Literal
 from gateway.cache_stores import CachedAnswer, CacheStore
 from torchserve_api.errors import DeadlineExceededError, RequestRefusedError
 from torchserve_api.inference import Job, Prediction
+
+# Of the sender, the way here or the request's handling: with these each client would have its own answers.
+NOT_IN_KEY = frozenset(
+    {
+        *(b"user-agent", b"from", b"origin", b"referer", b"dnt", b"priority", b"date", b"cache-control"),
+        *(b"pragma", b"via", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port"),
+        *(b"x-forwarded-proto", b"x-real-ip", b"x-correlation-id", b"idempotency-key"),
+        *(b"baggage", b"b3"),
+    }
+)
+NOT_IN_KEY_PREFIXES = (b"sec-", b"x-b3-")
 
 Result = Literal["hit", "miss", "shared", "bypass"]
 
@@ -89,10 +101,9 @@ class ResponseCache:
         else:
             prediction = await ask()
         self.counts.results[result] += 1
-        if control.may_keep and result != "shared" and prediction.version == job.version:
-            await self._store.put(
-                key, CachedAnswer(prediction.body, prediction.content_type, prediction.version)
-            )
+        keeps = prediction.status == 200 and prediction.version == job.version
+        if control.may_keep and result != "shared" and keeps:
+            await self._store.put(key, _kept(prediction))
         return prediction, result
 
     async def _shared(
@@ -106,7 +117,9 @@ class ResponseCache:
                 flight = self._flights[key] = _Flight(asyncio.ensure_future(_run(ask)))
                 flight.task.add_done_callback(lambda _, key=key: self._flights.pop(key, None))  # type: ignore[misc]
             try:
-                return await self._wait(flight, give_up - monotonic()), result
+                prediction = await self._wait(flight, give_up - monotonic())
+                if result == "miss" or prediction.status < 500 or monotonic() >= give_up:
+                    return prediction, result
             except RequestRefusedError:
                 # What the model says of this image it says to everybody.
                 raise
@@ -137,7 +150,14 @@ def cache_key(job: Job, archive_sha256: str) -> str:
     digest = hashlib.blake2b(job.body, digest_size=32)
     for part in (job.model, str(job.version), archive_sha256, job.content_type):
         digest.update(b"\0" + part.encode())
+    for name, value in sorted((name.lower(), value) for name, value in job.headers):
+        if name not in NOT_IN_KEY and not name.startswith(NOT_IN_KEY_PREFIXES):
+            digest.update(b"\0" + name + b":" + value)
     return digest.hexdigest()
+
+
+def _kept(prediction: Prediction) -> CachedAnswer:
+    return CachedAnswer(prediction.body, prediction.content_type, prediction.version, prediction.headers)
 
 
 def _prediction(kept: CachedAnswer) -> Prediction:
@@ -147,4 +167,5 @@ def _prediction(kept: CachedAnswer) -> Prediction:
         version=kept.version,
         torchserve_s=0.0,
         torchserve_request_id=None,
+        headers=kept.headers,
     )

@@ -13,21 +13,29 @@ from cachetools import TTLCache
 from redis.exceptions import RedisError
 
 from gateway.settings import CacheSettings
+from torchserve_api.headers import RawHeaders
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "torchserve-gateway:answer:"
+# The number is the entries' format: gateways of two releases may share a Redis.
+PREFIX = "torchserve-gateway:answer:2:"
 # Of an entry besides its body: key, version, the objects around them.
 ENTRY_OVERHEAD_BYTES = 512
 
 
 @dataclass(frozen=True)
 class CachedAnswer:
-    """An answer as TorchServe gave it. version: as the handler said."""
+    """An answer of status 200 as TorchServe gave it. version: as the handler said; headers: the handler's."""
 
     body: bytes
     content_type: str | None
     version: str | None
+    headers: RawHeaders = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body and the headers."""
+        return len(self.body) + sum(len(name) + len(value) for name, value in self.headers)
 
 
 class CacheStore(Protocol):
@@ -52,7 +60,7 @@ class MemoryStore:
             settings.max_bytes,
             settings.ttl_s,
             clock,
-            getsizeof=lambda each: len(each.body) + ENTRY_OVERHEAD_BYTES,
+            getsizeof=lambda each: each.size + ENTRY_OVERHEAD_BYTES,
         )
 
     async def get(self, key: str) -> CachedAnswer | None:
@@ -61,7 +69,7 @@ class MemoryStore:
 
     async def put(self, key: str, answer: CachedAnswer) -> None:
         """Keeps an answer, unless it is too large."""
-        if len(answer.body) <= self._max_entry_bytes:
+        if answer.size <= self._max_entry_bytes:
             self._kept[key] = answer
 
     async def close(self) -> None:
@@ -92,21 +100,26 @@ class RedisStore:
             if kept is None:
                 return None
             entry = json.loads(kept)
-            return CachedAnswer(base64.b64decode(entry["body"]), entry["content_type"], entry["version"])
+            headers = tuple(
+                (name.encode("latin-1"), value.encode("latin-1")) for name, value in entry["headers"]
+            )
+            body = base64.b64decode(entry["body"])
+            return CachedAnswer(body, entry["content_type"], entry["version"], headers)
         except (RedisError, OSError) as exc:
             self._say(exc)
-        except (ValueError, KeyError, TypeError) as exc:
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
             logger.warning("an entry in Redis is not ours: %s", exc)
         return None
 
     async def put(self, key: str, answer: CachedAnswer) -> None:
         """Keeps an answer, unless it is too large."""
-        if len(answer.body) > self._max_entry_bytes:
+        if answer.size > self._max_entry_bytes:
             return
         entry = {
             "body": base64.b64encode(answer.body).decode(),
             "content_type": answer.content_type,
             "version": answer.version,
+            "headers": [[each.decode("latin-1") for each in header] for header in answer.headers],
         }
         try:
             await self._redis.set(PREFIX + key, json.dumps(entry), px=self._ttl_ms)

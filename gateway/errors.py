@@ -11,6 +11,7 @@ GatewayError
   ImageFailedError          as the error of the image
   UnknownModelError         404
   NameTooLongError          414
+  HeadersTooLargeError      431
   RateLimitedError          429
     TooManyFailuresError    429
   NotReadyError             503
@@ -28,6 +29,7 @@ from torchserve_api.errors import (
     DeadlineExceededError,
     FormRefusedError,
     HandlerFailedError,
+    HandlerStatusError,
     InvalidAnswerError,
     InvalidRequestError,
     ModelNotFoundError,
@@ -65,6 +67,10 @@ class ForbiddenError(GatewayError):
 
 class BodyTimeoutError(GatewayError):
     """The body did not arrive within `body_timeout_s`."""
+
+
+class HeadersTooLargeError(GatewayError):
+    """The headers for the handler are more than TorchServe takes."""
 
 
 class BodyTooLargeError(GatewayError):
@@ -137,6 +143,7 @@ STATUS: Mapping[type[Exception], int] = {
     UnknownModelError: 404,
     NameTooLongError: 414,
     RateLimitedError: 429,
+    HeadersTooLargeError: 431,
     NotReadyError: 503,
     DrainingError: 503,
     OverloadedError: 503,
@@ -168,6 +175,6 @@ def status_of(error: Exception) -> int:
     for kind in type(error).__mro__:
         if kind in STATUS:
             return STATUS[kind]
-        if kind is RequestRefusedError and isinstance(error, RefusedError):
+        if kind in (RequestRefusedError, HandlerStatusError) and isinstance(error, RefusedError):
             return error.status
     return 500

@@ -13,6 +13,8 @@ from typing import ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 65_536
+# In `scope["extensions"]`, as `{"names": [...]}`: the names of `scope["headers"]`, in the client's own case.
+HEADER_NAMES = "gateway.header_names"
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -28,6 +30,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _answered = False
     _in_head = False
     _unparsed_bytes = 0
+    _header_names: list[bytes]
 
     @classmethod
     def with_timeout(cls, head_timeout_s: float) -> type["BoundedHttpProtocol"]:
@@ -57,6 +60,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """A head begins."""
         self._in_head = True
         super().on_message_begin()
+        self._header_names = []
+        self.scope["extensions"] = {HEADER_NAMES: {"names": self._header_names}}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keeps the name as it came: handlers look headers up by it, and uvicorn lowers its case."""
+        super().on_header(name, value)
+        self._header_names.append(name)
 
     def on_headers_complete(self) -> None:
         """A head is complete: from here on the application decides."""

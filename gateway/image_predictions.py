@@ -6,7 +6,7 @@ Every image is a request of its own at TorchServe, which batches it with everybo
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from fastapi import Request
@@ -14,6 +14,7 @@ from pydantic_core import from_json
 
 from gateway.deadlines import body_timeout_of
 from gateway.errors import BodyTooLargeError, GatewayError, ImageFailedError, MalformedRequestError
+from gateway.forwarded_headers import forwarded_headers
 from gateway.images import check_image
 from gateway.observability import RequestRecord, request_record
 from gateway.predictions import OCTET_STREAM, ask_in_time
@@ -22,7 +23,7 @@ from gateway.rate_limits import RateLimits
 from gateway.settings import GatewaySettings
 from gateway.uploads import read_body
 from torchserve_api.errors import InvalidAnswerError, TorchServeError
-from torchserve_api.inference import Job
+from torchserve_api.inference import Job, Prediction
 from ts_serialize.image_header import InputError
 from ts_serialize.settings import ModelSettings
 
@@ -77,15 +78,13 @@ class ImagePredictions:
         """
         record = request_record(request)
         record.model, record.version = model, version
+        job = Job(model, version, b"", OCTET_STREAM, forwarded_headers(request, self.settings))
         # The request itself counted as one.
         await self.rate_limits.charge(record, len(images) - 1)
         started = perf_counter()
         turns = asyncio.Semaphore(self.settings.batch_concurrency)
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._predict_one(request, turns, image, model, version))
-                for image in images
-            ]
+            tasks = [group.create_task(self._predict_one(request, turns, image, job)) for image in images]
         outcomes = [task.result() for task in tasks]
         record.torchserve_s = perf_counter() - started
         _record(record, outcomes)
@@ -107,7 +106,7 @@ class ImagePredictions:
         return [outcome.prediction for outcome in outcomes]
 
     async def _predict_one(
-        self, request: Request, turns: asyncio.Semaphore, image: NamedImage, model: str, version: str | None
+        self, request: Request, turns: asyncio.Semaphore, image: NamedImage, job: Job
     ) -> Outcome:
         size, max_bytes = len(image.content), self.settings.max_request_bytes
         try:
@@ -118,19 +117,23 @@ class ImagePredictions:
             async with turns:
                 content = bytes(image.content)
                 # What other models take is between the client and TorchServe.
-                if model == self.settings.default_model:
+                if job.model == self.settings.default_model:
                     await check_image(content, self.served.image.max_pixels)
-                job = Job(model, version, content, OCTET_STREAM)
+                job = replace(job, body=content)
                 prediction = await ask_in_time(self.predictor.predict, request, self.settings, job)
-            return Outcome(_parsed(prediction.body), prediction.version)
+            return Outcome(_parsed(prediction), prediction.version)
         except (GatewayError, InputError, TorchServeError) as exc:
             return Outcome(error=exc)
 
 
-def _parsed(body: bytes) -> object:
+def _parsed(prediction: Prediction) -> object:
+    if prediction.error:
+        raise prediction.error
+    if prediction.status >= 300:
+        raise InvalidAnswerError(f"the handler answered {prediction.status}, which is no prediction")
     try:
         # Not Python's own parser: it takes NaN and halves of characters, which no answer of ours can hold.
-        answer = from_json(body, allow_inf_nan=False)
+        answer = from_json(prediction.body, allow_inf_nan=False)
         # Nor can it hold 1e999, which becomes infinity.
         json.dumps(answer, allow_nan=False)
     except ValueError as exc:

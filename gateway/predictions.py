@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from gateway.deadlines import body_timeout_of, deadline_of
 from gateway.errors import MalformedRequestError
+from gateway.forwarded_headers import forwarded_headers, passed_on
 from gateway.headers import check_media_type
 from gateway.images import MAX_TARGET_CHARS, check_body, check_image, check_target
 from gateway.names import PathModel, PathVersion
@@ -21,7 +22,7 @@ from torchserve_api.errors import DeadlineExceededError
 from torchserve_api.inference import Job, Prediction
 from ts_serialize.settings import ModelSettings
 
-PROBLEMS = problems(400, 404, 408, 413, 414, 415, 422, 502, 503, 504)
+PROBLEMS = problems(400, 404, 408, 413, 414, 415, 422, 431, 502, 503, 504)
 OCTET_STREAM = "application/octet-stream"
 
 Ask = Callable[[Job, str, float], Awaitable[Prediction]]
@@ -50,20 +51,29 @@ def prediction_headers(record: RequestRecord) -> dict[str, str]:
     return headers | ({"X-Model-Version": quote(record.version, safe=", ")} if record.version else {})
 
 
+def _answer(request: Request, prediction: Prediction) -> Response:
+    """The handler's answer as it is; an error of its own is in the log and the metrics, too."""
+    record = request_record(request)
+    if prediction.error:
+        record.error_type = type(prediction.error).__name__
+        record.error = f"{record.error_type}: {prediction.error}"
+    headers = prediction_headers(record) | ({"X-Cache": record.cache} if record.cache else {})
+    return passed_on(prediction, headers)
+
+
 def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predictor) -> APIRouter:
     """`POST /predict` and `POST|PUT /predictions|explanations/{model}[/{version}]`."""
     router = APIRouter(tags=["predictions"])
     max_target_chars = max(MAX_TARGET_CHARS, *map(len, served.labels))
 
-    async def forward(request: Request, ask: Ask, job: Job) -> Response:
+    async def ask_recorded(request: Request, ask: Ask, job: Job) -> Prediction:
         record = request_record(request)
         record.model, record.version = job.model, job.version
         prediction = await ask_in_time(ask, request, settings, job)
         record.version = prediction.version
         record.torchserve_s = prediction.torchserve_s
         record.torchserve_request_id = prediction.torchserve_request_id
-        headers = prediction_headers(record) | ({"X-Cache": record.cache} if record.cache else {})
-        return Response(prediction.body, media_type=prediction.content_type, headers=headers)
+        return prediction
 
     @router.post(
         "/predict",
@@ -75,18 +85,23 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
     async def predict(request: Request) -> Response:
         request_record(request).model = settings.default_model
         predictor.admission.refuse_if_full(settings.default_model)
+        headers = forwarded_headers(request, settings)
         limits = settings.max_request_bytes, body_timeout_of(request, settings)
         [file] = await read_files(request, "file", 1, *limits)
         image = bytes(file.content)
         if not image:
             raise MalformedRequestError(f"the file '{file.filename}' in field 'file' is empty")
         await check_image(image, served.image.max_pixels)
-        job = Job(settings.default_model, None, image, OCTET_STREAM)
-        return await forward(request, predictor.predict, job)
+        job = Job(settings.default_model, None, image, OCTET_STREAM, headers)
+        prediction = await ask_recorded(request, predictor.predict, job)
+        if prediction.error:
+            raise prediction.error
+        return _answer(request, prediction)
 
     async def pass_on(request: Request, ask: Ask, model: str, version: str | None) -> Response:
         request_record(request).model = model
         predictor.admission.refuse_if_full(model)
+        headers = forwarded_headers(request, settings)
         body = await read_body(request, settings.max_request_bytes, body_timeout_of(request, settings))
         content_type = _content_type(request)
         # What other models take is between the client and TorchServe.
@@ -94,7 +109,8 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
             await check_body(body, content_type, served.image.max_pixels)
             if ask == predictor.explain:
                 await check_target(body, content_type, max_target_chars)
-        return await forward(request, ask, Job(model, version, body, content_type))
+        job = Job(model, version, body, content_type, headers)
+        return _answer(request, await ask_recorded(request, ask, job))
 
     def as_torchserve(ask: Ask) -> dict[str, Endpoint]:
         async def of_default(request: Request, model: PathModel) -> Response:

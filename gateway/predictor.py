@@ -46,7 +46,8 @@ class Predictor:
             return await self._ask(ask, job, choice, deadline_s)
 
         prediction = await self._kept_or(predicted, replace(job, version=choice.version), deadline_s)
-        if choice.shadow and current_record.get().cache != "hit":
+        comparable = prediction.error is None and current_record.get().cache != "hit"
+        if choice.shadow and comparable:
             self.shadowing.copy(replace(job, version=choice.shadow), deadline_s, prediction)
         return prediction
 

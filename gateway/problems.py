@@ -25,7 +25,7 @@ from gateway.errors import (
 )
 from gateway.observability import request_record
 from gateway.shortening import shortened
-from torchserve_api.errors import RefusedError, TorchServeError
+from torchserve_api.errors import HandlerStatusError, RefusedError, TorchServeError
 from ts_serialize.image_header import InputError
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def answer_error(request: Request, error: Exception) -> JSONResponse:
         error = error.error
     request_record(request).error_type = type(error).__name__
     status = status_of(error)
-    if status == 500:
+    if status == 500 and not isinstance(error, HandlerStatusError):
         # The cause goes to the log: an unforeseen exception's text may say what is nobody's business.
         logger.error("unforeseen error", exc_info=error)
         return error_response(request, status, "InternalServerException", "the gateway failed; see its log")

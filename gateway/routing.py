@@ -104,8 +104,11 @@ class Outcome:
     counts: VersionCounts
 
     def answered(self, prediction: Prediction) -> Prediction:
-        """Counts the answer and returns it."""
-        self.counts.observe(prediction.torchserve_s)
+        """Counts the answer and returns it; a status of 500 or above is the version's failure."""
+        if prediction.status >= 500:
+            self.counts.failed += 1
+        else:
+            self.counts.observe(prediction.torchserve_s)
         return prediction
 
 

@@ -47,6 +47,8 @@ class Shadowing:
         try:
             with self._routing.counted(job.model, job.version) as outcome:
                 copy = outcome.answered(await self._inference.predict(job, deadline_s))
+            if copy.error:
+                raise copy.error
             expected, answer = _probabilities(real.body), _probabilities(copy.body)
         except (TorchServeError, ValueError) as exc:
             comparison.failed += 1

@@ -85,7 +85,12 @@ def _connect(
     inference = Transport(client, "inference", inference_url, tokens, settings.max_answer_bytes)
     management = Transport(client, "management", management_url, tokens, settings.max_answer_bytes)
     name = urlsplit(management_url).netloc
-    return TorchServe(name, InferenceClient(inference), ManagementClient(management, settings), client)
+    return TorchServe(
+        name,
+        InferenceClient(inference, settings.max_response_size),
+        ManagementClient(management, settings),
+        client,
+    )
 
 
 async def _addresses(host: str) -> list[str]:

@@ -18,6 +18,7 @@
         WorkerDiedError             crash, time-out or kill while the batch ran
         OutOfMemoryError            the worker says so
         ArchiveExistsError          the model store has a file of the name that was to be downloaded
+        HandlerStatusError          the handler's own error status, where its answer cannot be passed on
 
 Statuses and types as TorchServe 0.12.0 sends them; its 503, 500 and 507 say less than their numbers.
 """
@@ -107,6 +108,10 @@ class ArchiveExistsError(RefusedError):
     """TorchServe downloads no archive whose file name its model store has already."""
 
 
+class HandlerStatusError(RefusedError):
+    """The handler answered with an error status of its own."""
+
+
 def refusal(status: int, body: bytes) -> RefusedError:
     """Reads an error answer of either API."""
     content = _error_body(body)
@@ -139,6 +144,8 @@ _BY_TYPE = {
 
 
 def _kind(status: int, type_: str, message: str) -> type[RefusedError]:
+    # A status alone may come from a handler or from a balancer.
+    by_status = _BY_STATUS if type_ else {}
     # "Worker died." comes as 500 or 507, depending on how it died.
     if message.startswith("Worker died"):
         return WorkerDiedError
@@ -146,4 +153,4 @@ def _kind(status: int, type_: str, message: str) -> type[RefusedError]:
         return ArchiveExistsError
     if type_ in _BY_TYPE:
         return _BY_TYPE[type_]
-    return _BY_STATUS.get(status, RequestRefusedError if status < 500 else RefusedError)
+    return by_status.get(status, RequestRefusedError if status < 500 else RefusedError)

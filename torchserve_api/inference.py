@@ -4,29 +4,46 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from torchserve_api.errors import HandlerFailedError
+import httpx
+
+from torchserve_api.errors import (
+    HandlerFailedError,
+    HandlerStatusError,
+    InvalidAnswerError,
+    WorkerDiedError,
+)
+from torchserve_api.handler_answers import REQUEST_ID
 from torchserve_api.handler_timing import batch_size, stages_s
+from torchserve_api.headers import RawHeaders, set_by_handler
 from torchserve_api.transport import Transport, path_of
+
+# Of a handler's own error answer, in a message about it.
+SHOWN_BYTES = 200
 
 
 @dataclass(frozen=True)
 class Job:
-    """What TorchServe is asked, as it queues it. version: None for the default one."""
+    """What TorchServe is asked, as it queues it.
+
+    version: None for the default one; headers: the client's, for the handler.
+    """
 
     model: str
     version: str | None
     body: bytes
     content_type: str
+    headers: RawHeaders = ()
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A successful answer.
+    """An answer of the handler, of whatever status it set; TorchServe's own errors are exceptions.
 
     body: as the handler gave it; content_type: None if the handler set none (stock handlers do not);
     version: the one that answered, if the handler says so; torchserve_s: seconds from sending the request
     to the complete answer; torchserve_request_id: TorchServe's own, as in its logs; batch_size: requests in
-    the batch it ran in, None if the handler does not say; handler_s: seconds by stage, empty if it does not.
+    the batch it ran in, None if the handler does not say; handler_s: seconds by stage, empty if it does not;
+    status: 200 unless the handler sets another; headers: the handler's own.
     """
 
     body: bytes
@@ -36,6 +53,16 @@ class Prediction:
     torchserve_request_id: str | None
     batch_size: int | None = None
     handler_s: Mapping[str, float] = field(default_factory=dict)
+    status: int = 200
+    headers: RawHeaders = ()
+
+    @property
+    def error(self) -> HandlerStatusError | None:
+        """The handler's error status as an exception; None below 400."""
+        if self.status < 400:
+            return None
+        text = self.body[:SHOWN_BYTES].decode(errors="replace")
+        return HandlerStatusError(self.status, "", f"the handler answered {self.status}: {text}")
 
     @property
     def stages_s(self) -> dict[str, float]:
@@ -46,10 +73,11 @@ class Prediction:
 
 
 class InferenceClient:
-    """Predictions and explanations of one TorchServe."""
+    """Predictions and explanations of one TorchServe. max_response_size: its own limit, in bytes."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, max_response_size: int) -> None:
         self._transport = transport
+        self._max_response_size = max_response_size
 
     async def predict(self, job: Job, deadline_s: float) -> Prediction:
         """Sends one job, which TorchServe batches with others.
@@ -75,18 +103,42 @@ class InferenceClient:
     async def _ask(self, api: str, job: Job, deadline_s: float) -> Prediction:
         segments = (api, job.model, job.version) if job.version else (api, job.model)
         start = perf_counter()
-        response = await self._transport.call(
-            "POST", path_of(*segments), deadline_s, content=job.body, content_type=job.content_type
+        try:
+            response = await self._transport.call(
+                "POST",
+                path_of(*segments),
+                deadline_s,
+                content=job.body,
+                headers=((b"Content-Type", job.content_type.encode()), *job.headers),
+                handler_answers=True,
+            )
+        except WorkerDiedError as exc:
+            raise self._explained(exc) from exc
+        return self._prediction(job, response, perf_counter() - start)
+
+    def _explained(self, exc: WorkerDiedError) -> WorkerDiedError:
+        # TorchServe says the same of all of them; the log says which.
+        message = (
+            f"{exc} It crashed, was killed, took longer than the model's response_timeout, or answered more "
+            f"than the {self._max_response_size} bytes of torchserve.properties.max_response_size"
         )
-        torchserve_s = perf_counter() - start
+        return WorkerDiedError(exc.status, exc.type, message)
+
+    def _prediction(self, job: Job, response: httpx.Response, torchserve_s: float) -> Prediction:
+        status, headers = response.status_code, response.headers
+        if not 200 <= status < 600 or (status >= 300 and REQUEST_ID not in headers):
+            raise InvalidAnswerError(f"the answer has status {status}, which is none of a prediction's")
+        content_type = _raw(headers, b"content-type")
         return Prediction(
             body=response.content,
-            content_type=response.headers.get("content-type"),
-            version=job.version or response.headers.get("x-model-version"),
+            content_type=content_type.decode("latin-1") if content_type is not None else None,
+            version=job.version or headers.get("x-model-version"),
             torchserve_s=torchserve_s,
-            torchserve_request_id=response.headers.get("x-request-id"),
-            batch_size=batch_size(response.headers),
-            handler_s=stages_s(response.headers, torchserve_s),
+            torchserve_request_id=headers.get(REQUEST_ID),
+            batch_size=batch_size(headers),
+            handler_s=stages_s(headers, torchserve_s),
+            status=status,
+            headers=set_by_handler(headers.raw),
         )
 
     async def ping(self, deadline_s: float) -> bytes:
@@ -96,3 +148,7 @@ class InferenceClient:
             TorchServeError: as the subclass that fits.
         """
         return (await self._transport.call("GET", "/ping", deadline_s)).content
+
+
+def _raw(headers: httpx.Headers, wanted: bytes) -> bytes | None:
+    return next((value for name, value in headers.raw if name.lower() == wanted), None)

@@ -58,7 +58,7 @@ class ManagementClient:
             self._register_timeout_s,
             # Not as the query, which TorchServe logs: the URL may be presigned.
             content=json.dumps(body).encode(),
-            content_type="application/json",
+            headers=((b"Content-Type", b"application/json"),),
         )
         return _status(response.content)
 

@@ -13,6 +13,7 @@ Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#]+$")]
 # TorchServe's own.
 DEFAULT_MAX_REQUEST_SIZE = 6553500
 Port = Annotated[int, Field(ge=1, le=65535)]
+DEFAULT_MAX_RESPONSE_SIZE = 6_553_500
 
 
 def is_loopback(host: str) -> bool:
@@ -105,6 +106,11 @@ class TorchServeSettings(Settings):
     def inference_port_of_replicas(self) -> int:
         """The port of each replica's own Inference API."""
         return self.replica_inference_port or urlsplit(self.inference_url).port or 0
+
+    @property
+    def max_response_size(self) -> int:
+        """Bytes of one answer of a handler; TorchServe's default unless `properties` has another."""
+        return int(self.properties.get("max_response_size", DEFAULT_MAX_RESPONSE_SIZE))
 
     @property
     def requires_tokens(self) -> bool:

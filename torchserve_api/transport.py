@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Literal
 from urllib.parse import quote
 
@@ -17,12 +18,14 @@ from torchserve_api.errors import (
     UnreachableError,
     refusal,
 )
+from torchserve_api.handler_answers import is_handlers
+from torchserve_api.headers import RawHeaders
 from torchserve_api.pools import PooledTransport
 from torchserve_api.settings import TorchServeSettings
 from torchserve_api.tokens import Tokens
 
 # Headers of how the body came, which are not true of what was read.
-FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 NOT_HTTP = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError)
 
@@ -47,8 +50,12 @@ def new_client(
 ) -> httpx.AsyncClient:
     """The client both APIs share. Only connecting has a time-out here: every call has its own deadline."""
     timeout = httpx.Timeout(None, connect=settings.connect_timeout_s)
+    # httpx would send a cookie that a handler sets for one caller with everybody's requests.
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
     # trust_env: a proxy variable in the shell must not send loopback calls elsewhere.
-    return httpx.AsyncClient(timeout=timeout, trust_env=False, transport=transport or PooledTransport())
+    return httpx.AsyncClient(
+        timeout=timeout, trust_env=False, cookies=no_cookies, transport=transport or PooledTransport()
+    )
 
 
 class Transport:
@@ -71,18 +78,19 @@ class Transport:
         *,
         params: Mapping[str, str | int] | None = None,
         content: bytes | None = None,
-        content_type: str | None = None,
+        headers: RawHeaders = (),
+        handler_answers: bool = False,
     ) -> httpx.Response:
         """Sends one call; renews the token and sends it again if TorchServe refused the token.
 
-        A call refused for its token was not executed, so sending it again is safe.
+        A call refused for its token was not executed, so sending it again is safe. handler_answers: an error
+        status may be a handler's own, which is returned.
 
         Raises:
             InvalidRequestError: it was not sent, since it is no HTTP.
             UnreachableError, DeadlineExceededError: no answer.
             RefusedError: an answer of status 400 or above, as the subclass that fits.
         """
-        headers = {"Content-Type": content_type} if content_type else {}
         try:
             request = self._client.build_request(
                 method, self._base_url + path, params=params, content=content, headers=headers
@@ -90,9 +98,10 @@ class Transport:
             async with asyncio.timeout(deadline_s):
                 token = self._tokens.current(self._api)
                 try:
-                    return await self._send(request, token)
+                    return await self._send(request, token, handler_answers)
                 except TokenRefusedError:
-                    return await self._send(request, await self._tokens.renewed(self._api, token))
+                    renewed = await self._tokens.renewed(self._api, token)
+                    return await self._send(request, renewed, handler_answers)
         except TimeoutError as exc:
             raise DeadlineExceededError(
                 f"TorchServe's {self._api} API at {self._base_url} did not answer {method} {path} "
@@ -102,12 +111,13 @@ class Transport:
             text = str(exc)[:200] or type(exc).__name__
             raise _kind(exc)(f"TorchServe's {self._api} API at {self._base_url}: {text}") from exc
 
-    async def _send(self, request: httpx.Request, token: str | None) -> httpx.Response:
+    async def _send(self, request: httpx.Request, token: str | None, handler_answers: bool) -> httpx.Response:
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
         response = await self._read(await self._client.send(request, stream=True))
-        if response.status_code >= 400:
-            raise refusal(response.status_code, response.content)
+        status, content = response.status_code, response.content
+        if status >= 400 and not (handler_answers and is_handlers(status, response.headers, content)):
+            raise refusal(status, content)
         return response
 
     async def _read(self, streamed: httpx.Response) -> httpx.Response:
@@ -125,8 +135,15 @@ class Transport:
             await streamed.aclose()
             # httpx's own refers to its response, and that to the request: a cycle would keep both bodies.
             streamed.stream = httpx.ByteStream(b"")
-        headers = [each for each in streamed.headers.multi_items() if each[0] not in FRAMING]
+        # As bytes: a handler's value may have characters that are not ASCII.
+        gone = FRAMING | ({b"content-encoding"} if self._decodes(streamed) else frozenset())
+        headers = [each for each in streamed.headers.raw if each[0].lower() not in gone]
         return httpx.Response(streamed.status_code, headers=headers, content=bytes(body))
+
+    def _decodes(self, response: httpx.Response) -> bool:
+        """Whether httpx has decoded the body; a coding that it does not know stays, with its name."""
+        coding = response.headers.get("content-encoding", "").strip().lower()
+        return coding in self._client.headers.get("accept-encoding", "").split(", ")
 
 
 def _kind(exc: Exception) -> type[TorchServeError]:

@@ -140,6 +140,25 @@ async def test_errors_are_not_kept_and_cache_control_is_respected(tmp_path: Path
         assert (await post(client)).headers["x-cache"] == "hit"
 
 
+async def test_an_answer_is_kept_with_its_headers_for_those_who_send_the_same_ones(tmp_path: Path) -> None:
+    deploy(tmp_path, "1.0")
+    torchserve = FakeTorchServe(httpx.Response(200, json={"a": 1.0}, headers={"X-My-Header": "mine"}))
+    async with gateway(torchserve, tmp_path) as client:
+        first = await post(client, accept_language="de", user_agent="one")
+        again = await post(client, accept_language="de", user_agent="two")
+        other = await post(client, accept_language="en", user_agent="one")
+    assert [each.headers["x-cache"] for each in (first, again, other)] == ["miss", "hit", "miss"]
+    assert {each.headers["x-my-header"] for each in (first, again, other)} == {"mine"}
+
+
+async def test_a_status_of_the_handlers_own_is_not_kept(tmp_path: Path) -> None:
+    deploy(tmp_path, "1.0")
+    torchserve = FakeTorchServe(httpx.Response(201, json={"a": 1.0}))
+    async with gateway(torchserve, tmp_path) as client:
+        responses = [await post(client) for _ in range(2)]
+    assert [(each.status_code, each.headers["x-cache"]) for each in responses] == [(201, "miss")] * 2
+
+
 async def test_it_is_off_by_default(tmp_path: Path) -> None:
     deploy(tmp_path, "1.0")
     torchserve = FakeTorchServe(answered)
@@ -159,13 +178,15 @@ async def test_gateways_with_one_redis_share_their_answers_and_do_without_it_whe
     tmp_path: Path, redis_url: str
 ) -> None:
     deploy(tmp_path, "1.0")
-    one, two = FakeTorchServe(answered), FakeTorchServe(answered)
+    named = httpx.Response(200, json={"a": 1.0}, headers=[(b"X-My-Header", b"caf\xe9")])
+    one, two = FakeTorchServe(named), FakeTorchServe(answered)
     setting = f"gateway.cache.redis_url={redis_url}"
     async with gateway(one, tmp_path, setting) as first, gateway(two, tmp_path, setting) as second:
         assert (await post(first)).headers["x-cache"] == "miss"
         response = await post(second)
     assert response.headers["x-cache"] == "hit"
     assert response.headers["x-model-version"] == "1.0"
+    assert response.headers["x-my-header"] == "caf\u00e9"
     assert two.requests == []
     async with gateway(two, tmp_path, "gateway.cache.redis_url=redis://127.0.0.1:1/0") as alone:
         assert [(await post(alone)).status_code for _ in range(2)] == [200, 200]

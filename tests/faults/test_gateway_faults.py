@@ -153,8 +153,8 @@ async def test_the_content_type_reaches_torchserve_as_one_it_understands(
     assert request.headers["content-type"] == forwarded
 
 
-async def test_only_the_content_type_is_passed_on_and_names_stay_one_segment() -> None:
-    """A header such as `explain` or a name such as `../models` must not reach TorchServe as such."""
+async def test_instructions_are_not_passed_on_and_names_stay_one_segment() -> None:
+    """Neither a header that TorchServe acts on nor a name that is a path reaches TorchServe as such."""
     torchserve = FakeTorchServe()
     async with gateway(torchserve) as client:
         await client.post(

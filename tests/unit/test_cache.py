@@ -126,6 +126,28 @@ async def test_what_the_model_refuses_is_refused_to_all_and_not_kept() -> None:
     assert (await cache.answer(JOB, ARCHIVE, BOTH, model, 5))[1] == "miss"
 
 
+@pytest.mark.parametrize("status", [201, 204, 302, 404, 422])
+async def test_a_status_of_the_handlers_own_is_shared_and_not_kept(status: int) -> None:
+    own = replace(prediction(), status=status)
+    cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(own, prediction())
+    asking = [asyncio.create_task(cache.answer(JOB, ARCHIVE, BOTH, model, 5)) for _ in range(3)]
+    await ticks()
+    model.go.set()
+    assert [(await each)[0] for each in asking] == [own] * 3
+    assert model.asked == 1
+    assert (await cache.answer(JOB, ARCHIVE, BOTH, model, 5))[1] == "miss"
+
+
+async def test_a_failure_of_the_handler_is_only_the_first_ones() -> None:
+    cache = ResponseCache(MemoryStore(SETTINGS))
+    model = Model(replace(prediction(), status=503), prediction())
+    model.go.set()
+    first, second = (asyncio.create_task(cache.answer(JOB, ARCHIVE, BOTH, model, 5)) for _ in range(2))
+    assert (await first)[0].status == 503
+    assert (await second)[0].status == 200
+    assert model.asked == 2
+
+
 async def test_what_another_version_answered_in_its_stead_is_not_kept() -> None:
     cache, model = ResponseCache(MemoryStore(SETTINGS)), Model(prediction(), prediction())
     model.go.set()
@@ -168,9 +190,18 @@ def test_everything_an_answer_depends_on_is_in_the_key() -> None:
         replace(JOB, version="2.0"),
         replace(JOB, body=b"other"),
         replace(JOB, content_type="image/png"),
+        replace(JOB, headers=((b"Accept-Language", b"de"),)),
+        replace(JOB, headers=((b"Accept-Language", b"en"),)),
+        replace(JOB, headers=((b"X-Customer", b"1"),)),
     ]
     keys = {cache_key(job, ARCHIVE) for job in [JOB, *others]} | {cache_key(JOB, "1" * 64)}
-    assert len(keys) == 6
+    assert len(keys) == 9
+
+
+def test_what_says_nothing_of_the_content_is_not_in_the_key() -> None:
+    several = replace(JOB, headers=((b"x-b", b"2"), (b"x-a", b"1")))
+    same = ((b"User-Agent", b"u"), (b"X-A", b"1"), (b"Sec-Fetch-Mode", b"cors"), (b"X-B", b"2"))
+    assert cache_key(several, ARCHIVE) == cache_key(replace(JOB, headers=same), ARCHIVE)
 
 
 async def test_the_store_is_bounded_in_bytes_and_the_least_used_goes_first() -> None:
@@ -187,6 +218,12 @@ async def test_the_store_is_bounded_in_bytes_and_the_least_used_goes_first() -> 
 async def test_an_answer_that_is_too_large_is_not_kept() -> None:
     store = MemoryStore(SETTINGS)
     await store.put("key", CachedAnswer(b"x" * 1025, None, None))
+    assert await store.get("key") is None
+
+
+async def test_headers_count_as_bytes_of_an_answer() -> None:
+    store = MemoryStore(SETTINGS)
+    await store.put("key", CachedAnswer(b"x", None, None, ((b"x-large", b"x" * 1024),)))
     assert await store.get("key") is None
 
 

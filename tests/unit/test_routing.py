@@ -8,6 +8,7 @@ from deployment.record import DeployedModel, Record, Trial
 from gateway.routing import Choice, Routing, position
 from tests.unit.test_deployment_record import VERSION
 from torchserve_api.errors import ModelNotFoundError, RequestRefusedError, UnreachableError
+from torchserve_api.inference import Prediction
 
 KEYS = [f"client-{number}" for number in range(2000)]
 
@@ -72,6 +73,18 @@ def end(followed: Routing, error: BaseException) -> None:
     with followed.counted("genre", "1.10"):
         assert followed.counts["genre"]["1.10"].in_flight == 1
         raise error
+
+
+@pytest.mark.parametrize(
+    ("status", "failed"), [(200, 0), (204, 0), (302, 0), (404, 0), (422, 0), (500, 1), (503, 1)]
+)
+def test_a_status_that_the_handler_sets_is_a_failure_from_500_on(status: int, failed: int) -> None:
+    followed = routing()
+    answer = Prediction(b"", None, None, 0.1, None, status=status)
+    with followed.counted("genre", "1.10") as outcome:
+        assert outcome.answered(answer) is answer
+    counts = followed.counts["genre"]["1.10"]
+    assert (counts.failed, counts.answered) == (failed, 1 - failed)
 
 
 @pytest.mark.parametrize(

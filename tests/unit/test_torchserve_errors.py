@@ -1,20 +1,25 @@
 """TorchServe's error answers, told apart as it really sends them; and each has a status of ours."""
 
 import inspect
+import json
 
 import pytest
 
 from gateway import errors as gateway_errors
 from torchserve_api import errors
 from torchserve_api.errors import (
+    HandlerStatusError,
     RefusedError,
     RequestRefusedError,
     TorchServeError,
     WorkerDiedError,
     refusal,
 )
+from torchserve_api.handler_answers import INPUT_ERROR_TYPES, is_handlers
+from ts_serialize.explanation import UnknownClassError
 from ts_serialize.image_header import InputError
 
+THROUGH = {"x-request-id": "1"}
 ANSWERS = [
     (503, "ServiceUnavailableException", 'Model "m" has no worker to serve', errors.NoCapacityError),
     (503, "InternalServerException", "Prediction failed", errors.HandlerFailedError),
@@ -51,6 +56,56 @@ def test_an_answer_becomes_the_exception_that_fits(
     assert error.status == status
 
 
+@pytest.mark.parametrize("status", [404, 405, 409, 503])
+def test_a_status_alone_does_not_say_what_happened(status: int) -> None:
+    """A balancer's page, for example."""
+    kind = RequestRefusedError if status < 500 else RefusedError
+    assert type(refusal(status, b"<html>")) is kind
+
+
+def body(status: int, type_: str, message: str = "said") -> bytes:
+    return json.dumps({"code": status, "type": type_, "message": message}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "type_"),
+    [
+        *((status, type_) for status, type_, _, kind in ANSWERS if kind is not errors.RequestRefusedError),
+        (400, "BadRequestException"),
+        (404, "ResourceNotFoundException"),
+        (500, "NullPointerException"),
+        (422, "UndecodableImageException"),
+    ],
+)
+def test_torchserves_errors_are_not_the_handlers(status: int, type_: str) -> None:
+    assert not is_handlers(status, THROUGH, body(status, type_))
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 422, 429, 500, 502, 503, 507])
+def test_a_handlers_errors_are_told_from_torchserves(status: int) -> None:
+    for content in (
+        b"",
+        b"text",
+        b"[]",
+        b"[" * 100_000,
+        body(status, "MyError"),
+        body(status + 1, "BadRequestException"),
+    ):
+        assert is_handlers(status, THROUGH, content)
+        assert not is_handlers(status, {}, content)
+
+
+def test_the_status_of_a_prediction_exception_is_the_handlers() -> None:
+    assert is_handlers(404, THROUGH, body(404, "InternalServerException", "no face"))
+    assert not is_handlers(503, THROUGH, body(503, "InternalServerException", "Prediction failed"))
+
+
+def test_what_our_own_handler_refuses_is_known() -> None:
+    kinds: list[type[InputError]] = [InputError, *InputError.__subclasses__()]
+    assert {kind.type for kind in kinds} == INPUT_ERROR_TYPES
+    assert UnknownClassError in InputError.__subclasses__()
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"null", b"\xff\xfe"])
 def test_a_body_that_is_not_torchserves_is_no_trouble(body: bytes) -> None:
     assert isinstance(refusal(500, body), RefusedError)
@@ -61,7 +116,7 @@ def test_every_exception_has_a_status() -> None:
     for module, base in ((errors, TorchServeError), (gateway_errors, gateway_errors.GatewayError)):
         kinds = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, base)]
         for kind in kinds:
-            others = (RequestRefusedError, gateway_errors.ImageFailedError)
+            others = (RequestRefusedError, HandlerStatusError, gateway_errors.ImageFailedError)
             if kind not in (TorchServeError, gateway_errors.GatewayError, *others):
                 assert any(parent in gateway_errors.STATUS for parent in kind.__mro__), kind
 

@@ -1,0 +1,53 @@
+"""Headers between a client and a handler: the end-to-end ones, less those that TorchServe reads or sets."""
+
+from collections.abc import Iterable, Iterator
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+"""Names, in the case in which they were sent, and values; a name may be there several times."""
+
+# RFC 9110, section 7.6.1, and its predecessors. A recipient also drops what Connection names.
+HOP_BY_HOP = frozenset(
+    {
+        *(b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding"),
+        *(b"upgrade", b"http2-settings"),
+        *(b"proxy-authenticate", b"proxy-authentication-info", b"proxy-authorization"),
+    }
+)
+# TorchServe tells its handlers what to do by headers of these names, and takes them from clients as well:
+# `describe` makes BaseHandler describe the model instead of predicting.
+INSTRUCTIONS = frozenset({b"explain", b"describe", b"url_path"})
+# Sequences of requests and streams of answers: ts_request_sequence_id, ts_stream_next, ...
+INSTRUCTION_PREFIX = b"ts_"
+# TorchServe puts these on every answer in place of the handler's.
+SET_BY_TORCHSERVE = frozenset({b"x-request-id", b"pragma", b"cache-control", b"expires"})
+# About the answer's body, which is passed on beside the headers, and what handler_timing.py reads.
+READ_HERE = frozenset(
+    {b"content-length", b"content-type", b"server-timing", b"x-batch-size", b"x-model-version"}
+)
+
+
+def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Those that are not for one connection only."""
+    headers = list(headers)
+    named = {
+        option.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for option in value.split(b",")
+    }
+    return (each for each in headers if each[0].lower() not in HOP_BY_HOP | named)
+
+
+def is_instruction(name: bytes) -> bool:
+    """Whether TorchServe, or the code that it runs around a handler, acts on a request header."""
+    return name.lower() in INSTRUCTIONS or name.lower().startswith(INSTRUCTION_PREFIX)
+
+
+def set_by_handler(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """What of an answer's headers is the handler's."""
+    return tuple(
+        (name, value)
+        for name, value in end_to_end(headers)
+        if name.lower() not in SET_BY_TORCHSERVE | READ_HERE
+        and not name.lower().startswith(INSTRUCTION_PREFIX)
+    )
