@@ -5,54 +5,37 @@ but one made for it keeps Pillow busy much longer.
 """
 
 import asyncio
-import json
+from collections.abc import Mapping
 
-from gateway.errors import MalformedRequestError
-from gateway.forms import FormParser, is_form
+from gateway.handler_bodies import HandlerBody, read_as_handler
 from ts_serialize.image_header import check_header, image_bytes
 
-# In a body that is forwarded as it is. JSON takes 20 times its size when it is parsed.
-MAX_FILES = 100
-MAX_JSON_ITEMS = 1000
 
-
-async def check_image(encoded: bytes, max_pixels: int) -> None:
-    """Passes one encoded image.
+async def check_image(encoded: bytes, max_pixels: int) -> bytes:
+    """Passes one encoded image, or one as base64; gives the image.
 
     Raises:
         InputError: as the subclass that fits.
     """
-    await asyncio.to_thread(check_header, encoded, max_pixels)
+    return await asyncio.to_thread(_checked, {"data": encoded}, max_pixels)
 
 
-async def check_body(body: bytes, content_type: str, max_pixels: int) -> None:
+async def check_body(body: bytes, content_type: str, max_pixels: int) -> HandlerBody:
     """Passes a body of `/predictions/{model}` with one image in it, wherever the handler looks for it.
 
     Raises:
         InputError, GatewayError: as the subclass that fits.
     """
-    await asyncio.to_thread(lambda: check_header(image_bytes(_request_row(body, content_type)), max_pixels))
+    return await asyncio.to_thread(_checked_body, body, content_type, max_pixels)
 
 
-def _request_row(body: bytes, content_type: str) -> dict[str, object]:
-    """The request as TorchServe's worker hands it to the handler."""
-    if not is_form(content_type):
-        return {"body": _value(body, content_type)}
-    form = FormParser(content_type, MAX_FILES)
-    form.feed(body)
-    return {part.name: _value(part.content, part.content_type) for part in form.parts()}
+def _checked_body(body: bytes, content_type: str, max_pixels: int) -> HandlerBody:
+    read = read_as_handler(body, content_type)
+    _checked(read.row, max_pixels)
+    return read
 
 
-def _value(content: bytes | bytearray, content_type: str) -> object:
-    # ts/protocol/otf_message_handler.py: what cannot be read as its type says stays bytes.
-    media_type = content_type.partition(";")[0].strip()
-    try:
-        if media_type == "application/json":
-            if content.count(b",") >= MAX_JSON_ITEMS:
-                raise MalformedRequestError(f"the JSON has more than {MAX_JSON_ITEMS} items; send one image")
-            return json.loads(content)
-        if media_type.startswith("text"):
-            return content.decode()
-    except (ValueError, RecursionError):
-        pass
-    return content
+def _checked(row: Mapping[str, object], max_pixels: int) -> bytes:
+    image = image_bytes(row)
+    check_header(image, max_pixels)
+    return image

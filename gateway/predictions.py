@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from gateway.deadlines import body_timeout_of, deadline_of
 from gateway.errors import MalformedRequestError
+from gateway.handler_bodies import OCTET_STREAM, type_for_others
 from gateway.images import check_body, check_image
 from gateway.observability import RequestRecord, request_record
 from gateway.predictor import Predictor
@@ -20,7 +21,6 @@ from torchserve_api.inference import Job, Prediction
 from ts_serialize.settings import ModelSettings
 
 PROBLEMS = problems(400, 404, 408, 413, 415, 422, 502, 503, 504)
-OCTET_STREAM = "application/octet-stream"
 
 Ask = Callable[[Job, str, float], Awaitable[Prediction]]
 """Gets the job (version None: whichever serves), the routing key and the seconds it may take."""
@@ -76,8 +76,8 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
         [file] = await read_files(request, "file", 1, *limits)
         image = bytes(file.content)
         if not image:
-            raise MalformedRequestError(f"the file '{file.filename}' in field 'file' is empty")
-        await check_image(image, served.image.max_pixels)
+            raise MalformedRequestError(f"the file '{file.filename or ''}' in field 'file' is empty")
+        image = await check_image(image, served.image.max_pixels)
         job = Job(settings.default_model, None, image, OCTET_STREAM)
         return await forward(request, predictor.predict, job)
 
@@ -88,7 +88,10 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
         content_type = _content_type(request)
         # What other models take is between the client and TorchServe.
         if model == served.name:
-            await check_body(body, content_type, served.image.max_pixels)
+            read = await check_body(body, content_type, served.image.max_pixels)
+            body, content_type = read.content, read.content_type
+        else:
+            content_type = type_for_others(content_type, body)
         return await forward(request, ask, Job(model, version, body, content_type))
 
     def as_torchserve(ask: Ask) -> dict[str, Endpoint]:
@@ -133,5 +136,4 @@ def _content_type(request: Request) -> str:
     content_type = request.headers.get("content-type", OCTET_STREAM)
     if not (content_type.isascii() and content_type.isprintable()):
         raise MalformedRequestError(f"the Content-Type {content_type!r} has characters that no type has")
-    # TorchServe reads a body of curl's default type as form fields and fails on an image.
-    return OCTET_STREAM if content_type.startswith("application/x-www-form-urlencoded") else content_type
+    return content_type
