@@ -228,6 +228,7 @@ async def test_a_form_field_of_base64_is_an_image_like_another(post: Post, conte
         (b'{"data": "!"}', None, 400, "the character '!' is not one of base64"),
         (f"image={TEXT}".encode(), URLENCODED, 400, "got image"),
         (b"a=b&" * 1001, URLENCODED, 400, "more than 1000 fields"),
+        (b"data=" + b"%41" * 400_001, URLENCODED, 400, "more than 400000 escaped characters"),
         (b"data:image/png,x", "text/plain", 400, "the data: URL does not begin"),
         (b"hello", None, 415, "the 5 bytes are not an image"),
     ],
