@@ -9,6 +9,7 @@ GatewayError
   BodyTooLargeError         413
   TooManyFilesError         413
   ImageFailedError          as the error of the image
+  UnsupportedEncodingError  415
   UnknownModelError         404
   NameTooLongError          414
   HeadersTooLargeError      431
@@ -81,6 +82,10 @@ class TooManyFilesError(GatewayError):
     """The request has more files, or images, than the path takes."""
 
 
+class UnsupportedEncodingError(GatewayError):
+    """The body has a Content-Encoding that is not undone."""
+
+
 class ImageFailedError(GatewayError):
     """One image of several has no answer, where an answer is for all of them or none.
 
@@ -140,6 +145,7 @@ STATUS: Mapping[type[Exception], int] = {
     BodyTimeoutError: 408,
     BodyTooLargeError: 413,
     TooManyFilesError: 413,
+    UnsupportedEncodingError: 415,
     UnknownModelError: 404,
     NameTooLongError: 414,
     RateLimitedError: 429,

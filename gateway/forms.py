@@ -1,7 +1,9 @@
 """A multipart/form-data body, parsed while it arrives and kept in memory."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
 from weakref import WeakMethod
 
 from python_multipart.exceptions import FormParserError
@@ -14,9 +16,19 @@ FORM = "multipart/form-data"
 MAX_FIELDS = 1000
 
 
+# RFC 8187; RFC 7578 forbids it in forms, and clients send it all the same.
+EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=\s*\"?(?:([\w-]*)'[^']*')?([^;\"]*)", re.IGNORECASE)
+# Would act where a name is shown: control characters, line separators, changes of the writing direction.
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+MAX_FILENAME = 255
+
+
 @dataclass
 class Part:
-    """One part of a form. filename: None where the client sent a plain field, not a file."""
+    """One part of a form.
+
+    filename: without folders and control characters; None where the client sent a plain field, not a file.
+    """
 
     name: str = ""
     filename: str | None = None
@@ -24,16 +36,24 @@ class Part:
     content: bytearray = field(default_factory=bytearray)
 
 
+def media_type(content_type: str) -> str:
+    """The type alone, as types are compared: "Image/PNG; x=y" -> "image/png"."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def is_form(content_type: str) -> bool:
     """Whether a Content-Type header announces a form."""
-    return parse_options_header(content_type)[0] == FORM.encode()
+    return media_type(content_type) == FORM
 
 
 class FormParser:
-    """Takes a form piece by piece. Headers of parts are limited by python-multipart: 8, of 4 KiB each."""
+    """Takes a form piece by piece. Headers of parts are limited by python-multipart: 8, of 4 KiB each.
 
-    def __init__(self, content_type: str, max_files: int) -> None:
-        self._max_files = max_files
+    file_field: parts of this name count as files, whether they have a filename or not.
+    """
+
+    def __init__(self, content_type: str, max_files: int, file_field: str = "") -> None:
+        self._max_files, self._file_field = max_files, file_field
         self._files = self._fields = 0
         self._parts: list[Part] = []
         self._header_name = b""
@@ -42,6 +62,9 @@ class FormParser:
         boundary = parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:
             raise MalformedRequestError(f"the Content-Type {content_type[:100]} names no boundary")
+        self._first_delimiter = b"\r\n--" + boundary
+        # The line break before the first boundary may be the start of the body. None: the boundary was found.
+        self._preamble: bytearray | None = bytearray(b"\r\n")
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -66,7 +89,7 @@ class FormParser:
             TooManyFilesError: it has more than max_files files, in whatever fields.
         """
         try:
-            self._parser.write(chunk)
+            self._parser.write(self._behind_preamble(chunk))
         except FormParserError as exc:
             raise _unreadable(exc) from exc
 
@@ -79,6 +102,18 @@ class FormParser:
         if not self._complete:
             raise MalformedRequestError("the multipart form breaks off before its last boundary")
         return self._parts
+
+    def _behind_preamble(self, chunk: bytes) -> bytes:
+        """What of a piece is not before the first boundary, where RFC 2046 allows any text (5.1.1)."""
+        if self._preamble is None:
+            return chunk
+        self._preamble += chunk
+        start = self._preamble.find(self._first_delimiter)
+        if start < 0:
+            del self._preamble[: -len(self._first_delimiter)]
+            return b""
+        form, self._preamble = bytes(self._preamble[start + 2 :]), None
+        return form
 
     def _begin_part(self) -> None:
         self._parts.append(Part())
@@ -95,12 +130,12 @@ class FormParser:
         if name == b"content-disposition":
             options = parse_options_header(value)[1]
             self._parts[-1].name = _text(options.get(b"name", b""))
-            self._parts[-1].filename = _text(options[b"filename"]) if b"filename" in options else None
+            self._parts[-1].filename = _filename(options, value)
         if name == b"content-type":
             self._parts[-1].content_type = _text(value)
 
     def _count_part(self) -> None:
-        if self._parts[-1].filename is None:
+        if self._parts[-1].filename is None and self._parts[-1].name != self._file_field:
             self._fields += 1
         else:
             self._files += 1
@@ -130,6 +165,17 @@ def _weak(callback: Callable[..., None]) -> Callable[..., None]:
 
 def _text(value: bytes) -> str:
     return value.decode(errors="replace")
+
+
+def _filename(options: Mapping[bytes, bytes], disposition: bytes) -> str | None:
+    if b"filename" in options:
+        name = _text(options[b"filename"])
+    elif extended := EXTENDED_FILENAME.search(disposition):
+        charset = "latin-1" if (extended[1] or b"").lower() == b"iso-8859-1" else "utf-8"
+        name = unquote_to_bytes(extended[2]).decode(charset, errors="replace")
+    else:
+        return None
+    return UNSHOWN.sub("", re.split(r"[/\\]", name)[-1])[:MAX_FILENAME]
 
 
 def _unreadable(exc: FormParserError) -> MalformedRequestError:

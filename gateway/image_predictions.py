@@ -15,9 +15,10 @@ from pydantic_core import from_json
 from gateway.deadlines import body_timeout_of
 from gateway.errors import BodyTooLargeError, GatewayError, ImageFailedError, MalformedRequestError
 from gateway.forwarded_headers import forwarded_headers
+from gateway.handler_bodies import OCTET_STREAM
 from gateway.images import check_image
 from gateway.observability import RequestRecord, request_record
-from gateway.predictions import OCTET_STREAM, ask_in_time
+from gateway.predictions import ask_in_time
 from gateway.predictor import Predictor
 from gateway.rate_limits import RateLimits
 from gateway.settings import GatewaySettings
@@ -62,9 +63,6 @@ class ImagePredictions:
         """
         request_record(request).model = model
         self.predictor.admission.refuse_if_full(model)
-        encoding = request.headers.get("content-encoding", "identity")
-        if encoding != "identity":
-            raise MalformedRequestError(f"the body's Content-Encoding is {encoding[:50]}; send it as it is")
         timeout_s = body_timeout_of(request, self.settings)
         return await read_body(request, self.settings.max_batch_request_bytes, timeout_s)
 
@@ -118,7 +116,7 @@ class ImagePredictions:
                 content = bytes(image.content)
                 # What other models take is between the client and TorchServe.
                 if job.model == self.settings.default_model:
-                    await check_image(content, self.served.image.max_pixels)
+                    content = await check_image(content, self.served.image.max_pixels)
                 job = replace(job, body=content)
                 prediction = await ask_in_time(self.predictor.predict, request, self.settings, job)
             return Outcome(_parsed(prediction), prediction.version)

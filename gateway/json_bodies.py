@@ -1,14 +1,15 @@
 """JSON bodies with base64 in them. FastAPI would take all of a body before it is admitted."""
 
-import base64
-import binascii
+import codecs
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.errors import MalformedRequestError
-from gateway.images import MAX_JSON_ITEMS
+from ts_serialize import base64_text
 
+# JSON takes 20 times its size when it is parsed.
+MAX_JSON_ITEMS = 1000
 Base64Text = Annotated[str, Field(json_schema_extra={"format": "byte"})]
 
 
@@ -21,16 +22,35 @@ class RequestBody(BaseModel):
 BodyT = TypeVar("BodyT", bound=RequestBody)
 
 
+def as_utf8(body: bytes | bytearray) -> bytes | bytearray:
+    """Text as UTF-8 without a byte order mark, which Windows' tools write, or as UTF-16; else as it is."""
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return body.decode("utf-16").encode() or body
+        except UnicodeError:
+            return body
+    return body.removeprefix(codecs.BOM_UTF8)
+
+
+def check_items(body: bytes | bytearray) -> None:
+    """Passes JSON that does not grow too much when it is parsed.
+
+    Raises:
+        MalformedRequestError: it has more than MAX_JSON_ITEMS items.
+    """
+    if body.count(b",") >= MAX_JSON_ITEMS:
+        raise MalformedRequestError(f"the JSON has more than {MAX_JSON_ITEMS} items")
+
+
 def parsed(model: type[BodyT], body: bytes) -> BodyT:
     """The body as the model describes it. Megabytes take long; call this and the decoding in a thread.
 
     Raises:
         MalformedRequestError: it is something else.
     """
-    if body.count(b",") >= MAX_JSON_ITEMS:
-        raise MalformedRequestError(f"the JSON has more than {MAX_JSON_ITEMS} items")
+    check_items(body)
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(as_utf8(body))
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"
@@ -44,8 +64,8 @@ def decoded(text: str, name: str) -> bytes:
         MalformedRequestError: it is no base64, or has characters that base64 has not.
     """
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as exc:
+        return base64_text.decoded(text)
+    except ValueError as exc:
         raise MalformedRequestError(f"{name} is not base64 of an image: {exc}") from exc
 
 

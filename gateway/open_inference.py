@@ -9,13 +9,14 @@ from pydantic import BaseModel
 
 from gateway.errors import UnknownModelError
 from gateway.fleet import Fleet
+from gateway.handler_bodies import OCTET_STREAM
 from gateway.image_predictions import ImagePredictions
 from gateway.inference_bodies import CLASSES, PROBABILITIES, InferenceRequest, InferenceResponse
 from gateway.inference_tensors import HEADER_LENGTH, read_request, response_to
 from gateway.json_bodies import json_body
 from gateway.names import PathModel, PathVersion
 from gateway.observability import request_record
-from gateway.predictions import OCTET_STREAM, PROBLEMS, prediction_headers
+from gateway.predictions import PROBLEMS, prediction_headers
 from gateway.readiness import Readiness
 from gateway.schemas import ModelReadiness, problems
 

@@ -30,7 +30,7 @@ def routes(images: ImagePredictions) -> APIRouter:
         admission.refuse_if_full(settings.default_model)
         limits = settings.max_batch_images, settings.max_batch_request_bytes
         files = await read_files(request, "files", *limits, body_timeout_of(request, settings))
-        named = [NamedImage(f"the file '{file.filename}'", file.content) for file in files]
+        named = [NamedImage(f"the file '{file.filename or ''}'", file.content) for file in files]
         outcomes = await images.predict(request, named, settings.default_model)
         items = [_item(file.filename or "", outcome) for file, outcome in zip(files, outcomes, strict=True)]
         return JSONResponse(items, headers=prediction_headers(record))

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from gateway.deadlines import body_timeout_of, deadline_of
 from gateway.errors import MalformedRequestError
 from gateway.forwarded_headers import forwarded_headers, passed_on
+from gateway.handler_bodies import OCTET_STREAM, type_for_others
 from gateway.headers import check_media_type
-from gateway.images import MAX_TARGET_CHARS, check_body, check_image, check_target
+from gateway.images import MIN_TARGET_LIMIT, check_body, check_image
 from gateway.names import PathModel, PathVersion
 from gateway.observability import RequestRecord, request_record
 from gateway.predictor import Predictor
@@ -23,7 +24,6 @@ from torchserve_api.inference import Job, Prediction
 from ts_serialize.settings import ModelSettings
 
 PROBLEMS = problems(400, 404, 408, 413, 414, 415, 422, 431, 502, 503, 504)
-OCTET_STREAM = "application/octet-stream"
 
 Ask = Callable[[Job, str, float], Awaitable[Prediction]]
 """Gets the job (version None: whichever serves), the routing key and the seconds it may take."""
@@ -64,7 +64,7 @@ def _answer(request: Request, prediction: Prediction) -> Response:
 def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predictor) -> APIRouter:
     """`POST /predict` and `POST|PUT /predictions|explanations/{model}[/{version}]`."""
     router = APIRouter(tags=["predictions"])
-    max_target_chars = max(MAX_TARGET_CHARS, *map(len, served.labels))
+    max_target_chars = max(MIN_TARGET_LIMIT, *map(len, served.labels))
 
     async def ask_recorded(request: Request, ask: Ask, job: Job) -> Prediction:
         record = request_record(request)
@@ -90,8 +90,8 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
         [file] = await read_files(request, "file", 1, *limits)
         image = bytes(file.content)
         if not image:
-            raise MalformedRequestError(f"the file '{file.filename}' in field 'file' is empty")
-        await check_image(image, served.image.max_pixels)
+            raise MalformedRequestError(f"the file '{file.filename or ''}' in field 'file' is empty")
+        image = await check_image(image, served.image.max_pixels)
         job = Job(settings.default_model, None, image, OCTET_STREAM, headers)
         prediction = await ask_recorded(request, predictor.predict, job)
         if prediction.error:
@@ -106,9 +106,10 @@ def routes(settings: GatewaySettings, served: ModelSettings, predictor: Predicto
         content_type = _content_type(request)
         # What other models take is between the client and TorchServe.
         if model == served.name:
-            await check_body(body, content_type, served.image.max_pixels)
-            if ask == predictor.explain:
-                await check_target(body, content_type, max_target_chars)
+            read = await check_body(body, content_type, served.image.max_pixels, max_target_chars)
+            body, content_type = read.content, read.content_type
+        else:
+            content_type = type_for_others(content_type, body)
         job = Job(model, version, body, content_type, headers)
         return _answer(request, await ask_recorded(request, ask, job))
 
@@ -153,5 +154,4 @@ def _add_torchserve_routes(
 def _content_type(request: Request) -> str:
     content_type = request.headers.get("content-type") or OCTET_STREAM
     check_media_type(content_type)
-    # TorchServe reads a body of curl's default type as form fields and fails on an image.
-    return OCTET_STREAM if content_type.startswith("application/x-www-form-urlencoded") else content_type
+    return content_type

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
+from gateway.content_codings import SUPPORTED
 from gateway.disconnects import CLIENT_CLOSED_REQUEST
 from gateway.errors import (
     GatewayError,
@@ -21,6 +22,7 @@ from gateway.errors import (
     RateLimitedError,
     TooManyFailuresError,
     UnauthenticatedError,
+    UnsupportedEncodingError,
     status_of,
 )
 from gateway.observability import request_record
@@ -133,6 +135,8 @@ def _problem(status: int, type_: str, detail: str) -> dict[str, object]:
 def _headers(status: int, error: Exception) -> dict[str, str]:
     if isinstance(error, UnauthenticatedError):
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, UnsupportedEncodingError):
+        return {"Accept-Encoding": ", ".join(SUPPORTED)}
     headers = {}
     # After 408 nobody reads what may still come of the body; who tries keys has to connect for each.
     if status == 408 or isinstance(error, TooManyFailuresError):

@@ -26,6 +26,7 @@ FORM_TYPES = st.sampled_from(
     [
         "multipart/form-data; boundary=b",
         'Multipart/Form-Data;boundary="b"',
+        "MULTIPART/FORM-DATA; Boundary=b",
         "multipart/form-data; charset=x",
         "a/b",
     ]

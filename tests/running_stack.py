@@ -95,7 +95,7 @@ class RunningStack:
 
 def handler(name: str) -> tuple[str, ...]:
     """What makes an archive with one of tests/handlers/."""
-    modules = ("__init__", "image_header", "image_input", "explanation", "handler")
+    modules = ("__init__", "base64_text", "image_header", "image_input", "explanation", "handler")
     return (
         f"model.handler=tests/handlers/{name}.py",
         f"model.handler_modules=[{','.join(f'ts_serialize/{module}.py' for module in modules)}]",

@@ -1,11 +1,9 @@
 """From one request to the header of its image: a format we serve, and not too much to decode.
 
 Decodes no pixel. The gateway checks with it what it forwards, and the model archive holds it for the
-handler, so it imports only Pillow.
+handler, so it imports only Pillow and what is packed beside it.
 """
 
-import base64
-import binascii
 import io
 import sys
 import warnings
@@ -20,6 +18,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
+
+from ts_serialize.base64_text import decoded, is_text
 
 # Pillow knows dozens more, some of which start other programs (EPS) or have a history of bugs.
 IMAGE_FORMATS = tuple(
@@ -79,24 +79,28 @@ class TooManyPixelsError(InputError):
 
 
 def image_bytes(row: Mapping[str, Any]) -> bytes:
-    """The encoded image of one request: a raw body, multipart field `data` or `body`, or base64 in JSON.
+    """The encoded image of one request: a raw body, multipart field `data` or `body`, or a key of JSON.
+
+    It may be base64, in JSON and as text alike; see base64_text.py.
 
     Raises:
         NoImageError: there is none, or it is not valid base64.
     """
     value = row.get("data") or row.get("body")
     if isinstance(value, Mapping):
-        value = value.get("data") or value.get("body")
-    if isinstance(value, str):
+        row, value = value, value.get("data") or value.get("body")
+    if isinstance(value, bytes | bytearray) and is_text(value):
+        value = value.decode(errors="replace")
+    if isinstance(value, str) and value:
         try:
-            value = base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError) as exc:
+            value = decoded(value)
+        except ValueError as exc:
             raise NoImageError(f"the text in the request is not base64 of an image: {exc}") from exc
     if not isinstance(value, bytes | bytearray) or not value:
-        fields = ", ".join(sorted(name for name in row if row[name])) or "an empty body"
+        names = ", ".join(sorted(str(name)[:50] for name in row if row[name])[:10]) or "an empty body"
         raise NoImageError(
             "no image in the request: send it as the raw body, as multipart field 'data', "
-            f'or as JSON {{"data": "<base64>"}}; got {fields}'
+            f'or as JSON {{"data": "<base64>"}}; got {names}'
         )
     return bytes(value)
 

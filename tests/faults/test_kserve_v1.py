@@ -62,7 +62,7 @@ async def test_every_documented_way_to_send_an_image(body: dict[str, Any]) -> No
     ("body", "status", "said"),
     [
         ({"instances": [text(JPEG), text(b"no image"), "!"]}, 400, "instances[2] is not base64"),
-        ({"instances": [text(JPEG), text(JPEG)[:-1] + "\n"]}, 400, "instances[1] is not base64"),
+        ({"instances": [text(JPEG), "AAAAA"]}, 400, "instances[1] is not base64"),
         ({"instances": [text(JPEG), text(b"no image"), text(JPEG[:20])]}, 415, "instances[1]: the 8 bytes"),
         ({"instances": [text(JPEG), text(JPEG[:20])]}, 422, "instances[1]: the image cannot be decoded"),
         ({"instances": [{"data": ""}]}, 400, "instances[0] is empty"),
@@ -97,13 +97,6 @@ async def test_what_is_no_json_is_refused(body: bytes) -> None:
     assert response.status_code == 400
     assert "Invalid JSON" in response.json()["detail"]
     assert torchserve.requests == []
-
-
-async def test_a_compressed_body_is_refused_by_its_encoding() -> None:
-    async with gateway(FakeTorchServe()) as client:
-        response = await client.post(PREDICT, content=b"\x1f\x8b", headers={"content-encoding": "gzip"})
-    assert response.status_code == 400
-    assert "Content-Encoding is gzip" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,8 @@ def test_the_class_to_explain_can_be_chosen(gateway: str, images: list[Path]) ->
     encoded = base64.b64encode(image).decode()
     by_form = httpx.post(url, files={"data": ("a.jpg", image)}, data={"target": "Comedy"}).json()
     by_json = httpx.post(url, json={"data": encoded, "target": "Comedy"}).json()
-    assert by_form["class"] == by_json["class"] == "Comedy"
+    by_curl = httpx.post(url, data={"data": encoded, "target": "Comedy"}).json()
+    assert by_form["class"] == by_json["class"] == by_curl["class"] == "Comedy"
     for ours, theirs in zip(by_form["attributions"], by_json["attributions"], strict=True):
         assert ours == pytest.approx(theirs, abs=1e-3)
     unknown = httpx.post(url, json={"data": encoded, "target": "Nonesuch"})

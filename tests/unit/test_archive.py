@@ -24,7 +24,8 @@ def test_the_archive_holds_handler_checkpoint_labels_and_preprocessing(tmp_path:
     with zipfile.ZipFile(archive) as content:
         manifest = json.loads(content.read("MAR-INF/MANIFEST.json"))
         labels = json.loads(content.read("index_to_name.json"))
-        modules = {f"ts_serialize/{name}.py" for name in ("image_header", "image_input", "explanation")}
+        names = ("base64_text", "image_header", "image_input", "explanation")
+        modules = {f"ts_serialize/{name}.py" for name in names}
         assert {"handler.py", "genre.pt", "preprocessing.json", *modules} <= set(content.namelist())
     assert manifest["model"]["modelVersion"] == "2.10"
     assert list(labels.values()) == settings.model.labels
