@@ -16,9 +16,11 @@ from model_archiver.model_packaging import generate_model_archive
 
 from configuration import PROJECT_ROOT, ProjectPath
 from project_settings import ProjectSettings
+from ts_serialize.checkpoint_kinds import other_kind
 from ts_serialize.downloads import sha256
+from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
 from ts_serialize.settings import ImageSettings, ModelSettings
-from ts_serialize.torchscript import load_torchscript
+from ts_serialize.torchscript import loaded
 
 logger = logging.getLogger(__name__)
 
@@ -76,31 +78,33 @@ def build_archive(settings: ArchiveSettings) -> Path:
 
 
 def check_checkpoint(model: ModelSettings) -> None:
-    """Runs the checkpoint once, so that a wrong one is found here and not in a worker.
+    """Runs the checkpoint as a worker will, so that a wrong one is found here and not there.
 
     Raises:
-        ArchiveError: it is missing, is not TorchScript, or gives another number of classes than labels.
+        ArchiveError: a part is missing, or the checkpoint is not TorchScript or cannot serve.
     """
     path = model.weights.path
-    for part in (path, model.handler, *model.handler_modules):
+    if not path.exists():
+        raise ArchiveError(f"{path} is missing")
+    for part in (model.handler, *model.handler_modules):
         if not part.is_file():
-            raise ArchiveError(f"{part} is missing")
+            raise ArchiveError(f"{part} is {'no file' if part.exists() else 'missing'}")
     try:
-        network = load_torchscript(path)
-    except (RuntimeError, ValueError) as exc:
-        raise ArchiveError(f"{path} is not a TorchScript file: {_first_line(exc)}") from exc
-    shape = (1, 3, *input_size(model.image))
-    try:
-        with torch.inference_mode():
-            output = network(torch.zeros(shape))
-    except RuntimeError as exc:
-        raise ArchiveError(f"{path} does not run on an input of shape {shape}: {_first_line(exc)}") from exc
-    found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    if found != (1, len(model.labels)):
+        if kind := other_kind(path):
+            raise ArchiveError(f"{path} is not a TorchScript file; it is {kind}")
+        network = loaded(path)
+    except (OSError, RuntimeError, ValueError) as exc:
         raise ArchiveError(
-            f"{path} answers {found} to one image, the {len(model.labels)} labels of model "
-            f"{model.name} want (1, {len(model.labels)})"
-        )
+            f"{path} cannot be loaded by torch {torch.__version__}: {_first_line(exc)}"
+        ) from exc
+    image = model.image
+    try:
+        NetworkCheck(
+            network,
+            Expectation(input_size(image), image.mean, image.std, len(model.labels), model.batch_size),
+        )()
+    except NetworkError as exc:
+        raise ArchiveError(f"{path} {exc}") from exc
 
 
 def input_size(image: ImageSettings) -> tuple[int, int]:

@@ -6,7 +6,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import torch
 
 from configuration import load
 from tests.running_stack import run
@@ -68,16 +67,6 @@ def test_a_checkpoint_with_other_classes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"answers \(1, 10\) to one image, the 2 labels"):
         build_archive(archive_settings(tmp_path, "model.labels=[A,B]"))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_checkpoint_that_is_no_torchscript_is_refused(tmp_path: Path) -> None:
-    checkpoint = tmp_path / "state_dict.pt"
-    torch.save({"weight": torch.zeros(1)}, checkpoint)
-    with pytest.raises(ArchiveError, match="is not a TorchScript file"):
-        build_archive(archive_settings(tmp_path, f"model.weights.path={checkpoint}"))
-    checkpoint.write_bytes(b"rubbish")
-    with pytest.raises(ArchiveError, match="is not a TorchScript file"):
-        build_archive(archive_settings(tmp_path, f"model.weights.path={checkpoint}"))
 
 
 @pytest.mark.parametrize("part", ["model.weights.path", "model.handler"])
