@@ -117,18 +117,9 @@ def input_size(image: ImageSettings) -> tuple[int, int]:
 
 
 def _pack(model: ModelSettings, directory: Path) -> Path:
-    labels = directory / "index_to_name.json"
-    labels.write_text(json.dumps({str(index): label for index, label in enumerate(model.labels)}, indent=1))
-    preprocessing = directory / "preprocessing.json"
-    preprocessing.write_text(model.image.model_dump_json(indent=1))
     # The archiver always works in <temporary directory>/<model name>; two runs must not meet there.
-    export, modules = directory / "export", directory / "modules"
+    export = directory / "export"
     export.mkdir()
-    modules.mkdir()
-    for module in model.handler_modules:
-        copy = modules / module.relative_to(PROJECT_ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(module, copy)
     # It also reports that folder, gone before anybody can look, as the place of the archive.
     logging.disable(logging.INFO)
     previous, tempfile.tempdir = tempfile.tempdir, str(directory)
@@ -139,7 +130,6 @@ def _pack(model: ModelSettings, directory: Path) -> Path:
                 version=model.version,
                 handler=str(model.handler),
                 serialized_file=str(model.weights.path),
-                extra_files=f"{labels},{preprocessing},{modules}",  # of a folder: what it holds
                 export_path=str(export),
                 archive_format="no-archive",
             )
@@ -147,7 +137,19 @@ def _pack(model: ModelSettings, directory: Path) -> Path:
     finally:
         tempfile.tempdir = previous
         logging.disable(logging.NOTSET)
+    _add_extra_files(model, export / model.name)
     return _zip(export / model.name, directory / model.archive_name)
+
+
+def _add_extra_files(model: ModelSettings, folder: Path) -> None:
+    """What the handler reads and imports; the archiver would take paths apart at commas and brackets."""
+    labels = {str(index): label for index, label in enumerate(model.labels)}
+    (folder / "index_to_name.json").write_text(json.dumps(labels, indent=1))
+    (folder / "preprocessing.json").write_text(model.image.model_dump_json(indent=1))
+    for module in model.handler_modules:
+        copy = folder / module.relative_to(PROJECT_ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(module, copy)
 
 
 def _zip(folder: Path, target: Path) -> Path:
