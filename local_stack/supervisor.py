@@ -127,7 +127,8 @@ class Supervisor:
                 "stopwaitsecs": str(self._settings.stop_timeout_s),
                 "killasgroup": "true",  # TorchServe's workers
                 "redirect_stderr": "true",
-                "stdout_logfile": _path(self.log_of(name)),
+                # Expanded twice.
+                "stdout_logfile": _path(self.log_of(name)).replace("%", "%%"),
                 "environment": 'PYTHONUNBUFFERED="1"',
             }
         text = StringIO()
