@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from configuration import load
+from configuration import as_override, load
 from tests.running_stack import run
 from ts_serialize.archive import ArchiveError, ArchiveSettings, build_archive
 
@@ -32,6 +33,19 @@ def test_the_archive_holds_handler_checkpoint_labels_and_preprocessing(tmp_path:
 def test_identical_inputs_give_identical_bytes(tmp_path: Path) -> None:
     first = build_archive(archive_settings(tmp_path / "one")).read_bytes()
     assert build_archive(archive_settings(tmp_path / "two")).read_bytes() == first
+
+
+def test_paths_may_hold_what_the_archiver_takes_apart(tmp_path: Path) -> None:
+    plain = archive_settings(tmp_path / "plain")
+    folder = tmp_path / "my clone, v=1 (it's 100% {ok}) [a] *"
+    folder.mkdir()
+    checkpoint = shutil.copyfile(plain.model.weights.path, folder / plain.model.weights.path.name)
+    odd = load(
+        "archive",
+        ArchiveSettings,
+        [as_override("model_mars", folder), as_override("model.weights.path", checkpoint)],
+    )
+    assert build_archive(odd).read_bytes() == build_archive(plain).read_bytes()
 
 
 def test_building_again_changes_nothing(tmp_path: Path) -> None:
