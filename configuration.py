@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
-from yaml import MarkedYAMLError, YAMLError, safe_load
+from yaml import MarkedYAMLError, safe_load
 
 PROJECT_ROOT = Path(__file__).resolve().parent
 CONFIG_DIR = PROJECT_ROOT / "config"
+# Characters of what a library says of a file; Hydra repeats what is in it.
+MAX_REASON = 600
 
 ProjectPath = Annotated[Path, AfterValidator(lambda path: PROJECT_ROOT / path)]
 """A path; a relative one counts from the project root, wherever the command was started."""
@@ -94,8 +94,8 @@ def _compose(root: str, overrides: Sequence[str]) -> dict[str, object]:
         with initialize_config_dir(config_dir=str(CONFIG_DIR), version_base="1.3"):
             composed = compose(config_name=root, overrides=list(overrides))
         container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    # OSError: a file that cannot be read; LexerNoViableAltException and others of the grammar are chained.
-    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as exc:
+    # Hydra, OmegaConf and PyYAML let through what odd files lead them to: ValueError, RecursionError ...
+    except Exception as exc:
         raise ConfigurationError(_reason(root, exc)) from exc
     return {str(key): value for key, value in container.items()} if isinstance(container, dict) else {}
 
@@ -108,8 +108,9 @@ def _reason(root: str, exc: Exception) -> str:
         return f"{_shown(mark.name)}, line {mark.line + 1}, column {mark.column + 1}: {problem}{hint}"
     if isinstance(exc, UnicodeDecodeError):
         return f"{', '.join(_files_that(_is_not_text)) or f'config/{root}.yaml'}: not UTF-8 ({exc.reason})"
-    said = " ".join(next((text for each in _causes(exc) if (text := str(each))), type(exc).__name__).split())
-    odd = "".join(f"; {name} holds no keys with values" for name in _files_that(_is_not_a_map))
+    texts = (" ".join(str(each).split()) for each in _causes(exc))
+    said = next(filter(None, texts), type(exc).__name__)[:MAX_REASON]
+    odd = "".join(f"; {name} is no YAML with keys and values" for name in _files_that(_is_not_a_map))
     return f"config/{root}.yaml: {said}{odd}"
 
 
@@ -141,5 +142,8 @@ def _is_not_text(file: Path) -> bool:
 def _is_not_a_map(file: Path) -> bool:
     try:
         return not isinstance(safe_load(file.read_text("utf-8")), dict | None)
-    except (OSError, UnicodeDecodeError, YAMLError):
+    except OSError:
         return False
+    # As in `_compose`.
+    except Exception:  # noqa: BLE001
+        return True
