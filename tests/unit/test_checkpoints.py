@@ -97,7 +97,7 @@ class OfTheSizeThatWasTraced(nn.Module):
 
 
 def scripted(network: nn.Module) -> torch.jit.ScriptModule:
-    return torch.jit.script(network)  # type: ignore[no-any-return]
+    return torch.jit.script(network)
 
 
 def traced(network: nn.Module, example: torch.Tensor = EXAMPLE) -> torch.jit.ScriptModule:
