@@ -159,7 +159,7 @@ run_ts_cuda: build_ts_cuda ## the same with the machine's GPUs
 
 run_ts_upload_model: generate_mar build_gateway ## swap a version in there (MODEL=genre VERSION=1.0)
 	@$(CONTAINER_ENGINE) run --rm --network container:torchserve --read-only $(TS_VOLUMES) \
-		--volume $(CURDIR)/model_mars:/app/model_mars:ro $(IMAGES)/gateway:latest upload_model.py $(CHOICE) $(ARGS)
+		--volume "$(CURDIR)/model_mars:/app/model_mars:ro" $(IMAGES)/gateway:latest upload_model.py $(CHOICE) $(ARGS)
 
 compose_up: generate_mar build_ts_cpu build_gateway build_haproxy docker/secrets/grafana_password ## the stack in containers, with MODEL, VERSION deployed
 	@$(COMPOSE) $(if $(PROFILE),--profile $(PROFILE)) up -d --scale torchserve=$(TORCHSERVES)

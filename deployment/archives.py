@@ -16,10 +16,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deployment.errors import ArchiveRefusedError, ModelStoreError
+from deployment.model_config import ModelConfig
 from deployment.settings import SwapSettings
 from deployment.verification import (
+    inspected,
     published_checksum,
-    refuse_other_version,
     refuse_unless_allowed,
     verified,
 )
@@ -36,7 +37,8 @@ class Archive:
     """A verified archive.
 
     source: where it came from, as it may be recorded; url: what TorchServe is to load; file: what to put into
-    the model store first, None if TorchServe downloads it; name: its file name there; sha256: of its content.
+    the model store first, None if TorchServe downloads it; name: its file name there; sha256: of its content;
+    config: its model-config.yaml.
     """
 
     source: str
@@ -44,6 +46,7 @@ class Archive:
     file: Path | None
     name: str
     sha256: str
+    config: ModelConfig | None = None
 
 
 def local_archive(settings: SwapSettings, file: Path, version: str, expected_sha256: str | None) -> Archive:
@@ -61,8 +64,8 @@ def local_archive(settings: SwapSettings, file: Path, version: str, expected_sha
     if not file.is_file():
         raise ModelStoreError(f"{file} does not exist; build it with make generate_mar")
     digest = verified(file, str(file), expected_sha256)
-    refuse_other_version(file, str(file), version)
-    return Archive(file.name, file.name, file, file.name, digest)
+    config = inspected(file, str(file), version)
+    return Archive(file.name, file.name, file, file.name, digest, config)
 
 
 @contextmanager
@@ -85,12 +88,12 @@ def remote_archive(
         expected = expected_sha256 or published_checksum(url, directory / "checksum")
         _fetch(url, file, settings.max_archive_mb)
         digest = verified(file, source, expected)
-        refuse_other_version(file, source, version)
+        config = inspected(file, source, version)
         if shared_store:
-            yield Archive(source, name, file, name, digest)
+            yield Archive(source, name, file, name, digest, config)
         else:
             file.unlink()
-            yield Archive(source, _address_for_torchserve(url), None, name, digest)
+            yield Archive(source, _address_for_torchserve(url), None, name, digest, config)
 
 
 @contextmanager

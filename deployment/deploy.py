@@ -8,6 +8,7 @@ import httpx
 from deployment.archives import Archive
 from deployment.errors import DeploymentError
 from deployment.golden_check import GoldenCheck, Sample
+from deployment.model_config import as_torchserve_will_run
 from deployment.plan import Deployment
 from deployment.record import DeployedVersion, DeploymentRecord
 from deployment.settings import SwapSettings
@@ -27,6 +28,8 @@ def deploy(settings: SwapSettings, model: str, wanted: DeployedVersion, archive:
     Raises:
         DeploymentError: it was not deployed.
     """
+    deadline_s = settings.gateway.deadline_s
+    wanted = as_torchserve_will_run(model, wanted, archive.config, deadline_s)
     deployment = Deployment(
         model=model,
         wanted=wanted,
@@ -37,7 +40,7 @@ def deploy(settings: SwapSettings, model: str, wanted: DeployedVersion, archive:
         check=_golden_check(settings.model, wanted.response_timeout),
         ready_timeout_s=settings.ready_timeout_s,
         drain_timeout_s=settings.drain_timeout_s,
-        unreported_s=settings.gateway.deadline_s,
+        deadline_s=deadline_s,
         keep_previous=settings.keep_previous,
     )
     return asyncio.run(_run(settings, deployment))

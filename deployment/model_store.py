@@ -39,6 +39,11 @@ def stage(archive: Path, digest: str, model_store: Path) -> Path:
     return staged
 
 
+def holds(name: str, model_store: Path) -> bool:
+    """Whether the model store has a file of that name."""
+    return (model_store / name).exists()
+
+
 def unstage(name: str, model_store: Path) -> None:
     """Takes an archive that no version needs any more out of the model store."""
     (model_store / name).unlink(missing_ok=True)

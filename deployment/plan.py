@@ -12,9 +12,10 @@ from deployment.settings import BlueGreen, Canary, Shadow
 class Deployment:
     """What to deploy.
 
+    wanted: with the parameters that TorchServe will run it with;
     url: what TorchServe loads, a file name in its model store or an address; archive: the file to put into
     the store first, None if TorchServe downloads it; model_store: None where TorchServe's is not on our
-    disk; unreported_s: how long a request may take, waited for where no gateway says that none is left.
+    disk; deadline_s: how long a request may take, waited for where no gateway says that none is left.
     """
 
     model: str
@@ -26,5 +27,5 @@ class Deployment:
     check: GoldenCheck
     ready_timeout_s: float
     drain_timeout_s: float
-    unreported_s: float
+    deadline_s: float
     keep_previous: int

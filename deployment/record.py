@@ -123,12 +123,7 @@ class DeploymentRecord:
             return record.revision
         revision = record.revision + 1
         changed = Record(revision=revision, models={**record.models, name: model})
-        part = self.directory / f".{FILE_NAME}.part"
-        try:
-            part.write_text(changed.model_dump_json(indent=1))
-            part.replace(self._file)
-        except OSError as exc:
-            raise RecordError(f"{self._file} cannot be written: {exc}") from exc
+        replace_text(self._file, changed.model_dump_json(indent=1))
         return revision
 
     @contextmanager
@@ -148,6 +143,20 @@ class DeploymentRecord:
             except OSError as exc:
                 raise RecordError(f"{self.directory} cannot be used: {exc}") from exc
             yield
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Writes a file so that readers see the old content or the new one.
+
+    Raises:
+        RecordError: it cannot be written.
+    """
+    part = file.with_name(f".{file.name}.part")
+    try:
+        part.write_text(text)
+        part.replace(file)
+    except OSError as exc:
+        raise RecordError(f"{file} cannot be written: {exc}") from exc
 
 
 def model_snapshot(versions: dict[str, DeployedVersion]) -> str:

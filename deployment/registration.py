@@ -5,7 +5,7 @@ import logging
 import stamina
 
 from deployment.errors import DeploymentError
-from deployment.golden_check import GoldenCheck
+from deployment.model_config import differences
 from deployment.record import DeployedVersion
 from torchserve_api.connection import TorchServe
 from torchserve_api.descriptions import ModelVersion
@@ -46,33 +46,28 @@ async def bring_up(
     model: str,
     wanted: DeployedVersion,
     url: str,
-    check: GoldenCheck,
     ready_timeout_s: float,
     *,
     was_deployed: bool,
-) -> None:
-    """Registers a version from `url` and returns when it has passed the check; it gets no request yet.
+) -> DeployedVersion:
+    """Registers a version from `url` and returns when its workers are READY; it gets no request yet.
 
-    A version of that name that is registered already, but does not serve, is replaced.
     was_deployed: whether this very archive is on record.
 
+    Returns:
+        the version with the parameters that TorchServe runs it with.
+
     Raises:
-        DeploymentError, TorchServeError: it has not; what was registered of it is still there, see `remove`.
+        DeploymentError, TorchServeError: it is not READY; what was registered of it is still there, see
+            `remove`. VersionConflictError alone means that nothing was.
     """
     management, version = torchserve.management, wanted.version
     before = await registered(management, model)
-    found = ", ".join(f"{model} {each}" for each in before)
-    logger.info("%s: found %s", torchserve.name, found or f"no version of {model}")
-    if version in before:
-        logger.warning(
-            "%s: %s %s is registered but does not serve; removing it", torchserve.name, model, version
-        )
-        await management.unregister(model, version)
-        del before[version]
     status = await _register(management, model, wanted, url, was_deployed=was_deployed)
     source = without_credentials(url)
     logger.info("%s: registering %s %s from %s: %s", torchserve.name, model, version, source, status)
-    new = set(await registered(management, model)) - set(before)
+    after = await registered(management, model)
+    new = set(after) - set(before)
     if new != {version}:
         for other in new:
             await management.unregister(model, other)
@@ -80,13 +75,30 @@ async def bring_up(
             f"{model} {version} was not deployed: {wanted.archive} is no model archive "
             f"or one of version {', '.join(sorted(new)) or 'unknown'}"
         )
+    started = max(after[version].min_workers, 1)
     # One after the other: each takes a core while it loads, which the version that serves needs, too.
-    for workers in range(1, wanted.initial_workers + 1):
-        if workers > 1:
+    for workers in range(started, max(started, wanted.initial_workers) + 1):
+        if workers > started:
             await management.scale(model, version, {"min_worker": workers, "max_worker": workers})
         await workers_ready(management, model, version, workers, ready_timeout_s)
-    logger.info("%s: %d workers of %s %s READY", torchserve.name, wanted.initial_workers, model, version)
-    await check(torchserve.inference, model, version)
+    runs = as_described(wanted, (await management.describe(model, version))[0])
+    logger.info("%s: %d workers of %s %s READY", torchserve.name, runs.initial_workers, model, version)
+    if unlike := differences(wanted, runs):
+        logger.warning("%s: %s %s runs otherwise: %s", torchserve.name, model, version, "; ".join(unlike))
+    return runs
+
+
+def as_described(wanted: DeployedVersion, described: ModelVersion) -> DeployedVersion:
+    """The version with the parameters that TorchServe says it has."""
+    return wanted.model_copy(
+        update={
+            "batch_size": described.batch_size,
+            "max_batch_delay": described.max_batch_delay,
+            "initial_workers": described.min_workers,
+            "response_timeout": described.response_timeout,
+            "startup_timeout": described.startup_timeout or wanted.startup_timeout,
+        }
+    )
 
 
 async def _register(
@@ -142,13 +154,20 @@ async def remove(torchserve: TorchServe, model: str, version: str) -> None:
         logger.info("%s: removed %s %s: %s", torchserve.name, model, version, status)
 
 
-async def remove_everywhere(replicas: list[TorchServe], model: str, version: str) -> None:
-    """Unregisters a version from all replicas; what cannot be is said, since there is nothing else to do."""
+async def remove_everywhere(replicas: list[TorchServe], model: str, version: str) -> tuple[str, ...]:
+    """Unregisters a version from all replicas.
+
+    Returns:
+        the names of those on which it may still be registered, which is logged.
+    """
+    left = []
     for torchserve in replicas:
         try:
             await remove(torchserve, model, version)
         except TorchServeError as exc:
             logger.error("%s: %s %s may still be registered: %s", torchserve.name, model, version, exc)
+            left.append(torchserve.name)
+    return tuple(left)
 
 
 def refuse_differences(model: str, wanted: DeployedVersion, serving: ModelVersion) -> None:
@@ -157,15 +176,9 @@ def refuse_differences(model: str, wanted: DeployedVersion, serving: ModelVersio
     Raises:
         DeploymentError: it was registered with others than wanted.
     """
-    pairs = {
-        "batch_size": (serving.batch_size, wanted.batch_size),
-        "max_batch_delay": (serving.max_batch_delay, wanted.max_batch_delay),
-        "initial_workers": (serving.min_workers, wanted.initial_workers),
-        "response_timeout": (serving.response_timeout, wanted.response_timeout),
-    }
-    differing = [f"{key}={now}, not {then}" for key, (now, then) in pairs.items() if now != then]
+    differing = differences(wanted, as_described(wanted, serving))
     if differing:
         raise DeploymentError(
-            f"{model} {wanted.version} serves with {', '.join(differing)}; "
+            f"{model} {wanted.version} serves already, but {', '.join(differing)}; "
             "a version keeps its parameters, so deploy the new ones as a new VERSION"
         )

@@ -38,10 +38,10 @@ class Retirement:
         Raises:
             TorchServeError, RecordError: it may still have requests.
         """
-        ended = before.model_copy(update={"trial": None, "retiring": (version,)})
+        ending = before.model_copy(update={"trial": None, "retiring": (*before.retiring, version)})
         if self._record.read().models.get(self._name) != before:
-            await self._drain(version, self._record.write(self._name, ended))
-        self._record.write(self._name, ended.model_copy(update={"retiring": ()}))
+            await self._drain(version, self._record.write(self._name, ending))
+        self._record.write(self._name, before)
 
     async def retire_others(self, before: DeployedModel | None) -> None:
         """Drains and unregisters all versions but the wanted one. before: what was on record before it.
@@ -66,10 +66,7 @@ class Retirement:
             ) from exc
         serving = self._record.read().models[self._name]
         self._record.write(self._name, serving.model_copy(update={"retiring": ()}))
-        once_kept = (before.serving, *before.previous) if before else ()
-        self.unstage_unless_kept(
-            {each.archive for each in once_kept} | {each.archive_name for each in others.values()}
-        )
+        self.unstage_unless_kept(_archives_of_deploys(before, others))
 
     async def _others(self) -> dict[str, ModelVersion]:
         found: dict[str, ModelVersion] = {}
@@ -86,7 +83,7 @@ class Retirement:
             version,
             revision,
             deployment.drain_timeout_s,
-            deployment.unreported_s,
+            deployment.deadline_s,
         )
 
     def unstage_unless_kept(self, archives: set[str]) -> None:
@@ -97,3 +94,11 @@ class Retirement:
         if self._deployment.model_store:
             for archive in archives - kept:
                 unstage(archive, self._deployment.model_store)
+
+
+def _archives_of_deploys(before: DeployedModel | None, retired: dict[str, ModelVersion]) -> set[str]:
+    """Those that deploys brought; what others put into the model store is theirs."""
+    if before is None:
+        return set()
+    on_record = {each.archive for each in (before.serving, *before.previous)}
+    return on_record | {each.archive_name for version, each in retired.items() if version in before.retiring}

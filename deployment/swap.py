@@ -12,20 +12,20 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from deployment.begun import BegunDeploys
 from deployment.errors import DeploymentError
-from deployment.model_store import stage
 from deployment.plan import Deployment
 from deployment.record import DeployedModel, DeploymentRecord
 from deployment.registration import (
-    bring_up,
+    as_described,
     default_version,
     refuse_differences,
     registered,
-    remove_everywhere,
     workers_ready,
 )
 from deployment.reports import Gateways
 from deployment.retirement import Retirement
+from deployment.rollout import Rollout
 from deployment.settings import BlueGreen, Canary
 from deployment.trial import Trials
 from torchserve_api.connection import TorchServe
@@ -44,7 +44,8 @@ class Swap:
         self._record = record
         self._gateways = Gateways(record.directory)
         self._retirement = Retirement(deployment, replicas, record, self._gateways)
-        self._name, self._wanted = deployment.model, deployment.wanted
+        self._rollout = Rollout(deployment, replicas, BegunDeploys(record.directory), self._retirement)
+        self._name, self._version = deployment.model, deployment.wanted.version
 
     async def run(self) -> str:
         """Makes the wanted version the one that serves and retires all others.
@@ -57,47 +58,48 @@ class Swap:
         Raises:
             DeploymentError: it failed; what served before still serves, unless the message says otherwise.
         """
-        before = self._record.read().models.get(self._name)
         try:
-            if before and await self._serves_already(before):
-                return f"{self._name} {self._wanted.version} serves"
-            await self._end_what_another_deploy_left(before)
-            if not await self._promoted(before):
+            before = await self._without_trial(self._record.read().models.get(self._name))
+            await self._rollout.take_away_what_was_left(before)
+            if before and before.serving.version == self._version:
+                await self._serve_on_all(before)
+            elif not await self._promoted(before):
                 return f"{self._name} {before.serving.version if before else 'nothing'} serves"
         except (TorchServeError, OSError) as exc:
             # TorchServe repeats the URL, which may be presigned.
             reason = without_credentials(str(exc))
-            raise DeploymentError(f"{self._name} {self._wanted.version} was not deployed: {reason}") from exc
+            raise DeploymentError(f"{self._name} {self._version} was not deployed: {reason}") from exc
         await self._retirement.retire_others(before)
-        return f"{self._name} {self._wanted.version} serves"
+        return f"{self._name} {self._version} serves"
 
-    async def _serves_already(self, before: DeployedModel) -> bool:
-        wanted = self._wanted
-        if before.serving.version != wanted.version:
-            return False
-        self._stage()
-        for torchserve in self._replicas:
-            found = await registered(torchserve.management, self._name)
-            if wanted.version in found:
-                refuse_differences(self._name, wanted, found[wanted.version])
-                await self._until_ready(torchserve)
-                await self._deployment.check(torchserve.inference, self._name, wanted.version)
-            else:
-                logger.warning("%s lacks %s %s", torchserve.name, self._name, wanted.version)
-                await self._bring_up(torchserve, before)
-            await torchserve.management.set_default(self._name, wanted.version)
-        logger.info("%s %s serves already", self._name, wanted.version)
-        self._record.write(
-            self._name, before.model_copy(update={"trial": None, "replicas": len(self._replicas)})
-        )
-        await self._retirement.retire_others(before)
-        return True
-
-    async def _end_what_another_deploy_left(self, before: DeployedModel | None) -> None:
+    async def _without_trial(self, before: DeployedModel | None) -> DeployedModel | None:
         """A deploy that was killed may have left a trial: its version gets no more requests."""
-        if before and before.trial:
-            logger.warning("an earlier deploy ended in the middle of its %s trial", before.trial.kind)
-            await self._retirement.end_trial(before, before.trial.version)
+        if before is None or before.trial is None:
+            return before
+        logger.warning("an earlier deploy ended in the middle of its %s trial", before.trial.kind)
+        ended = before.model_copy(update={"trial": None})
+        await self._retirement.end_trial(ended, before.trial.version)
+        return ended
+
+    async def _serve_on_all(self, before: DeployedModel) -> None:
+        self._rollout.stage(noted=False)
+        for torchserve in self._replicas:
+            with self._named(torchserve):
+                found = (await registered(torchserve.management, self._name)).get(self._version)
+                if found:
+                    refuse_differences(self._name, self._deployment.wanted, found)
+                    await self._until_ready(torchserve)
+                    await self._rollout.check(torchserve, as_described(self._rollout.runs, found))
+                else:
+                    logger.warning("%s lacks %s %s", torchserve.name, self._name, self._version)
+                    await self._rollout.bring_back(torchserve, before)
+                await torchserve.management.set_default(self._name, self._version)
+        logger.info("%s %s serves already", self._name, self._version)
+        parameters = self._rollout.runs.parameters()
+        serving = before.serving.model_copy(update=parameters)
+        self._record.write(
+            self._name, before.model_copy(update={"serving": serving, "replicas": len(self._replicas)})
+        )
 
     async def _promoted(self, before: DeployedModel | None) -> bool:
         """Brings the new version up, tries it, makes it the one that serves; or it is gone again.
@@ -106,12 +108,13 @@ class Swap:
             False after a shadow that was not to be promoted.
         """
         defaults: dict[str, str | None] = {}
-        self._stage()
+        await self._rollout.refuse_if_registered(before)
         try:
+            self._rollout.stage(noted=True)
             for torchserve in self._replicas:
                 with self._named(torchserve):
                     defaults[torchserve.name] = await default_version(torchserve.management, self._name)
-                    await self._bring_up(torchserve, before)
+                    await self._rollout.bring_up(torchserve, before)
             if not await self._tried(before):
                 await self._undo(before, defaults)
                 return False
@@ -120,24 +123,12 @@ class Swap:
         except BaseException:
             await self._undo(before, defaults)
             raise
+        self._rollout.end()
         return True
 
-    async def _bring_up(self, torchserve: TorchServe, before: DeployedModel | None) -> None:
-        deployment, wanted = self._deployment, self._wanted
-        on_record = (before.serving, *before.previous) if before else ()
-        await bring_up(
-            *(torchserve, self._name, wanted, deployment.url),
-            *(deployment.check, deployment.ready_timeout_s),
-            was_deployed=any(
-                (each.archive, each.sha256) == (wanted.archive, wanted.sha256) for each in on_record
-            ),
-        )
-
     async def _until_ready(self, torchserve: TorchServe) -> None:
-        wanted, timeout_s = self._wanted, self._deployment.ready_timeout_s
-        await workers_ready(
-            torchserve.management, self._name, wanted.version, wanted.initial_workers, timeout_s
-        )
+        workers, timeout_s = self._rollout.runs.initial_workers, self._deployment.ready_timeout_s
+        await workers_ready(torchserve.management, self._name, self._version, workers, timeout_s)
 
     async def _tried(self, before: DeployedModel | None) -> bool:
         """Whether the version is to be promoted."""
@@ -145,13 +136,13 @@ class Swap:
         if isinstance(strategy, BlueGreen):
             return True
         if before is None:
-            logger.info("nothing serves yet, so there is nothing to compare %s with", self._wanted.version)
+            logger.info("nothing serves yet, so there is nothing to compare %s with", self._version)
             return True
         trials = Trials(self._record, self._gateways, self._name, before)
         if isinstance(strategy, Canary):
-            await trials.canary(self._wanted.version, strategy)
+            await trials.canary(self._version, strategy)
             return True
-        await trials.shadow(self._wanted.version, strategy)
+        await trials.shadow(self._version, strategy)
         return strategy.promote
 
     async def _switch(self, before: DeployedModel | None) -> None:
@@ -161,35 +152,31 @@ class Swap:
                 await self._until_ready(torchserve)
         for torchserve in self._replicas:
             with self._named(torchserve):
-                status = await torchserve.management.set_default(self._name, self._wanted.version)
+                status = await torchserve.management.set_default(self._name, self._version)
             logger.info("%s: default: %s", torchserve.name, status)
         revision = self._record.write(self._name, self._after(before))
         await self._gateways.follow(revision)
 
     def _after(self, before: DeployedModel | None) -> DeployedModel:
         if before is None:
-            return DeployedModel(serving=self._wanted, replicas=len(self._replicas))
-        is_rollback = any(each.version == self._wanted.version for each in before.previous)
-        previous = [
-            each for each in (before.serving, *before.previous) if each.version != self._wanted.version
-        ]
+            return DeployedModel(serving=self._rollout.runs, replicas=len(self._replicas))
+        is_rollback = any(each.version == self._version for each in before.previous)
+        previous = [each for each in (before.serving, *before.previous) if each.version != self._version]
         if is_rollback:
             # What is rolled back from is no version to go back to.
             previous = previous[1:]
         return DeployedModel(
-            serving=self._wanted,
+            serving=self._rollout.runs,
             replicas=len(self._replicas),
             previous=tuple(previous[: self._deployment.keep_previous]),
             retiring=(before.serving.version,),
         )
 
     async def _undo(self, before: DeployedModel | None, defaults: dict[str, str | None]) -> None:
-        """Only what served before remains."""
-        logger.info("taking %s %s away again", self._name, self._wanted.version)
-        version = self._wanted.version
-        reached = [each for each in self._replicas if each.name in defaults]
-        for torchserve in reached:
-            old = defaults[torchserve.name]
+        """Only what was there before remains."""
+        version = self._version
+        for torchserve in self._replicas:
+            old = defaults.get(torchserve.name)
             try:
                 if old and await default_version(torchserve.management, self._name) == version:
                     await torchserve.management.set_default(self._name, old)
@@ -197,8 +184,7 @@ class Swap:
                 logger.error("%s: the default version may still be %s: %s", torchserve.name, version, exc)
         if before:
             await self._retirement.end_trial(before, version)
-        await remove_everywhere(reached, self._name, version)
-        self._retirement.unstage_unless_kept({self._wanted.archive})
+        await self._rollout.undo()
 
     @contextmanager
     def _named(self, torchserve: TorchServe) -> Iterator[None]:
@@ -208,8 +194,4 @@ class Swap:
         except RefusedError as exc:
             # TorchServe repeats the URL, which may be presigned.
             reason = without_credentials(f"{torchserve.name}: {exc}")
-            raise DeploymentError(f"{self._name} {self._wanted.version} was not deployed: {reason}") from exc
-
-    def _stage(self) -> None:
-        if self._deployment.model_store and self._deployment.archive:
-            stage(self._deployment.archive, self._wanted.sha256, self._deployment.model_store)
+            raise DeploymentError(f"{self._name} {self._version} was not deployed: {reason}") from exc

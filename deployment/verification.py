@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deployment.errors import ArchiveRefusedError
+from deployment.model_config import ModelConfig, model_config_of
 from ts_serialize.downloads import USER_INFO, DownloadError, download, sha256, without_credentials
 
 logger = logging.getLogger(__name__)
@@ -75,17 +76,22 @@ def verified(file: Path, source: str, expected: str | None) -> str:
     return digest
 
 
-def refuse_other_version(file: Path, source: str, version: str) -> None:
+def inspected(file: Path, source: str, version: str) -> ModelConfig | None:
     """Looks into the archive, since TorchServe keeps a file that it downloaded and could not use.
 
+    Returns:
+        its model-config.yaml, None if it has none.
+
     Raises:
-        ArchiveRefusedError: it is no model archive, or one of another version.
+        ArchiveRefusedError: it is no model archive, of another version, or its model-config.yaml is wrong.
     """
     try:
         with zipfile.ZipFile(file) as archive:
             found = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"]["modelVersion"]
+            config = model_config_of(archive, source)
     # RuntimeError: encrypted, or packed in a way that Python cannot read.
     except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, ValueError, TypeError) as exc:
         raise ArchiveRefusedError(f"{source} is no model archive: {exc}") from exc
     if found != version:
         raise ArchiveRefusedError(f"{source} is an archive of version {found}, not {version}")
+    return config

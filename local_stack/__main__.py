@@ -13,7 +13,7 @@ from entry_point import BAD_USAGE, run
 from gateway.own_clients import trusting
 from local_stack.preflight import PreflightError, check_before_start
 from local_stack.settings import StackSettings
-from local_stack.supervisor import Supervisor
+from local_stack.supervisor import Supervisor, SupervisorConfigError
 
 POLL_INTERVAL_S = 0.3
 LOG_LINES_ON_FAILURE = 15
@@ -81,7 +81,8 @@ def _start(settings: StackSettings, supervisor: Supervisor, overrides: list[str]
         supervisor.start(overrides)
         _until_it_answers(settings, supervisor)
     except (OSError, subprocess.CalledProcessError) as exc:
-        raise StackError(f"the supervisor does not start: {getattr(exc, 'output', '') or exc}") from exc
+        said = getattr(exc, "stderr", "") or getattr(exc, "output", "") or str(exc)
+        raise StackError(f"the supervisor does not start: {' '.join(said.split())}") from exc
     except BaseException:
         _stop(settings, supervisor)
         raise
@@ -155,7 +156,7 @@ def main(arguments: list[str]) -> int:
         "stack",
         StackSettings,
         lambda settings: action(settings, overrides),
-        (StackError, PreflightError),
+        (StackError, PreflightError, SupervisorConfigError),
         overrides,
     )
 

@@ -30,7 +30,7 @@ def run_file_browser(settings: StackSettings) -> None:
     """Becomes the nginx process, or that of the engine that runs it.
 
     Raises:
-        FileBrowserError: there is neither a container engine nor nginx.
+        FileBrowserError: there is neither a container engine nor nginx, or a path is not for nginx.
     """
     state = settings.state_dir / "file_browser"
     try:
@@ -57,12 +57,13 @@ def run_file_browser(settings: StackSettings) -> None:
 def nginx_config(archives: Path, listen: str, state: Path, user: str | None) -> str:
     """nginx.conf. state: where nginx may write; user: whom workers run as, None if nginx is not root."""
     temp_paths = "\n".join(
-        f"  {kind}_temp_path {state}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"  {kind}_temp_path {_quoted(state / kind)};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     return f"""# Written at every start by local_stack/file_browser.py.
 {f"user {user};" if user else ""}
 worker_processes 1;
-pid {state}/nginx.pid;
+pid {_quoted(state / "nginx.pid")};
 events {{ worker_connections 256; }}
 http {{
   access_log /dev/stdout;
@@ -74,11 +75,19 @@ http {{
     autoindex on;
     autoindex_exact_size off;
     location ~ /\\. {{ return 404; }}
-    location /files/ {{ alias {archives}/; }}
-    location / {{ root {archives}; }}
+    location /files/ {{ alias {_quoted(archives, "/")}; }}
+    location / {{ root {_quoted(archives)}; }}
   }}
 }}
 """
+
+
+def _quoted(path: Path, end: str = "") -> str:
+    # A variable, and nothing takes that meaning from it.
+    if "$" in str(path):
+        raise FileBrowserError(f"nginx cannot serve {path}, as it has a $; move it")
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}{end}"'
 
 
 def _can_run(engine: str) -> bool:

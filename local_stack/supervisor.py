@@ -1,6 +1,7 @@
 """The parts under Supervisor: http://supervisord.org. It daemonizes, restarts and stops them in order."""
 
 import http.client
+import re
 import subprocess
 import sys
 import xmlrpc.client
@@ -20,6 +21,10 @@ from local_stack.settings import StackSettings
 SHARED_GROUPS = ("torchserve", "model", "gateway", "file_browser")
 
 UNAVAILABLE = (OSError, http.client.HTTPException, xmlrpc.client.Error)
+
+
+class SupervisorConfigError(Exception):
+    """A path or a setting cannot be written into Supervisor's configuration."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class Supervisor:
 
         Raises:
             OSError, subprocess.CalledProcessError: it does not start; the latter holds its output.
+            SupervisorConfigError: as of its class.
         """
         self._settings.make_runtime_dir()
         self._settings.log_dir.mkdir(parents=True, exist_ok=True)
@@ -102,11 +108,11 @@ class Supervisor:
 
     def _render(self, overrides: Sequence[str]) -> str:
         config = RawConfigParser()
-        config["unix_http_server"] = {"file": str(self._socket), "chmod": "0700"}
+        config["unix_http_server"] = {"file": _path(self._socket), "chmod": "0700"}
         config["supervisord"] = {
-            "directory": str(PROJECT_ROOT),
-            "logfile": str(self.log_of("supervisord")),
-            "pidfile": str(self._settings.runtime_dir / "supervisord.pid"),
+            "directory": _path(PROJECT_ROOT),
+            "logfile": _path(self.log_of("supervisord")),
+            "pidfile": _path(self._settings.runtime_dir / "supervisord.pid"),
         }
         config["rpcinterface:supervisor"] = {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
@@ -121,7 +127,8 @@ class Supervisor:
                 "stopwaitsecs": str(self._settings.stop_timeout_s),
                 "killasgroup": "true",  # TorchServe's workers
                 "redirect_stderr": "true",
-                "stdout_logfile": str(self.log_of(name)),
+                # Expanded twice.
+                "stdout_logfile": _path(self.log_of(name)).replace("%", "%%"),
                 "environment": 'PYTHONUNBUFFERED="1"',
             }
         text = StringIO()
@@ -129,7 +136,22 @@ class Supervisor:
         return text.getvalue()
 
 
+def _path(path: Path) -> str:
+    return _escaped(str(path))
+
+
 def _quoted(argument: str) -> str:
-    # Supervisor expands %(name)s and splits like a shell.
-    escaped = argument.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
+    # Supervisor splits like a shell.
+    escaped = _escaped(argument).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _escaped(text: str) -> str:
+    # A comment, and nothing takes that meaning from it.
+    if re.search(r"\s[;#]|[\r\n]", text):
+        raise SupervisorConfigError(
+            f"Supervisor's configuration cannot hold {text!r}, as it has ';' or '#' after a space, or a line "
+            "break; move the checkout or the folder, or write the setting otherwise"
+        )
+    # It expands %(name)s.
+    return text.replace("%", "%%")

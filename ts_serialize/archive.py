@@ -16,9 +16,11 @@ from model_archiver.model_packaging import generate_model_archive
 
 from configuration import PROJECT_ROOT, ProjectPath
 from project_settings import ProjectSettings
+from ts_serialize.checkpoint_kinds import other_kind
 from ts_serialize.downloads import sha256
+from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
 from ts_serialize.settings import ImageSettings, ModelSettings
-from ts_serialize.torchscript import load_torchscript
+from ts_serialize.torchscript import loaded
 
 logger = logging.getLogger(__name__)
 
@@ -76,31 +78,33 @@ def build_archive(settings: ArchiveSettings) -> Path:
 
 
 def check_checkpoint(model: ModelSettings) -> None:
-    """Runs the checkpoint once, so that a wrong one is found here and not in a worker.
+    """Runs the checkpoint as a worker will, so that a wrong one is found here and not there.
 
     Raises:
-        ArchiveError: it is missing, is not TorchScript, or gives another number of classes than labels.
+        ArchiveError: a part is missing, or the checkpoint is not TorchScript or cannot serve.
     """
     path = model.weights.path
-    for part in (path, model.handler, *model.handler_modules):
+    if not path.exists():
+        raise ArchiveError(f"{path} is missing")
+    for part in (model.handler, *model.handler_modules):
         if not part.is_file():
-            raise ArchiveError(f"{part} is missing")
+            raise ArchiveError(f"{part} is {'no file' if part.exists() else 'missing'}")
     try:
-        network = load_torchscript(path)
-    except (RuntimeError, ValueError) as exc:
-        raise ArchiveError(f"{path} is not a TorchScript file: {_first_line(exc)}") from exc
-    shape = (1, 3, *input_size(model.image))
-    try:
-        with torch.inference_mode():
-            output = network(torch.zeros(shape))
-    except RuntimeError as exc:
-        raise ArchiveError(f"{path} does not run on an input of shape {shape}: {_first_line(exc)}") from exc
-    found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    if found != (1, len(model.labels)):
+        if kind := other_kind(path):
+            raise ArchiveError(f"{path} is not a TorchScript file; it is {kind}")
+        network = loaded(path)
+    except (OSError, RuntimeError, ValueError) as exc:
         raise ArchiveError(
-            f"{path} answers {found} to one image, the {len(model.labels)} labels of model "
-            f"{model.name} want (1, {len(model.labels)})"
-        )
+            f"{path} cannot be loaded by torch {torch.__version__}: {_first_line(exc)}"
+        ) from exc
+    image = model.image
+    try:
+        NetworkCheck(
+            network,
+            Expectation(input_size(image), image.mean, image.std, len(model.labels), model.batch_size),
+        )()
+    except NetworkError as exc:
+        raise ArchiveError(f"{path} {exc}") from exc
 
 
 def input_size(image: ImageSettings) -> tuple[int, int]:
@@ -113,18 +117,9 @@ def input_size(image: ImageSettings) -> tuple[int, int]:
 
 
 def _pack(model: ModelSettings, directory: Path) -> Path:
-    labels = directory / "index_to_name.json"
-    labels.write_text(json.dumps({str(index): label for index, label in enumerate(model.labels)}, indent=1))
-    preprocessing = directory / "preprocessing.json"
-    preprocessing.write_text(model.image.model_dump_json(indent=1))
     # The archiver always works in <temporary directory>/<model name>; two runs must not meet there.
-    export, modules = directory / "export", directory / "modules"
+    export = directory / "export"
     export.mkdir()
-    modules.mkdir()
-    for module in model.handler_modules:
-        copy = modules / module.relative_to(PROJECT_ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(module, copy)
     # It also reports that folder, gone before anybody can look, as the place of the archive.
     logging.disable(logging.INFO)
     previous, tempfile.tempdir = tempfile.tempdir, str(directory)
@@ -135,7 +130,6 @@ def _pack(model: ModelSettings, directory: Path) -> Path:
                 version=model.version,
                 handler=str(model.handler),
                 serialized_file=str(model.weights.path),
-                extra_files=f"{labels},{preprocessing},{modules}",  # of a folder: what it holds
                 export_path=str(export),
                 archive_format="no-archive",
             )
@@ -143,7 +137,19 @@ def _pack(model: ModelSettings, directory: Path) -> Path:
     finally:
         tempfile.tempdir = previous
         logging.disable(logging.NOTSET)
+    _add_extra_files(model, export / model.name)
     return _zip(export / model.name, directory / model.archive_name)
+
+
+def _add_extra_files(model: ModelSettings, folder: Path) -> None:
+    """What the handler reads and imports; the archiver would take paths apart at commas and brackets."""
+    labels = {str(index): label for index, label in enumerate(model.labels)}
+    (folder / "index_to_name.json").write_text(json.dumps(labels, indent=1))
+    (folder / "preprocessing.json").write_text(model.image.model_dump_json(indent=1))
+    for module in model.handler_modules:
+        copy = folder / module.relative_to(PROJECT_ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(module, copy)
 
 
 def _zip(folder: Path, target: Path) -> Path:

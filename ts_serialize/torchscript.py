@@ -16,12 +16,21 @@ def without_deprecation() -> Iterator[None]:
         yield
 
 
-def load_torchscript(path: Path) -> torch.jit.ScriptModule:
-    """The model on the CPU in evaluation mode.
+def loaded(path: Path) -> torch.jit.ScriptModule:
+    """The model on the CPU, in the mode in which it was saved.
 
     Raises:
         RuntimeError, ValueError: the file is not TorchScript.
     """
     with without_deprecation():
         model: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
-    return model.eval()
+    return model
+
+
+def load_torchscript(path: Path) -> torch.jit.ScriptModule:
+    """The model on the CPU in evaluation mode.
+
+    Raises:
+        RuntimeError, ValueError: the file is not TorchScript.
+    """
+    return loaded(path).eval()

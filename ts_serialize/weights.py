@@ -19,11 +19,14 @@ def fetch_weights(weights: WeightsSettings) -> Path:
     Raises:
         WeightsError: no source, no connection, no disk, or another checksum than configured.
     """
-    if weights.path.exists() and weights.sha256 in (None, sha256(weights.path)):
-        logger.info("%s is there, nothing to fetch", weights.path.name)
-        return weights.path
-    if weights.url is None:
-        raise WeightsError(_no_source(weights))
+    try:
+        if weights.path.exists() and weights.sha256 in (None, sha256(weights.path)):
+            logger.info("%s is there, nothing to fetch", weights.path.name)
+            return weights.path
+        if weights.url is None:
+            raise WeightsError(_no_source(weights))
+    except OSError as exc:
+        raise WeightsError(f"{weights.path} cannot be read: {exc}") from exc
     part = weights.path.with_name(weights.path.name + ".part")
     try:
         download(weights.url, part)

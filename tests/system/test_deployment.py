@@ -67,7 +67,7 @@ def test_new_parameters_need_a_new_version(stack: RunningStack) -> None:
     [version] = versions(stack)
     result = stack.upload_model(version, "model.batch_size=4")
     assert result.returncode == 1
-    assert "serves with batch_size=8, not 4" in result.stderr
+    assert "serves already, but batch_size is 8, not 4" in result.stderr
     stack.deploy("2.1", "model.batch_size=4")
     described = httpx.get(f"{stack.settings.torchserve.management_url}/models/genre").json()
     assert described[0]["batchSize"] == 4

@@ -1,8 +1,18 @@
 """Every root composes, and what is wrong in it is named."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
-from configuration import PROJECT_ROOT, ConfigurationError, Settings, load, reachable_address
+from configuration import (
+    PROJECT_ROOT,
+    ConfigurationError,
+    Settings,
+    as_override,
+    load,
+    reachable_address,
+)
 from deployment.overview import OverviewSettings
 from deployment.settings import SwapSettings, UploadSettings
 from load_test.settings import StressSettings
@@ -106,3 +116,91 @@ def test_relative_paths_count_from_the_project_root(monkeypatch: pytest.MonkeyPa
 def test_a_wildcard_address_becomes_one_that_others_reach() -> None:
     assert reachable_address("127.0.0.1") == "127.0.0.1"
     assert reachable_address("0.0.0.0") not in ("0.0.0.0", "")
+
+
+@pytest.fixture
+def config_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of config/ that a test may break."""
+    copy = shutil.copytree(PROJECT_ROOT / "config", tmp_path / "config")
+    monkeypatch.setattr("configuration.PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr("configuration.CONFIG_DIR", copy)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"name: x\n\tbad: 1\n", "config/model/odd.yaml, line 2, column 1: "),
+        (b"name: x\n\tbad: 1\n", "found character '\\t' that cannot start any token; indent with spaces"),
+        (b"name: [x\nfoo: 1\n", "config/model/odd.yaml, line 2, column 4: while parsing a flow sequence"),
+        (b"name: a\nname: b\n", "config/model/odd.yaml, line 2, column 1: "),
+        (
+            b"name: !!python/object:os.system x\n",
+            "config/model/odd.yaml, line 1, column 7: could not determine",
+        ),
+        (b"name: \x00\n", "unacceptable character"),
+        (b"name: \xff\xfe\n", "config/model/odd.yaml: not UTF-8"),
+        (b"- a\n", "config/model/odd.yaml is no YAML with keys and values"),
+        (b"just text\n", "config/model/odd.yaml is no YAML with keys and values"),
+        (b"", "Interpolation key 'model.name' not found"),
+        (b"name: ${nonesuch.key}\n", "Interpolation key 'nonesuch.key' not found"),
+        (b"name: ${nonesuch\n", "no viable alternative at input '${nonesuch'"),
+        (b"name: ${oc.env:NONESUCH}\n", "Environment variable 'NONESUCH' not found"),
+        (b"name: ???\n", "Missing mandatory value: name"),
+        (b"name: !!int x\n", "config/model/odd.yaml is no YAML with keys and values"),
+        (b"name: 2020-99-99\n", "config/model/odd.yaml is no YAML with keys and values"),
+        (b"name: &a [*a]\n", "maximum recursion depth"),
+        (b"name: " + b"[" * 3000, "config/model/odd.yaml is no YAML with keys and values"),
+        (b"defaults: 1\n", "defaults must be a list"),
+        (b"# @package [\nname: x\n", "list index out of range"),
+        (b"defaults:\n  - nonesuch\n", "Could not load 'model/nonesuch'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_file_that_cannot_be_composed_is_one_line_with_the_place(
+    config_dir: Path, content: bytes, said: str
+) -> None:
+    (config_dir / "model" / "odd.yaml").write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        load("gateway", ProjectSettings, ["model=odd"])
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_is_no_file_is_one_line(config_dir: Path) -> None:
+    (config_dir / "model" / "folder.yaml").mkdir()
+    (config_dir / "model" / "loop.yaml").symlink_to("loop.yaml")
+    for name in ("folder", "loop", "nonesuch"):
+        with pytest.raises(ConfigurationError, match=f"Could not find 'model/{name}'"):
+            load("gateway", ProjectSettings, [f"model={name}"])
+    (config_dir / "gateway.yaml").unlink()
+    with pytest.raises(ConfigurationError, match=r"config/gateway\.yaml"):
+        load("gateway", ProjectSettings)
+
+
+@pytest.mark.parametrize(
+    "command", [["upload_model.py"], ["manage.py", "list", "--set"], ["api_key.py", "app"]]
+)
+def test_every_command_says_a_wrong_override_in_one_line(command: list[str]) -> None:
+    result = run(*command, "model.name=${nonesuch")
+    assert result.returncode == 2
+    [line] = result.stderr.splitlines()
+    assert line.startswith("configuration error: ")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "/my clone, v=1 (it's 100% {ok})",
+        "/[a] b;c #d $e 'f' \"g\" ~ é",
+        "/ends with \\",
+        "/a\\'b\\\\",
+        "/x=${y}",
+        "/a\\${b}",
+        "null",
+        "1.0",
+    ],
+)
+def test_any_text_can_be_an_override(value: str) -> None:
+    labels = load("archive", ArchiveSettings, [as_override("model.labels.0", value)]).model.labels
+    assert labels[0] == value

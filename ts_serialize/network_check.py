@@ -1,0 +1,163 @@
+"""Runs a network as a worker will, so that one that cannot serve is found before it is packed.
+
+TorchServe runs an image alone or in a batch with others', and in another batch the next time: the answer must
+be the same.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+# Of the largest logit; float rounding differs with the batch size, and more with fewer bits.
+FLOAT32_TOLERANCE = 1e-3
+REDUCED_TOLERANCE = 5e-2
+SEED = 10
+
+
+class NetworkError(Exception):
+    """The network cannot serve; the message is the end of a sentence that begins with the file's name."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the handler needs. shape: height and width in pixels; mean, std: of the normalisation."""
+
+    shape: tuple[int, int]
+    mean: Sequence[float]
+    std: Sequence[float]
+    classes: int
+    batch_size: int
+
+
+class NetworkCheck:
+    """Runs one network, in evaluation mode as in a worker, on images alone, again, and together."""
+
+    def __init__(self, network: torch.jit.ScriptModule, expected: Expectation) -> None:
+        self._saved_in_training = network.training
+        self._network = network.eval()
+        self._expected = expected
+        reduced = _dtypes(network) - {torch.float32, torch.float64}
+        self._tolerance = REDUCED_TOLERANCE if reduced else FLOAT32_TOLERANCE
+
+    def __call__(self) -> None:
+        """Returns when all went well.
+
+        Raises:
+            NetworkError: it does not run, answers no logits, or not always the same to an image.
+        """
+        images = _images(self._expected)
+        first, again = (self._run(images[:1]) for _ in range(2))
+        if self._differ(first, again):
+            raise NetworkError(
+                f"answers the same image differently each time ({_apart(first, again)}), as dropout in "
+                f"training mode does; {self._advice()}"
+            )
+        for size in _sizes(self._expected.batch_size):
+            self._check_batch(images[:size], again)
+
+    def _check_batch(self, images: torch.Tensor, alone: torch.Tensor) -> None:
+        size = len(images)
+        try:
+            together = self._run(images)
+        except NetworkError as exc:
+            raise NetworkError(
+                f"runs on 1 image but not on {size} at once, as a network traced with a fixed batch: use "
+                "torch.jit.script, write x.flatten(1) for x.view(1, -1), or set model.batch_size=1 "
+                f"(on {size} it {exc})"
+            ) from exc
+        if self._differ(alone, together[:1]):
+            raise NetworkError(
+                f"answers an image differently with {size - 1} others in its batch "
+                f"({_apart(alone, together[:1])}), as batch norm in training mode does; {self._advice()}"
+            )
+
+    def _run(self, images: torch.Tensor) -> torch.Tensor:
+        try:
+            with torch.inference_mode(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                output = self._network(images)
+        # What the model's own code raises is of any kind.
+        except Exception as exc:
+            reason = _reason(self._network, exc)
+            raise NetworkError(f"does not run on an input of shape {tuple(images.shape)}: {reason}") from exc
+        return _logits(output, len(images), self._expected.classes)
+
+    def _differ(self, one: torch.Tensor, other: torch.Tensor) -> bool:
+        return float((one - other).abs().max()) > self._tolerance * float(one.abs().max())
+
+    def _advice(self) -> str:
+        mode = "it was saved in training mode: " if self._saved_in_training else ""
+        return f"{mode}call model.eval() before torch.jit.trace, which keeps the mode of the model"
+
+
+def _sizes(batch_size: int) -> Iterator[int]:
+    """Batches as they come: full ones, and those that max_batch_delay closes earlier."""
+    if batch_size > 1:
+        yield batch_size
+    if batch_size > 2:
+        yield batch_size - 1
+
+
+def _images(expected: Expectation) -> torch.Tensor:
+    """A batch of float32 (batch_size, 3, H, W), normalised, each image of another brightness and contrast."""
+    # Noise alone would look the same to batch norm in every image.
+    generator = torch.Generator().manual_seed(SEED)
+    brightness = torch.rand((expected.batch_size, 3, 1, 1), generator=generator)
+    contrast = torch.rand((expected.batch_size, 1, 1, 1), generator=generator)
+    noise = torch.rand((expected.batch_size, 3, *expected.shape), generator=generator) - 0.5
+    pixels = (brightness + contrast * noise).clamp(0, 1)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (expected.mean, expected.std))
+    return (pixels - mean) / std
+
+
+def _logits(output: object, images: int, classes: int) -> torch.Tensor:
+    if not isinstance(output, torch.Tensor):
+        raise NetworkError(f"answers {_described(output)}, not one tensor of logits ({images}, {classes})")
+    if tuple(output.shape) != (images, classes):
+        asked = "one image" if images == 1 else f"{images} images"
+        raise NetworkError(
+            f"answers {tuple(output.shape)} to {asked}, the {classes} labels of the model want "
+            f"({images}, {classes})"
+        )
+    if not output.is_floating_point():
+        raise NetworkError(f"answers {output.dtype}; the handler wants logits, from before argmax")
+    if not output.isfinite().all():
+        raise NetworkError(
+            "answers NaN or infinity: look at its weights, and at mean and std in the model's configuration"
+        )
+    return output.float()
+
+
+def _described(output: object) -> str:
+    if isinstance(output, tuple | list):
+        return f"a {type(output).__name__} of {len(output)} (wrap the network to return model(x)[0])"
+    if isinstance(output, dict):
+        keys = ", ".join(map(str, output))
+        return f"a dict with {keys} (wrap the network to return model(x)[{next(iter(output), '')!r}])"
+    return f"a {type(output).__name__}"
+
+
+def _apart(one: torch.Tensor, other: torch.Tensor) -> str:
+    position = int((one - other).abs().argmax())
+    return f"logit {one.flatten()[position]:.4g}, then {other.flatten()[position]:.4g}"
+
+
+def _dtypes(network: torch.jit.ScriptModule) -> set[torch.dtype]:
+    return {each.dtype for each in network.parameters() if each.is_floating_point()}
+
+
+def _reason(network: torch.jit.ScriptModule, exc: Exception) -> str:
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()] or [type(exc).__name__]
+    # TorchScript puts the reason behind a traceback of its own.
+    said = next((line for line in reversed(lines) if "Error: " in line), lines[0])
+    if 'value="cuda' in str(network.inlined_graph):
+        return (
+            "its code names the device cuda, and there is none here: trace it on the CPU, with tensors made "
+            f"on the input's device (torch.zeros(..., device=x.device)) ({said})"
+        )
+    other = sorted(str(each) for each in _dtypes(network) - {torch.float32})
+    if other:
+        return f"its weights are {', '.join(other)}, the handler's input is torch.float32: save model.float()"
+    return said
