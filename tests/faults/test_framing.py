@@ -24,7 +24,7 @@ def torchserve() -> FakeTorchServe:
 
 @pytest.fixture(scope="module")
 def server(torchserve: FakeTorchServe) -> Iterator[uvicorn.Server]:
-    with served_gateway(torchserve, "gateway.head_timeout_s=2") as server:
+    with served_gateway(torchserve) as server:
         yield server
 
 
