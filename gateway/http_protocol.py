@@ -9,10 +9,11 @@ from http import HTTPStatus
 from typing import ClassVar
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.message_boundaries import MessageBoundaries
 from gateway.message_refusals import MessageRefusedError
+from gateway.presence_probes import PresenceProbes
 from gateway.request_heads import (
     MAX_HEAD_BYTES,
     check_head,
@@ -22,9 +23,6 @@ from gateway.request_heads import (
     split_target,
     without_upgrade,
 )
-
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-FIRST_PROBE_S = 0.1
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -41,6 +39,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _answered = False
     _in_head = False
     _unparsed_bytes = 0
+    _active: RequestResponseCycle | None = None
+    """The request that the application answers now; those that uvicorn has parsed since wait."""
+    _probes: PresenceProbes | None = None
     _last_bytes: bytes | None = None
     """What is sent before the connection is closed, once the complete requests are answered."""
 
@@ -56,8 +57,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is left to time."""
+        """Nothing is left to time; the application learns that nobody awaits its answer."""
         self._stop_timer()
+        if self._probes:
+            self._probes.stop()
+            # It refers to this object, which would keep the request's body until the garbage collector runs.
+            self._probes = None
+        if self._active:
+            # uvicorn tells the last request only.
+            self._active.disconnected = True
+            self._active.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -79,15 +88,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """
         if self.scheme == "https":
             return False
-        if self._last_bytes is not None:
-            return True
-        is_complete = not self._boundaries.in_body
-        self._end_with(b"")
         if self._last_bytes is None:
-            return False
-        if is_complete and not self.pipeline and self.cycle.scope["http_version"] == "1.1":
-            self._probe(FIRST_PROBE_S)
-        return True
+            self._end_with(b"")
+        if self._last_bytes is not None:
+            self._probes = PresenceProbes(self.transport, self._may_probe)
+            self._probes.start()
+        return self._last_bytes is not None
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -115,6 +121,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = self._answered = False
         self._unparsed_bytes = 0
         super().on_headers_complete()
+        if not self.pipeline:
+            self._active = self.cycle
         self._boundaries.body_begins(content_length(self.headers))
         # Fields of a trailer are not fields of the head, which the application has.
         self.headers = []
@@ -133,6 +141,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Unless the next request is there already, uvicorn's keep-alive time-out runs until data comes."""
+        self._active = self.pipeline[-1][0] if self.pipeline else None
         self._answered = not self.pipeline
         if self._answered and self._last_bytes is not None:
             self._close(self._last_bytes)
@@ -174,7 +183,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _end_with(self, last_bytes: bytes) -> None:
         """Closes the connection after `last_bytes`, and after the answers to the complete requests."""
-        is_awaited = self.cycle is not None and not self.cycle.response_complete
+        is_awaited = self._active is not None
         if self._boundaries.in_body and self.pipeline:
             # The incomplete request, the last in line, is dropped.
             self.pipeline.popleft()
@@ -196,12 +205,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.write(last_bytes)
         self.transport.close()
 
-    def _probe(self, next_s: float) -> None:
-        """Sends what every client of HTTP/1.1 ignores; the connection of one that has gone breaks by it."""
-        if self.transport.is_closing() or self.cycle.response_started:
-            return
-        self.transport.write(CONTINUE)
-        self._timer = self.loop.call_later(next_s, self._probe, 2 * next_s)
+    def _may_probe(self) -> bool:
+        cycle = self._active
+        return cycle is not None and not cycle.response_started and cycle.scope["http_version"] == "1.1"
 
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self.head_timeout_s, self._time_out)

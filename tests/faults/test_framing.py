@@ -4,15 +4,17 @@ import asyncio
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 import httpx
 import pytest
+import structlog
 import uvicorn
 
 from tests.fake_torchserve import FakeTorchServe
-from tests.faults.test_gateway_connections import connection, is_problem, until_closed
+from tests.faults.test_gateway_connections import GIVE_UP_S, connection, is_problem, until_closed
 from tests.http_messages import BODY, HEAD, HOST, LAST, REFUSED, SERVED, UNKNOWN_METHODS, asking
 from tests.served_gateway import served_gateway
 
@@ -156,3 +158,15 @@ def test_a_client_that_stops_sending_is_answered_however_long_torchserve_takes()
     assert probe == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert answered.endswith(b"\r\n\r\nlate")
     assert len(re.findall(rb"HTTP/1\.1 200 ", answered)) == 1
+
+
+@pytest.mark.parametrize("requests", [1, 3])
+def test_a_client_that_has_gone_gives_up_its_place(requests: int) -> None:
+    with structlog.testing.capture_logs() as lines, served_gateway(FakeTorchServe(hangs=True)) as server:
+        with connection(server) as client:
+            client.sendall(SERVED["a length"] * requests)
+        until = time.monotonic() + GIVE_UP_S
+        while not lines or server.server_state.tasks or server.server_state.connections:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    assert [line["status"] for line in lines] == [499]
