@@ -25,6 +25,7 @@ from gateway.allowed_hosts import AllowedHosts
 from gateway.auth import Access, Keyring
 from gateway.cache import ResponseCache
 from gateway.cache_stores import store_of
+from gateway.canonical_requests import CanonicalRequest
 from gateway.cross_origin import allow_origins
 from gateway.deployments import Deployments
 from gateway.disconnects import CancelOnDisconnect
@@ -102,6 +103,7 @@ def create_app(
         summary="Send an image, get class probabilities.",
         version="0.1.0",
         lifespan=lifespan,
+        redirect_slashes=False,
         telemetry=tracing.telemetry(traces),
     )
     predict = access.guard("predict")
@@ -125,6 +127,7 @@ def _add_middleware(
     app: FastAPI, gateway: GatewaySettings, measured: metrics.Metrics, *, traced: bool
 ) -> None:
     """From the innermost to the outermost."""
+    app.add_middleware(CanonicalRequest)
     allow_origins(app, gateway)
     if gateway.allowed_hosts:
         app.add_middleware(AllowedHosts, patterns=gateway.allowed_hosts)

@@ -84,7 +84,7 @@ def passed_on(prediction: Prediction, ours: Mapping[str, str]) -> Response:
 def _as_sent(request: Request) -> RawHeaders:
     headers = tuple(request.scope["headers"])
     names = request.scope.get("extensions", {}).get(HEADER_NAMES, {}).get("names", ())
-    if len(names) != len(headers):
+    if [name.lower() for name in names] != [name for name, _ in headers]:
         return headers
     return tuple((name, value) for name, (_, value) in zip(names, headers, strict=True))
 

@@ -109,11 +109,14 @@ def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:
 def _methods(request: Request) -> list[str]:
     """What the path offers; Starlette's exception knows only one of its routes."""
     routes, scope = request.app.routes, request.scope
-    return [
+    offered = {
         method
         for method in HTTPMethod
         if any(route.matches({**scope, "method": method})[0] == Match.FULL for route in routes)
-    ]
+    }
+    if HTTPMethod.GET in offered:
+        offered.add(HTTPMethod.HEAD)
+    return sorted(offered)
 
 
 def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
