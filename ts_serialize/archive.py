@@ -17,7 +17,8 @@ from model_archiver.model_packaging import generate_model_archive
 from configuration import PROJECT_ROOT, ProjectPath
 from project_settings import ProjectSettings
 from ts_serialize.downloads import sha256
-from ts_serialize.settings import ImageSettings, ModelSettings
+from ts_serialize.preprocessing import input_size
+from ts_serialize.settings import ModelSettings
 from ts_serialize.torchscript import load_torchscript
 
 logger = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ def check_checkpoint(model: ModelSettings) -> None:
         network = load_torchscript(path)
     except (RuntimeError, ValueError) as exc:
         raise ArchiveError(f"{path} is not a TorchScript file: {_first_line(exc)}") from exc
-    shape = (1, 3, *input_size(model.image))
+    shape = (1, 3, *input_size(model.image.model_dump()))
     try:
         with torch.inference_mode():
             output = network(torch.zeros(shape))
@@ -101,15 +102,6 @@ def check_checkpoint(model: ModelSettings) -> None:
             f"{path} answers {found} to one image, the {len(model.labels)} labels of model "
             f"{model.name} want (1, {len(model.labels)})"
         )
-
-
-def input_size(image: ImageSettings) -> tuple[int, int]:
-    """Height and width of the network's input in pixels; a square where only the shorter edge is given."""
-    if image.crop:
-        return image.crop, image.crop
-    if isinstance(image.resize, int):
-        return image.resize, image.resize
-    return image.resize[0], image.resize[1]
 
 
 def _pack(model: ModelSettings, directory: Path) -> Path:
