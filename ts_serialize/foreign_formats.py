@@ -49,17 +49,19 @@ REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}".encode()
 
 def format_name(encoded: bytes) -> str | None:
     """The format that the first bytes tell; None if they tell none."""
-    for signature, name in SIGNATURES:
-        if encoded.startswith(signature):
-            return name
+    name = next((name for signature, name in SIGNATURES if encoded.startswith(signature)), None)
+    if name:
+        return name
     if encoded[4:8] == b"ftyp":
         return _media_name(encoded)
     if encoded[:4] == b"RIFF":
         return RIFF_FORMS.get(encoded[8:12])
     if encoded[:1] == b"P" and encoded[1:2] in b"1234567" and encoded[2:3].isspace():
         return "PNM"
-    if encoded[128:132] == b"DICM":
-        return "DICOM"
+    return "DICOM" if encoded[128:132] == b"DICM" else _text_name(encoded)
+
+
+def _text_name(encoded: bytes) -> str | None:
     text = encoded[:TEXT_BYTES].removeprefix(codecs.BOM_UTF8).lstrip().lower()
     if text.startswith(b"<"):
         return next((name for start, name in XML_NAMES if start in text), None)

@@ -201,9 +201,9 @@ def _not_an_image(encoded: bytes) -> str:
     served = ", ".join(IMAGE_FORMATS)
     before = bytes_before(encoded)
     if before and (format_ := _begins_as(encoded[before:])):
-        return f"the {format_} begins after {before} bytes of byte-order mark or white space; send it without them"
+        return f"the {format_} begins after {before} bytes of byte-order mark or white space; leave them out"
     if was_read_as_text(encoded):
-        return f"the {len(encoded)} bytes are an image that was read or sent as text, which destroys it; send bytes"
+        return f"the {len(encoded)} bytes are an image that was read or sent as text, which destroys it"
     name = format_name(encoded)
     return f"the {len(encoded)} bytes are {f'{name}, ' if name else ''}not an image in one of {served}"
 

@@ -1,6 +1,6 @@
 """The kinds of image, within the formats we serve, that Pillow cannot decode or decodes to something else.
 
-Told by the header alone. tests/unit/test_image_formats.py finds them: it compares Pillow with another decoder.
+Told by the header alone. tests/unit/test_image_formats.py compares Pillow with a second decoder to find them.
 Part of the model archive.
 """
 
@@ -76,6 +76,6 @@ def _unsupported_bmp(image: ImageFile, encoded: bytes) -> str | None:
     if raw_mode(image) == image.mode and bits != {"1": 1, "L": 8}.get(image.mode, bits):
         return f"a BMP of {bits} bits per pixel with a palette of {2 if image.mode == '1' else 'dark'} greys"
     bitfields = header_size >= BMP_ALPHA_HEADER and image.info.get("compression") == BMP_BITFIELDS
-    if bitfields and bits == 16 and any(encoded[66:70]):  # noqa: PLR2004
+    if bitfields and bits == 16 and any(encoded[66:70]):
         return "a BMP of 16 bits per pixel with alpha"
     return None

@@ -1,7 +1,6 @@
 """The preprocessing that a model may ask for: settings that work for every image, alone and in a batch.
 
-The configuration is checked with it, and the handler checks `preprocessing.json` of its archive, so it imports
-nothing.
+The configuration is checked with it, and the handler checks `preprocessing.json` of its archive.
 """
 
 import math
@@ -23,8 +22,8 @@ def check_preprocessing(settings: Mapping[str, Any]) -> None:
     resize, crop = settings["resize"], settings["crop"]
     if crop is None and isinstance(resize, int):
         raise ValueError(
-            f"without a crop, resize has to be [height, width] to make batches: resize = {resize} gives images "
-            f"of different aspect ratios different shapes; set resize: [{resize}, {resize}] or crop: {resize}"
+            f"without a crop, resize has to be [height, width] to make batches: resize = {resize} gives each "
+            f"aspect ratio another shape; set resize: [{resize}, {resize}] or crop: {resize}"
         )
     edges = list(resize) if isinstance(resize, list | tuple) else [resize]
     for name, edge in [("resize", edge) for edge in edges] + [("crop", crop or 1)]:

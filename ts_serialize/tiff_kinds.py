@@ -43,6 +43,28 @@ BIGTIFF, BIG_ENDIAN_BIGTIFF = b"II\x2b\0", b"MM\0\x2b"
 
 def unsupported_tiff(tags: Mapping[int, Any]) -> str | None:
     """The kind of a TIFF with these tags, None if Pillow decodes it right."""
+    if kind := _unsupported_samples(tags):
+        return kind
+    (bits,), compression = set(tags.get(BITS_PER_SAMPLE, (1,))), tags.get(COMPRESSION, UNCOMPRESSED)
+    raw, colours = compression == UNCOMPRESSED, tags.get(PHOTOMETRIC, WHITE_IS_ZERO)
+    reversed_bits = tags.get(FILL_ORDER) == REVERSED_BITS
+    subsampled = tags.get(YCBCR_SUBSAMPLING, (2, 2)) != (1, 1)
+    kinds = {
+        "a TIFF of 16 bits per sample where 0 is white": colours == WHITE_IS_ZERO and bits == 16,
+        "a TIFF of 8 reversed bits where 0 is white": colours == WHITE_IS_ZERO
+        and bits == 8
+        and reversed_bits,
+        "a TIFF of CIELAB compressed with JPEG": colours == LAB and compression == JPEG,
+        "an uncompressed TIFF of subsampled YCbCr": colours == YCBCR and raw and subsampled,
+    }
+    if kind := next((kind for kind, is_so in kinds.items() if is_so), None):
+        return kind
+    if tags.get(PLANAR_CONFIGURATION) == SEPARATE_PLANES:
+        return _unsupported_planes(tags, bits, raw=raw)
+    return None
+
+
+def _unsupported_samples(tags: Mapping[int, Any]) -> str | None:
     compression, colours = tags.get(COMPRESSION, UNCOMPRESSED), tags.get(PHOTOMETRIC, WHITE_IS_ZERO)
     if compression not in COMPRESSIONS:
         return f"a TIFF compressed with {FOREIGN_COMPRESSIONS.get(compression, f'method {compression}')}"
@@ -50,21 +72,10 @@ def unsupported_tiff(tags: Mapping[int, Any]) -> str | None:
         # Which number is white no tag says: 0..1 and 0..255 are both in use, and so are values beyond.
         return f"a TIFF of {SAMPLE_FORMATS.get(min(foreign), 'unknown')} samples"
     bits = set(tags.get(BITS_PER_SAMPLE, (1,)))
-    if len(bits) > 1 or not bits <= set(BITS):
+    if len(bits) != 1 or not bits <= set(BITS):
         return f"a TIFF of {' and '.join(map(str, sorted(bits)))} bits per sample"
     if colours not in COLOUR_SPACES:
         return f"a TIFF in colour space {FOREIGN_COLOUR_SPACES.get(colours, colours)}"
-    if colours == WHITE_IS_ZERO and bits == {16}:
-        return "a TIFF of 16 bits per sample where 0 is white"
-    if compression == UNCOMPRESSED and tags.get(FILL_ORDER) == REVERSED_BITS and colours == WHITE_IS_ZERO:
-        if bits == {8}:
-            return "an uncompressed TIFF of 8 reversed bits where 0 is white"
-    if compression == JPEG and colours == LAB:
-        return "a TIFF of CIELAB compressed with JPEG"
-    if compression == UNCOMPRESSED and colours == YCBCR and tags.get(YCBCR_SUBSAMPLING, (2, 2)) != (1, 1):
-        return "an uncompressed TIFF of subsampled YCbCr"
-    if tags.get(PLANAR_CONFIGURATION) == SEPARATE_PLANES:
-        return _unsupported_planes(tags, bits.pop(), raw=compression == UNCOMPRESSED)
     return None
 
 
@@ -76,7 +87,7 @@ def _unsupported_planes(tags: Mapping[int, Any], bits: int, *, raw: bool) -> str
         not extra or (extra == (UNASSOCIATED_ALPHA,) and colours == RGB) or not (raw or any(extra))
     )
     # Pillow unpacks each uncompressed plane as whole bytes in usual order.
-    whole_bytes = bits == 8 and colours != WHITE_IS_ZERO and tags.get(FILL_ORDER) != REVERSED_BITS  # noqa: PLR2004
+    whole_bytes = bits == 8 and colours != WHITE_IS_ZERO and tags.get(FILL_ORDER) != REVERSED_BITS
     if decoded_extra and (whole_bytes or not raw):
         return None
     return f"{'an uncompressed' if raw else 'a'} TIFF with separate planes, {_layout(tags)}"

@@ -47,7 +47,7 @@ def bmp_variants() -> dict[str, Variant]:
     return {**_palette_variants(), **_true_colour_variants(), **_field_variants(), **_run_length_variants()}
 
 
-def bmp(  # noqa: PLR0913 -- the fields of the header
+def bmp(
     bits: int,
     pixels: bytes,
     *,

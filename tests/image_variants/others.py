@@ -50,12 +50,14 @@ def _jpegs() -> dict[str, bytes]:
     ):
         files[name] = encoded(RGB, "JPEG", **options)
     for space in ("CMYK", "YCCK"):
-        files[space] = imagecodecs.jpeg_encode(FOUR, level=LEVEL, colorspace="CMYK", outcolorspace=space)
+        files[space] = bytes(
+            imagecodecs.jpeg_encode(FOUR, level=LEVEL, colorspace="CMYK", outcolorspace=space)
+        )
     start = files["CMYK"].index(b"\xff\xee")
     length = int.from_bytes(files["CMYK"][start + 2 : start + 4], "big")
     files["CMYK without Adobe's marker"] = files["CMYK"][:start] + files["CMYK"][start + 2 + length :]
     rgb = np.asarray(RGB)
-    files["RGB"] = imagecodecs.jpeg_encode(rgb, level=LEVEL, colorspace="RGB", outcolorspace="RGB")
+    files["RGB"] = bytes(imagecodecs.jpeg_encode(rgb, level=LEVEL, colorspace="RGB", outcolorspace="RGB"))
     return files
 
 
@@ -63,8 +65,8 @@ def _rare_jpegs() -> dict[str, bytes]:
     deep = quantized(COLOUR, 12).astype(np.uint16)
     grey = quantized(GREY, 8).astype(np.uint8)[..., 0]
     return {
-        "12 bits": imagecodecs.jpeg_encode(deep, level=LEVEL, bitspersample=12),
-        "lossless": imagecodecs.ljpeg_encode(grey),
-        "lossless of 16 bits": imagecodecs.ljpeg_encode(quantized(GREY, 16).astype(np.uint16)[..., 0]),
-        "LS": imagecodecs.jpegls_encode(grey),
+        "12 bits": bytes(imagecodecs.jpeg_encode(deep, level=LEVEL, bitspersample=12)),
+        "lossless": bytes(imagecodecs.ljpeg_encode(grey)),
+        "lossless of 16 bits": bytes(imagecodecs.ljpeg_encode(quantized(GREY, 16).astype(np.uint16)[..., 0])),
+        "LS": bytes(imagecodecs.jpegls_encode(grey)),
     }

@@ -1,7 +1,6 @@
 """What tifffile and imagecodecs make of a file, as RGB over white.
 
-They share no code with Pillow but the libraries of JPEG and WebP: PNG is libspng or libpng there, TIFF and BMP
-are their own.
+Of Pillow's code they share the libraries of JPEG, PNG and WebP; TIFF and BMP are their own.
 """
 
 import io
@@ -44,13 +43,16 @@ def decoded(encoded: bytes) -> Samples:
 
 def _tiff(encoded: bytes) -> Samples:
     with tifffile.TiffFile(io.BytesIO(encoded)) as file:
-        page = file.pages[0]
+        page = file.pages.first
         values, space = page.asarray(), page.photometric.name
         if page.planarconfig == 2 and page.samplesperpixel > 1:
             values = np.moveaxis(values, 0, -1)
         values = values.reshape(page.imagelength, page.imagewidth, -1)
         if space == "PALETTE":
-            return np.moveaxis(page.colormap[:, values[..., 0].astype(int)], 0, -1) / 257
+            palette: Samples = (
+                np.moveaxis(np.asarray(page.colormap)[:, values[..., 0].astype(int)], 0, -1) / 257
+            )
+            return palette
         samples = values / (2.0 ** (page.bitspersample - (page.sampleformat == 2)) - 1)
         if page.sampleformat == 3:
             samples = values.astype(float)
@@ -83,7 +85,8 @@ def _from_lab(samples: Samples) -> Samples:
     cubes = np.stack([y + a / 500, y, y - b / 200], axis=-1)
     xyz = np.where(cubes > 6 / 29, cubes**3, 3 * (6 / 29) ** 2 * (cubes - 4 / 29)) * WHITE
     linear = (xyz @ LINEAR_SRGB.T).clip(0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    rgb: Samples = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return rgb
 
 
 def _over_white(colour: Samples, alpha: Samples) -> Samples:
