@@ -83,7 +83,7 @@ def _palette_variants() -> dict[str, Variant]:
         palettes = {"colours": ramp(2**bits), "greys": greys}
         palettes |= {
             "black and white": greys[[0, -1]],
-            "dark greys": np.arange(2**bits)[:, None].repeat(3, 1),
+            "dark greys": np.arange(2**bits, dtype=np.uint8)[:, None].repeat(3, 1),
         }
         for name, palette in palettes.items():
             indices = (GREY * (len(palette) - 1)).round().astype(np.uint64)

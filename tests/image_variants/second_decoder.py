@@ -44,7 +44,7 @@ def decoded(encoded: bytes) -> Samples:
 def _tiff(encoded: bytes) -> Samples:
     with tifffile.TiffFile(io.BytesIO(encoded)) as file:
         page = file.pages.first
-        values, space = page.asarray(), page.photometric.name
+        values, space = page.asarray(), tifffile.PHOTOMETRIC(page.photometric).name
         if page.planarconfig == 2 and page.samplesperpixel > 1:
             values = np.moveaxis(values, 0, -1)
         values = values.reshape(page.imagelength, page.imagewidth, -1)
@@ -60,7 +60,8 @@ def _tiff(encoded: bytes) -> Samples:
         extra = dict(zip(page.extrasamples, np.moveaxis(samples[..., COLOURS[space] :], -1, 0), strict=False))
     rgb = _rgb(samples[..., : COLOURS[space]], "RGB" if compressed_by_jpeg and space == "YCBCR" else space)
     if ASSOCIATED in extra:
-        return (rgb + 1 - extra[ASSOCIATED][..., None]).clip(0, 1) * 255
+        over_white: Samples = (rgb + 1 - extra[ASSOCIATED][..., None]).clip(0, 1) * 255
+        return over_white
     return _over_white(rgb, extra[UNASSOCIATED][..., None] if UNASSOCIATED in extra else samples[..., :0])
 
 
