@@ -12,9 +12,11 @@ from PIL import Image
 
 from configuration import PROJECT_ROOT
 from load_test.images import image_files
-from ts_serialize.image_header import START_OF_SCAN, InputError, check_header
+from ts_serialize.image_header import InputError, check_header
+from ts_serialize.jpeg_markers import START_OF_SCAN
 
 MAX_PIXELS = 50_000_000
+SCAN = bytes((0xFF, START_OF_SCAN))
 SIDE = 5000
 ROUNDS = 500
 EXTRA_SCANS = 50
@@ -52,7 +54,7 @@ def compare_hostile_images() -> None:
     unbounded = seconds(lambda: Image.open(io.BytesIO(comments)))
     print(f"JPEG of empty comments: {bounded * 1000:.0f} ms, without the bound {unbounded * 1000:.0f} ms")
     jpeg, size = progressive_jpeg()
-    more = jpeg[:-2] + jpeg[jpeg.rindex(START_OF_SCAN) : -2] * EXTRA_SCANS + jpeg[-2:]
+    more = jpeg[:-2] + jpeg[jpeg.rindex(SCAN) : -2] * EXTRA_SCANS + jpeg[-2:]
     plain = seconds(lambda: Image.open(io.BytesIO(jpeg)).load())
     scan = (seconds(lambda: Image.open(io.BytesIO(more)).load()) - plain) / EXTRA_SCANS
     print(f"one more scan of a {SIDE} x {SIDE} JPEG: {size} bytes, {scan * 1000:.0f} ms")
@@ -65,7 +67,7 @@ def progressive_jpeg() -> tuple[bytes, int]:
     file = io.BytesIO()
     Image.new("RGB", (SIDE, SIDE)).save(file, "JPEG", progressive=True)
     encoded = file.getvalue()
-    return encoded, len(encoded) - 2 - encoded.rindex(START_OF_SCAN)
+    return encoded, len(encoded) - 2 - encoded.rindex(SCAN)
 
 
 def run_length_bmp() -> bytes:

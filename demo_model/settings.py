@@ -30,8 +30,6 @@ class EvaluateSettings(Settings):
         unknown = [label for label in self.model.labels if label not in GENRES]
         if unknown:
             raise ValueError(f"model.labels: no posters of {', '.join(unknown)}; known: {', '.join(GENRES)}")
-        if isinstance(self.model.image.resize, int) and self.model.image.crop is None:
-            raise ValueError("model.image: without a crop, resize has to be [height, width] to make batches")
         return self
 
 

@@ -10,6 +10,7 @@ import httpx
 
 from configuration import PROJECT_ROOT, load
 from local_stack.settings import StackSettings
+from project_settings import ProjectSettings
 from tests.free_ports import free_ports
 
 
@@ -95,10 +96,11 @@ class RunningStack:
 
 def handler(name: str) -> tuple[str, ...]:
     """What makes an archive with one of tests/handlers/."""
-    modules = ("__init__", "base64_text", "image_header", "image_input", "explanation", "handler")
+    model = load("gateway", ProjectSettings).model
+    modules = [module.relative_to(PROJECT_ROOT) for module in (*model.handler_modules, model.handler)]
     return (
         f"model.handler=tests/handlers/{name}.py",
-        f"model.handler_modules=[{','.join(f'ts_serialize/{module}.py' for module in modules)}]",
+        f"model.handler_modules=[{','.join(map(str, modules))}]",
     )
 
 

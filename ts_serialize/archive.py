@@ -19,7 +19,8 @@ from project_settings import ProjectSettings
 from ts_serialize.checkpoint_kinds import other_kind
 from ts_serialize.downloads import sha256
 from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
-from ts_serialize.settings import ImageSettings, ModelSettings
+from ts_serialize.preprocessing import input_size
+from ts_serialize.settings import ModelSettings
 from ts_serialize.torchscript import loaded
 
 logger = logging.getLogger(__name__)
@@ -101,19 +102,10 @@ def check_checkpoint(model: ModelSettings) -> None:
     try:
         NetworkCheck(
             network,
-            Expectation(input_size(image), image.mean, image.std, len(model.labels), model.batch_size),
+            Expectation(input_size(image.model_dump()), image.mean, image.std, len(model.labels), model.batch_size),
         )()
     except NetworkError as exc:
         raise ArchiveError(f"{path} {exc}") from exc
-
-
-def input_size(image: ImageSettings) -> tuple[int, int]:
-    """Height and width of the network's input in pixels; a square where only the shorter edge is given."""
-    if image.crop:
-        return image.crop, image.crop
-    if isinstance(image.resize, int):
-        return image.resize, image.resize
-    return image.resize[0], image.resize[1]
 
 
 def _pack(model: ModelSettings, directory: Path) -> Path:

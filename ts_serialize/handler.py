@@ -21,6 +21,7 @@ from ts.torch_handler.vision_handler import VisionHandler
 from ts_serialize.explanation import attributions, requested_class
 from ts_serialize.image_header import InputError, image_bytes
 from ts_serialize.image_input import Batch, decode_image, image_transform
+from ts_serialize.preprocessing import check_preprocessing, input_size
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class ImageClassificationHandler(VisionHandler):
         super().initialize(context)
         model_dir = Path(context.system_properties["model_dir"])
         settings = json.loads((model_dir / "preprocessing.json").read_text())
+        check_preprocessing(settings)
         if not self.mapping:
             raise FileNotFoundError(f"index_to_name.json with the class list is missing in {model_dir}")
         self.labels = [self.mapping[str(index)] for index in range(len(self.mapping))]
@@ -74,8 +76,8 @@ class ImageClassificationHandler(VisionHandler):
                     # Ends a stream over gRPC; TorchServe kills the worker of a handler that does not.
                     self.context.set_response_header(position, "ts_stream_next", "false")
                 try:
-                    image = decode_image(image_bytes(row), self.max_pixels)
-                    tensors.append(self.image_processing(image))
+                    # Unnamed, so that it is gone before the next one is decoded.
+                    tensors.append(self.image_processing(decode_image(image_bytes(row), self.max_pixels)))
                     positions.append(position)
                 except InputError as exc:
                     failures[position] = exc
@@ -147,11 +149,8 @@ class ImageClassificationHandler(VisionHandler):
     def _warm_up(self) -> None:
         # TorchScript compiles in its first two runs of a shape; a worker is READY when this returns.
         settings, batch_size = self.preprocessing, self.batch_size
-        shape = (settings["crop"],) * 2 if settings["crop"] else settings["resize"]
-        if isinstance(shape, int):
-            return
         for size in (1, 1, batch_size, batch_size):
-            logits = super().inference(torch.zeros(size, 3, *shape))
+            logits = super().inference(torch.zeros(size, 3, *input_size(settings)))
         if tuple(logits.shape) != (batch_size, len(self.labels)):
             raise ValueError(
                 f"the model's output has shape {tuple(logits.shape)}, "

@@ -1,7 +1,7 @@
-"""From one request to the header of its image: a format we serve, and not too much to decode.
+"""From one request to the header of its image: a kind that we serve, and not too much to decode.
 
 Decodes no pixel. The gateway checks with it what it forwards, and the model archive holds it for the
-handler, so it imports only Pillow and what is packed beside it.
+handler, so it imports only Pillow and what `handler_modules` in config/model/ packs beside it.
 """
 
 import io
@@ -20,6 +20,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ts_serialize.base64_text import decoded, is_text
+from ts_serialize.foreign_formats import bytes_before, format_name, was_read_as_text
+from ts_serialize.image_kinds import tile_size, unopened_kind, unsupported_kind
+from ts_serialize.jpeg_markers import scans
 
 # Pillow knows dozens more, some of which start other programs (EPS) or have a history of bugs.
 IMAGE_FORMATS = tuple(
@@ -35,9 +38,13 @@ PngImagePlugin.MAX_TEXT_MEMORY = 4 * PngImagePlugin.MAX_TEXT_CHUNK
 # A progressive JPEG goes over all its pixels once a scan, and 50 bytes are enough for a scan. Allowed is
 # the work of this many scans of the largest image.
 MAX_SCANS = 50
-START_OF_SCAN = b"\xff\xda"
+# libpng's own limit. Resizing takes memory for each row and column of the image.
+MAX_EDGE = 1_000_000
 # Pillow decodes run-length BMP in Python: as much work per pixel as this many scans of a JPEG.
 RUN_LENGTH_SCANS = 200
+
+# What everybody can send in place of a kind that is not served.
+INSTEAD = "an 8-bit RGB JPEG or PNG"
 
 # Broken metadata is no reason to refuse an image, and Python keeps each warning's text for ever.
 warnings.filterwarnings("ignore", module="PIL")
@@ -63,7 +70,7 @@ class NoImageError(InputError):
 
 
 class UnsupportedFormatError(InputError):
-    """The bytes are not an image in one of `IMAGE_FORMATS`."""
+    """Not an image in one of `IMAGE_FORMATS`, or a kind of it that cannot be decoded faithfully."""
 
     status = 415
     phrase = "Unsupported Media Type"
@@ -109,25 +116,27 @@ def open_image(encoded: bytes, max_pixels: int) -> ImageFile:
     """The image with its header read; what follows the image in `encoded` is of no account.
 
     Raises:
-        UnsupportedFormatError: not one of `IMAGE_FORMATS`, told by the content.
+        UnsupportedFormatError: not one of `IMAGE_FORMATS`, told by the content, or a kind that is not served.
         TooManyPixelsError: width x height above max_pixels, or too many passes over them.
         InputError: such a format, but broken.
     """
     file = _HeaderFile(encoded)
     try:
         image = Image.open(file, formats=IMAGE_FORMATS)
-    except UnidentifiedImageError as exc:
-        raise _unidentified(encoded) from exc
     except Image.DecompressionBombError as exc:
         raise TooManyPixelsError(f"the image is too large to decode: {exc}") from exc
     except InputError:
         raise
     # Pillow's readers raise whatever the broken bytes lead them to (OSError, KeyError, struct.error ...).
     except Exception as exc:
-        raise undecodable(exc) from exc
+        raise _unopened(encoded, exc) from exc
     file.reads_left = sys.maxsize
     _check_pixels(*image.size, max_pixels)
+    # Of a tiled image, libtiff decodes a whole tile, however little of it the image has.
+    _check_pixels(*tile_size(image), max_pixels)
     _check_scans(image, encoded, max_pixels)
+    if kind := _kind(image, encoded):
+        raise _unsupported(kind)
     return image
 
 
@@ -160,14 +169,46 @@ class _HeaderFile(io.BytesIO):
         return super().read(size)
 
 
-def _unidentified(encoded: bytes) -> InputError:
+def _kind(image: ImageFile, encoded: bytes) -> str | None:
+    try:
+        return unsupported_kind(image, encoded)
+    # As above: of broken bytes.
+    except Exception as exc:
+        raise undecodable(exc) from exc
+
+
+def _unopened(encoded: bytes, exc: Exception) -> InputError:
+    format_ = _begins_as(encoded)
+    if format_ is None:
+        return UnsupportedFormatError(_not_an_image(encoded))
+    if kind := unopened_kind(format_, encoded, exc):
+        return _unsupported(kind)
+    if isinstance(exc, UnidentifiedImageError):
+        return InputError(f"the image cannot be decoded: it begins as {format_}, but is broken or cut off")
+    return undecodable(exc)
+
+
+def _unsupported(kind: str) -> InputError:
+    return UnsupportedFormatError(f"{kind} is not supported; send the image as {INSTEAD}")
+
+
+def _begins_as(encoded: bytes) -> str | None:
     for name in IMAGE_FORMATS:
         accept = Image.OPEN[name][1]
         if accept and accept(encoded[:16]):
-            return InputError(f"the image cannot be decoded: it begins as {name}, but is broken or cut off")
-    return UnsupportedFormatError(
-        f"the {len(encoded)} bytes are not an image in one of {', '.join(IMAGE_FORMATS)}"
-    )
+            return name
+    return None
+
+
+def _not_an_image(encoded: bytes) -> str:
+    served = ", ".join(IMAGE_FORMATS)
+    before = bytes_before(encoded)
+    if before and (format_ := _begins_as(encoded[before:])):
+        return f"the {format_} begins after {before} bytes of byte-order mark or white space; leave them out"
+    if was_read_as_text(encoded):
+        return f"the {len(encoded)} bytes are an image that was read or sent as text, which destroys it"
+    name = format_name(encoded)
+    return f"the {len(encoded)} bytes are {f'{name}, ' if name else ''}not an image in one of {served}"
 
 
 def _check_webp(encoded: bytes, max_pixels: int) -> None:
@@ -182,7 +223,7 @@ def _check_webp(encoded: bytes, max_pixels: int) -> None:
         width, height = (_little_endian(encoded[start : start + 2]) & 0x3FFF for start in (26, 28))
     # A last byte that only pads is often left out.
     if not width or not height or 8 + _little_endian(encoded[4:8]) > len(encoded) + 1:
-        raise _unidentified(encoded)
+        raise _unopened(encoded, UnidentifiedImageError())
     _check_pixels(width, height, max_pixels)
 
 
@@ -193,18 +234,19 @@ def _little_endian(data: bytes) -> int:
 def _check_pixels(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise TooManyPixelsError(f"the image has {width} x {height} pixels, at most {max_pixels} are allowed")
+    if max(width, height) > MAX_EDGE:
+        raise TooManyPixelsError(f"the image has {width} x {height} pixels, an edge at most {MAX_EDGE}")
 
 
 def _check_scans(image: ImageFile, encoded: bytes, max_pixels: int) -> None:
-    scans, allowed = _scans(image, encoded), MAX_SCANS * max_pixels // (image.width * image.height)
-    if scans > allowed:
+    allowed = MAX_SCANS * max_pixels // (image.width * image.height)
+    passes = 1
+    if image.format in ("JPEG", "MPO"):
+        passes = scans(encoded, allowed)
+    elif image.tile and image.tile[0].codec_name == "bmp_rle":
+        passes = RUN_LENGTH_SCANS
+    if passes > allowed:
         raise TooManyPixelsError(
-            f"decoding {image.width} x {image.height} pixels is the work of {scans} scans, at most "
+            f"decoding {image.width} x {image.height} pixels is the work of {passes} scans, at most "
             f"{allowed} are allowed for this size; save the image as a baseline JPEG or a PNG"
         )
-
-
-def _scans(image: ImageFile, encoded: bytes) -> int:
-    if image.format in ("JPEG", "MPO"):
-        return encoded.count(START_OF_SCAN)
-    return RUN_LENGTH_SCANS if image.tile and image.tile[0].codec_name == "bmp_rle" else 1

@@ -10,9 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from PIL.ImageFile import ImageFile
 from torchvision import transforms
 
 from ts_serialize.image_header import InputError, open_image, undecodable
+from ts_serialize.image_kinds import raw_mode
+from ts_serialize.preprocessing import resized_size
+
+BILINEAR = Image.Resampling.BILINEAR
+# 134 MB. A thin image, resized by its shorter edge or from its many columns, would take gigabytes.
+MAX_RESIZED_PIXELS = 2**25
+# Of 16-bit grey, each value's 8-bit one.
+EIGHT_BITS = (np.arange(65536) * (255 / 65535)).round().astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -30,16 +39,51 @@ class Batch:
     failures: dict[int, InputError]
 
 
+class ResizeAndCrop:
+    """Resizes and crops as torchvision's Resize and CenterCrop, in bounded memory."""
+
+    def __init__(self, resize: int | tuple[int, int], crop: int | None) -> None:
+        self._resize, self._crop = resize, crop
+        steps: list[Any] = [transforms.Resize(resize)]
+        if crop:
+            steps.append(transforms.CenterCrop(crop))
+        self._usual = transforms.Compose(steps)
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """The image in the size of the network's input."""
+        width, height = resized_size(self._resize, image.size)
+        # Pillow resizes along the rows first, and keeps all columns meanwhile.
+        if width * max(height, image.height) <= MAX_RESIZED_PIXELS:
+            resized: Image.Image = self._usual(image)
+            return resized
+        return self._crop_of_thin(image, width, height)
+
+    def _crop_of_thin(self, image: Image.Image, width: int, height: int) -> Image.Image:
+        """What the crop would hold of the image resized to width x height, without resizing the rest."""
+        size = (self._crop, self._crop) if self._crop else (width, height)
+        left, top = round((width - size[0]) / 2), round((height - size[1]) / 2)
+        across, down = image.width / width, image.height / height
+        columns = (left * across, (left + size[0]) * across)
+        rows = (top * down, (top + size[1]) * down)
+        if image.width * size[1] < size[0] * image.height:
+            image = image.resize((image.width, size[1]), BILINEAR, (0, rows[0], image.width, rows[1]))
+            return image.resize(size, BILINEAR, (columns[0], 0, columns[1], size[1]))
+        image = image.resize((size[0], image.height), BILINEAR, (columns[0], 0, columns[1], image.height))
+        return image.resize(size, BILINEAR, (0, rows[0], size[0], rows[1]))
+
+
 def image_transform(settings: Mapping[str, Any]) -> transforms.Compose:
     """PIL RGB image -> float32 (3, H, W), normalised.
 
     settings: `resize` (shorter edge or [height, width]), `crop` (edge or None), `mean`, `std` per channel.
     """
-    steps: list[Any] = [transforms.Resize(settings["resize"])]
-    if settings["crop"]:
-        steps.append(transforms.CenterCrop(settings["crop"]))
-    steps += [transforms.ToTensor(), transforms.Normalize(settings["mean"], settings["std"])]
-    return transforms.Compose(steps)
+    return transforms.Compose(
+        [
+            ResizeAndCrop(settings["resize"], settings["crop"]),
+            transforms.ToTensor(),
+            transforms.Normalize(settings["mean"], settings["std"]),
+        ]
+    )
 
 
 def decode_image(encoded: bytes, max_pixels: int) -> Image.Image:
@@ -50,26 +94,37 @@ def decode_image(encoded: bytes, max_pixels: int) -> Image.Image:
     """
     image = open_image(encoded, max_pixels)
     try:
-        return to_rgb(ImageOps.exif_transpose(image))
+        _scale_transparent_grey(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        return to_rgb(image)
     # Pillow's decoders raise whatever the broken bytes lead them to (OSError, SyntaxError, struct.error ...).
     except Exception as exc:
         raise undecodable(exc) from exc
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode to 8-bit RGB: transparency over white, 16-bit and float scaled instead of clipped."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float32)
-        depth = _depth(image.mode, float(values.max(initial=0.0)))
-        image = Image.fromarray((values.clip(0, depth) * (255.0 / depth)).round().astype(np.uint8))
+    """An image as `open_image` passes it to 8-bit RGB: transparency over white, 16-bit grey scaled."""
+    if image.mode.startswith("I;16"):
+        image = _eight_bit_grey(image)
+    elif image.mode == "La":
+        image = image.convert("LA")
     if image.has_transparency_data:
         opaque = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(opaque, image.convert("RGBA"))
     return image.convert("RGB")
 
 
-def _depth(mode: str, top: float) -> float:
-    # "I" and "F" do not say their depth: 16-bit, 8-bit and 0..1 data are told apart by the largest value.
-    if mode.startswith("I;16") or top > 255:
-        return 65535.0
-    return 255.0 if mode == "I" or top > 1 else 1.0
+def _eight_bit_grey(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    grey = Image.fromarray(EIGHT_BITS[values])
+    transparent = image.info.get("transparency")
+    if transparent is not None:
+        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _scale_transparent_grey(image: ImageFile) -> None:
+    """Brings PNG's transparent grey of 2 or 4 bits to the 8 bits to which Pillow decodes the pixels."""
+    top = {"L;2": 3, "L;4": 15}.get(raw_mode(image))
+    if image.format == "PNG" and top and "transparency" in image.info:
+        image.info["transparency"] = (image.info["transparency"] & top) * 255 // top

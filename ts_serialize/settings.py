@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, PositiveInt, StringConstraints, field_validator, model_validator
 
 from configuration import PROJECT_ROOT, ProjectPath, Settings
+from ts_serialize.preprocessing import check_preprocessing
 
 # TorchServe accepts names such as `../x` and then cannot remove them over its API.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -42,7 +43,8 @@ class WeightsSettings(Settings):
 class ImageSettings(Settings):
     """How the handler turns an image into the network's input.
 
-    resize: the shorter edge in pixels, or [height, width]; crop: edge of the centre crop in pixels;
+    resize: the shorter edge in pixels, or [height, width]; crop: edge of the centre crop in pixels, None only
+    with [height, width];
     max_pixels: width x height above which an image is refused undecoded; mean and std: per RGB channel
     of values in 0..1.
     """
@@ -52,6 +54,11 @@ class ImageSettings(Settings):
     max_pixels: PositiveInt
     mean: Channels
     std: Channels
+
+    @model_validator(mode="after")
+    def _every_image_gives_a_tensor_of_one_shape(self) -> "ImageSettings":
+        check_preprocessing(self.model_dump())
+        return self
 
 
 class SampleSettings(Settings):

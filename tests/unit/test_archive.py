@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from configuration import as_override, load
+from configuration import PROJECT_ROOT, as_override, load
 from tests.running_stack import run
 from ts_serialize.archive import ArchiveError, ArchiveSettings, build_archive
 
@@ -24,8 +24,7 @@ def test_the_archive_holds_handler_checkpoint_labels_and_preprocessing(tmp_path:
     with zipfile.ZipFile(archive) as content:
         manifest = json.loads(content.read("MAR-INF/MANIFEST.json"))
         labels = json.loads(content.read("index_to_name.json"))
-        names = ("base64_text", "image_header", "image_input", "explanation")
-        modules = {f"ts_serialize/{name}.py" for name in names}
+        modules = {str(module.relative_to(PROJECT_ROOT)) for module in settings.model.handler_modules}
         assert {"handler.py", "genre.pt", "preprocessing.json", *modules} <= set(content.namelist())
     assert manifest["model"]["modelVersion"] == "2.10"
     assert list(labels.values()) == settings.model.labels

@@ -157,6 +157,25 @@ def test_an_archive_whose_labels_do_not_fit_does_not_load(model_dir: Path, tmp_p
         ImageClassificationHandler().initialize(context(tmp_path, 0))
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"resize": 64}, "resize has to be"),
+        ({"resize": 64, "crop": 65}, "larger than resize"),
+        ({"std": [0.1, 0.0, 0.1]}, "finite number above 0"),
+    ],
+)
+def test_an_archive_whose_preprocessing_fails_only_for_some_images_does_not_load(
+    model_dir: Path, tmp_path: Path, change: dict[str, Any], problem: str
+) -> None:
+    for name in ("model.pt", "index_to_name.json"):
+        (tmp_path / name).write_bytes((model_dir / name).read_bytes())
+    settings = json.loads((model_dir / "preprocessing.json").read_text()) | change
+    (tmp_path / "preprocessing.json").write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=problem):
+        ImageClassificationHandler().initialize(context(tmp_path, 0))
+
+
 def test_an_explanation_says_how_the_classes_logit_falls_when_a_part_is_covered(
     handler: ImageClassificationHandler, model_dir: Path, images: list[Path]
 ) -> None:

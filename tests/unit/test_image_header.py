@@ -149,6 +149,48 @@ def test_a_progressive_jpeg_of_countless_scans_is_413() -> None:
         open_image(image[:-2] + last_scan * MAX_SCANS + image[-2:], MAX_PIXELS)
 
 
+def test_what_looks_like_scans_behind_a_jpeg_does_not_count() -> None:
+    """A telephone's motion photo has a film there."""
+    image = encoded(Image.new("L", (1000, 1000)), "JPEG")
+    assert open_image(image + b"\xff\xda" * 10_000, MAX_PIXELS)
+    # An end of image inside a comment ends nothing.
+    hidden = image[:-2] + b"\xff\xfe\0\x04\xff\xd9" + image[image.rindex(b"\xff\xda") : -2] * MAX_SCANS
+    with pytest.raises(TooManyPixelsError, match="scans"):
+        open_image(hidden, MAX_PIXELS)
+
+
+def test_an_edge_that_is_too_long_is_413() -> None:
+    with pytest.raises(TooManyPixelsError, match="1 x 1000001 pixels, an edge at most 1000000"):
+        open_image(png(1, 1_000_001, chunk(b"IDAT", b"")), 50_000_000)
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (b"\0\0\0\x24ftypheic\0\0\0\0mif1MiHE", "HEIC"),
+        (b"\0\0\0\x20ftypmif1\0\0\0\0mif1avifmiaf", "AVIF"),
+        (b"\0\0\0\x20ftypmif1\0\0\0\0mif1heicmiaf", "HEIC"),
+        (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1miaf", "AVIF"),
+        (b"\0\0\0\x18ftypmp42", "an MP4 video"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"8BPS\0\1", "PSD"),
+        (b"<?xml version='1.0'?>\n<svg/>", "SVG"),
+        (b"<!DOCTYPE html>", "HTML"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\0\0\1\0\1\0", "ICO"),
+        (b"\xef\xbb\xbf" + SMALL["JPEG"], "the JPEG begins after 3 bytes of byte-order mark or white space"),
+        (b"\r\n" + SMALL["PNG"], "the PNG begins after 2 bytes"),
+        (SMALL["JPEG"].decode(errors="replace").encode(), "read or sent as text"),
+    ],
+)
+def test_what_was_sent_in_place_of_an_image_is_named(data: bytes, named: str) -> None:
+    with pytest.raises(UnsupportedFormatError) as caught:
+        check_header(data, MAX_PIXELS)
+    assert caught.value.status == 415
+    assert named in str(caught.value)
+
+
 def test_a_run_length_bmp_is_413_unless_it_is_small() -> None:
     assert open_image(bmp(100, 100, 1, bits=8), MAX_PIXELS)
     with pytest.raises(TooManyPixelsError, match="work of 200 scans"):

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.encoded_images import FORMATS, encoded
-from ts_serialize.image_header import InputError
-from ts_serialize.image_input import decode_image
+from ts_serialize import image_input
+from ts_serialize.image_header import InputError, UnsupportedFormatError
+from ts_serialize.image_input import MAX_RESIZED_PIXELS, ResizeAndCrop, decode_image, image_transform
 
 MAX_PIXELS = 1_000_000
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -57,9 +59,57 @@ def test_16_bit_images_are_scaled_not_clipped(value: int, wanted: int) -> None:
     assert corner(encoded(image, "TIFF")) == (wanted,) * 3
 
 
-def test_float_images_from_0_to_1_are_scaled() -> None:
-    values = np.array([[0.5, 1.0], [0.0, 0.0]], dtype=np.float32)
-    assert corner(encoded(Image.fromarray(values), "TIFF")) == (128,) * 3
+@pytest.mark.parametrize("outlier", [1.0, 1.02, 300.0, -9999.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("scale", [1, 255])
+def test_a_float_tiff_is_refused_whatever_its_values(scale: int, outlier: float) -> None:
+    """No tag says which number is white; a guess by the largest value lets one pixel change all others."""
+    values = np.linspace(0, scale, 16, dtype=np.float32).reshape(4, 4)
+    values[0, 0] = outlier
+    with pytest.raises(UnsupportedFormatError, match="a TIFF of floating-point samples is not supported"):
+        decode_image(encoded(Image.fromarray(values), "TIFF"), MAX_PIXELS)
+
+
+def test_an_integer_tiff_of_32_bits_is_refused() -> None:
+    with pytest.raises(UnsupportedFormatError, match="a TIFF of signed integer samples"):
+        decode_image(encoded(Image.new("I", (4, 4), 100), "TIFF"), MAX_PIXELS)
+
+
+@pytest.mark.parametrize("size", [(1, 65_000), (65_000, 1), (4, 60_000), (1, 400_000)])
+@pytest.mark.parametrize(("resize", "crop"), [(256, 224), ([192, 128], None)])
+def test_a_thin_image_is_resized_in_little_memory(
+    size: tuple[int, int], resize: int | list[int], crop: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shown by the sizes that Pillow is asked for."""
+    asked: list[int] = []
+
+    def recording(image: Image.Image, to: tuple[int, int], *args: Any) -> Image.Image:
+        # Rows first: so wide, with all rows of the image.
+        asked.append(to[0] * max(to[1], image.height))
+        return original(image, to, *args)
+
+    original = Image.Image.resize
+    monkeypatch.setattr(Image.Image, "resize", recording)
+    settings = {"resize": resize, "crop": crop, "mean": [0, 0, 0], "std": [1, 1, 1]}
+    tensor = image_transform(settings)(Image.new("RGB", size, RED))
+    assert tensor.shape == ((3, 224, 224) if crop else (3, 192, 128))
+    assert tensor[0].min() == 1
+    assert tensor[1:].max() == 0
+    assert max(asked) <= MAX_RESIZED_PIXELS
+
+
+@pytest.mark.parametrize("size", [(40, 1500), (1500, 40), (30, 31), (200, 100)])
+@pytest.mark.parametrize(("resize", "crop"), [(64, 56), ([96, 64], None)])
+def test_a_thin_image_is_resized_as_any_other(
+    size: tuple[int, int],
+    resize: int | tuple[int, int],
+    crop: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    resized = ResizeAndCrop(resize, crop)
+    usual = np.asarray(resized(image), dtype=int)
+    monkeypatch.setattr(image_input, "MAX_RESIZED_PIXELS", 0)
+    assert np.abs(np.asarray(resized(image), dtype=int) - usual).max() <= 2
 
 
 def test_exif_rotation_is_applied() -> None:
