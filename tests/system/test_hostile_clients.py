@@ -1,0 +1,41 @@
+"""The attacks of tests/faults/test_hostile_clients.py before a real TorchServe, with a real model."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from bench.hostile_clients.arena import ATTACKS, HEADING, IMAGE, Arena, target_of
+from bench.hostile_clients.gateway_process import RunningGateway
+from bench.hostile_clients.observed_neighbour import neighbour_of
+from tests.running_stack import RunningStack
+
+TIME_OUTS = ("gateway.head_timeout_s=1", "gateway.body_timeout_s=1")
+# The stand-in of tests/faults answers every image and every target; a handler does not.
+REFUSED_BY_HANDLER = frozenset({400, 413, 422, 503})
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """A stack of its own, since others' requests must not be among those that an attack delays."""
+    stack = RunningStack.configure(tmp_path_factory.mktemp("hostile"), "model.workers=1", *TIME_OUTS)
+    assert stack.stack("up").returncode == 0
+    try:
+        stack.deploy("1.0")
+        log = stack.directory / "var" / "log" / "gateway.log"
+        gateway = RunningGateway(stack.settings.gateway.url, stack.pid("gateway"), log)
+        target = target_of(gateway)
+        with neighbour_of(target, IMAGE) as neighbour:
+            yield Arena(gateway, target, neighbour)
+    finally:
+        assert stack.stack("down").returncode == 0
+
+
+async def test_no_attack_keeps_a_neighbour_from_its_predictions(arena: Arena) -> None:
+    print(HEADING)
+    for attack in ATTACKS:
+        bout = await arena.bout(attack)
+        print(bout.row, flush=True)
+        assert bout.attacked.outcomes.keys() == bout.quiet.outcomes.keys() == {"200"}, attack.name
+        assert bout.outcomes.keys() <= attack.allowed | REFUSED_BY_HANDLER, attack.name
+        assert arena.gateway.is_alive
+        assert arena.gateway.is_ready()
