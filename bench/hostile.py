@@ -1,17 +1,18 @@
 """`make bench`: what a client that does nothing wrong notices of another one that attacks.
 
 The gateway runs in a process of its own before a stand-in for TorchServe that answers at once, so the figures
-are the gateway's alone. The neighbour sends predictions at a steady rate, with each attack and as long without.
+are the gateway's alone. The neighbour sends predictions at a steady rate, beside each
+attack and then as long alone.
 """
 
 import asyncio
 import tempfile
 from pathlib import Path
 
+from bench.hostile_clients.answers import NoAnswerError
 from bench.hostile_clients.arena import ATTACKS, HEADING, IMAGE, Arena, target_of
 from bench.hostile_clients.observed_neighbour import neighbour_of
 from bench.hostile_clients.stand_in import gateway_before_stand_in
-from bench.hostile_clients.wire import NoAnswerError
 
 
 async def measure(arena: Arena) -> None:

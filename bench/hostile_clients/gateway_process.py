@@ -50,12 +50,16 @@ class RunningGateway:
         assert found, status
         return int(found[1]) * 1024
 
+    @property
+    def open_files(self) -> int:
+        """Descriptors, connections among them."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     def vitals(self) -> Vitals:
         """As they are now."""
         page = httpx.get(f"{self.url}/metrics", timeout=START_S).raise_for_status().text
-        open_files = len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
         series = sum(not line.startswith("#") for line in page.splitlines())
-        return Vitals(self.resident_bytes, open_files, series)
+        return Vitals(self.resident_bytes, self.open_files, series)
 
     def is_ready(self) -> bool:
         """Whether a prediction would be answered."""

@@ -14,6 +14,7 @@ from bench.hostile_clients.child_process import ChildProcess, child_process
 from bench.hostile_clients.wire import Target
 
 POLL_S = 0.02
+RATE = 50.0
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,10 @@ class Neighbour:
 
 
 @contextlib.contextmanager
-def neighbour_of(target: Target, image: Path) -> Iterator[Neighbour]:
-    """Sends predictions of the image to the end; the first is answered when this yields."""
+def neighbour_of(target: Target, image: Path, rate: float = RATE) -> Iterator[Neighbour]:
+    """Sends `rate` predictions of the image a second; the first is answered when this yields."""
     url = f"http://{target.host}:{target.port}/predictions/{target.model}"
-    with child_process("bench.hostile_clients.neighbour", url, str(image)) as child:
+    with child_process("bench.hostile_clients.neighbour", url, str(image), str(rate)) as child:
         while not child.lines:
             if child.ended:
                 raise RuntimeError("the neighbour does not start")

@@ -1,20 +1,18 @@
-"""HTTP/1.1 as bytes: requests that no client library would send, and the answers to them."""
+"""HTTP/1.1 as bytes: requests that no client library would send, and conversations of them."""
 
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 from dataclasses import dataclass, field
+
+from bench.hostile_clients.answers import Answer, NoAnswerError, parse_answers
 
 # Far more than any answer takes, the gateway's time-outs included: a client that waits so long was forgotten.
 GIVE_UP_S = 20.0
 CLOSED = 0
 """In place of a status: the gateway closed the connection without an answer."""
 AT_ONCE = 20
-
-
-class NoAnswerError(Exception):
-    """The gateway neither answers nor closes the connection, or sends what is no HTTP."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +23,6 @@ class Target:
     port: int
     model: str
     image: bytes
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One response. headers: names in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 @dataclass(frozen=True)
@@ -66,50 +55,6 @@ class Request:
 
 def _bytes(text: str | bytes) -> bytes:
     return text.encode() if isinstance(text, str) else text
-
-
-def parse_answers(received: bytes, *, to_head: bool = False) -> tuple[list[Answer], bytes]:
-    """The complete answers, and what is left behind them. to_head: they answer HEAD, so they have no body.
-
-    Raises:
-        NoAnswerError: something that is no answer.
-    """
-    answers = []
-    while received:
-        head, separator, rest = received.partition(b"\r\n\r\n")
-        if not separator:
-            break
-        lines = head.decode("latin-1").split("\r\n")
-        version, _, status = lines[0].partition(" ")
-        if version not in ("HTTP/1.1", "HTTP/1.0") or not status[:3].isdigit():
-            raise NoAnswerError(f"the gateway sent {received[:100]!r}")
-        headers = {
-            name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines[1:])
-        }
-        body = _body(rest, headers, bodiless=to_head or status[:3] in ("100", "204", "304"))
-        if body is None:
-            break
-        content, received = body
-        if status[:3] != "100":
-            answers.append(Answer(int(status[:3]), headers, content))
-    return answers, received
-
-
-def _body(rest: bytes, headers: Mapping[str, str], *, bodiless: bool) -> tuple[bytes, bytes] | None:
-    if bodiless:
-        return b"", rest
-    if headers.get("transfer-encoding") == "chunked":
-        content = b""
-        while True:
-            size, separator, rest = rest.partition(b"\r\n")
-            if not separator or len(rest) < int(size, 16) + 2:
-                return None
-            content += rest[: int(size, 16)]
-            rest = rest[int(size, 16) + 2 :]
-            if not int(size, 16):
-                return content, rest
-    length = int(headers.get("content-length", "0"))
-    return (rest[:length], rest[length:]) if len(rest) >= length else None
 
 
 @contextlib.asynccontextmanager
@@ -148,7 +93,9 @@ async def converse(
                     await asyncio.sleep(pause_s)
                 if half_closes:
                     writer.write_eof()
-            return await _read(reader, expected, to_head=packets[0].startswith(b"HEAD "))
+            return await _read(
+                reader, expected, to_head=b"".join(packets).lstrip(b"\r\n").startswith(b"HEAD ")
+            )
     except TimeoutError as exc:
         raise NoAnswerError(f"no answer within {GIVE_UP_S:g} s to {packets[0][:100]!r}") from exc
 
@@ -166,6 +113,9 @@ async def _read(reader: asyncio.StreamReader, expected: int | None, *, to_head: 
             break
         complete, received = parse_answers(received + piece, to_head=to_head)
         answers += complete
+        if to_head and answers:
+            # What refuses the bytes of a request may not know the method, and have a body.
+            return answers[:1]
     return answers
 
 

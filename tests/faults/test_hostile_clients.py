@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -20,11 +19,12 @@ from bench.hostile_clients.attack import Attack
 from bench.hostile_clients.framing import SMUGGLED
 from bench.hostile_clients.gateway_process import RunningGateway, Vitals
 from bench.hostile_clients.observed_neighbour import neighbour_of
+from bench.hostile_clients.passed_on import is_in_its_place
 from bench.hostile_clients.stand_in import StandIn, gateway_before_stand_in
 from bench.hostile_clients.wire import Request, Target, converse, outcomes
 
 SETTLES_S = 15
-# What the allocator keeps of many large bodies, what code that runs for the first time brings, idle connections
+# What the allocator keeps of bodies, what code that runs for the first time brings, idle connections
 SLACK_BYTES = 128 << 20
 SLACK_FILES = 64
 SLACK_SERIES = 500
@@ -32,9 +32,6 @@ LONGEST_LOG_LINE = 8192
 REFUSALS = 500
 # Nobody's tests beside this one should run out of memory when the gateway keeps every body.
 RUNAWAY_BYTES = 600 << 20
-PASSED_ON = re.compile(
-    r"POST /(predictions|explanations)/[^/?]+(/[^/?]+)?|GET /(ping|metrics|models|models/[^/?]+(/[^/?]+)?)"
-)
 
 
 @dataclass(frozen=True)
@@ -67,12 +64,6 @@ def until_settled(gateway: RunningGateway, before: Vitals) -> None:
             return
         assert time.monotonic() < give_up, f"before: {before}, now: {now}"
         time.sleep(0.1)
-
-
-def is_in_its_place(request_line: str) -> bool:
-    """A request that the gateway may send, in which no segment of the path leads elsewhere."""
-    segments = request_line.split(" ")[1].split("/")
-    return bool(PASSED_ON.fullmatch(request_line)) and not {unquote(each) for each in segments} & {".", ".."}
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
