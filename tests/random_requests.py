@@ -8,7 +8,9 @@ from tests.random_forms import FORMS
 
 IMAGE = SMALL["JPEG"]
 METHODS = st.sampled_from([b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"DELETE", b"PATCH", b"BREW"])
+DOTS = st.sampled_from([b"..", b".", b"%2e%2e", b"%2E", b".%2e", b"%2e%2e%2f%2e%2e"])
 SEGMENTS = st.one_of(
+    DOTS,
     st.sampled_from(
         [
             *(b"predictions", b"explanations", b"predict", b"batch", b"v1", b"v2", b"models", b"versions"),
@@ -23,7 +25,7 @@ SEGMENTS = st.one_of(
                 b"health",
                 b"live",
             ),
-            *(b"..", b".", b"%2e%2e", b"%2E", b"%2f", b"%00", b"%", b"%zz", b"", b"docs", b"openapi.json"),
+            *(b"%2f", b"%00", b"%", b"%zz", b"", b"docs", b"openapi.json"),
         ]
     ),
     st.text(max_size=8).map(str.encode),
@@ -35,6 +37,19 @@ QUERIES = st.sampled_from([b"", b"?", b"?target=Horror", b"?a=%", b"?a=b&c=%00"]
 PATHS = st.builds(
     lambda segments, query: b"/" + b"/".join(segments) + query, st.lists(SEGMENTS, max_size=5), QUERIES
 )
+TEMPLATES = st.sampled_from(
+    [
+        *(b"/predictions/%s", b"/predictions/genre/%s", b"/predictions/%s/ping", b"/predictions/%s/models"),
+        *(
+            b"/explanations/%s",
+            b"/models/%s",
+            b"/v1/models/%s:predict",
+            b"/v2/models/genre/versions/%s/ready",
+        ),
+    ]
+)
+PLACES = st.builds(lambda template, segment: template.replace(b"%s", segment), TEMPLATES, SEGMENTS)
+"""Paths with a segment that may be anything, in a place where a name is expected."""
 ROUTES = st.sampled_from(
     [
         *(b"/predict", b"/predict/batch", b"/predictions/genre", b"/predictions/genre/1.0"),
@@ -77,17 +92,12 @@ VALUES = st.sampled_from(
         ),
     ]
 )
-UPGRADES = st.sampled_from(
-    [
-        *(
-            (b"Connection", b"Upgrade, HTTP2-Settings"),
-            (b"Connection", b"upgrade"),
-            (b"Connection", b"close"),
-        ),
-        *((b"Upgrade", b"h2c"), (b"Upgrade", b"websocket"), (b"HTTP2-Settings", b"AAMAAABkAAQAAP__")),
-    ]
+UPGRADES = st.tuples(
+    st.tuples(st.just(b"Connection"), st.sampled_from([b"Upgrade, HTTP2-Settings", b"upgrade", b"close"])),
+    st.tuples(st.just(b"Upgrade"), st.sampled_from([b"h2c", b"websocket", b"TLS/1.0"])),
 )
-HARMLESS = st.lists(UPGRADES | st.tuples(NAMES, VALUES | VISIBLE), max_size=5)
+FIELDS = st.lists(st.tuples(NAMES, VALUES | VISIBLE), max_size=5)
+HARMLESS = FIELDS | st.builds(lambda upgrade, fields: [*upgrade, *fields], UPGRADES, FIELDS)
 """Headers that say nothing of where the request ends."""
 WILD = st.lists(
     st.tuples(NAMES | st.binary(max_size=12), VALUES | VISIBLE | st.binary(max_size=30)), max_size=5
@@ -149,7 +159,20 @@ HIDING = st.builds(
     st.builds(framed, st.just(HIDDEN), st.none() | st.integers(1, 80)),
 )
 """Requests with another one as their body, which is rightly framed."""
+TYPES = st.one_of(
+    st.sampled_from([b" image/jpeg ", b"image/" + b"x" * 9000, b"a/b;" + b"c=d;" * 3000, b"image"]),
+    VISIBLE,
+    st.binary(max_size=20),
+)
 REQUESTS = st.one_of(
+    st.builds(request, st.just(b"POST") | METHODS, PLACES, HARMLESS, FRAMED),
+    st.builds(
+        request,
+        st.just(b"POST"),
+        st.just(b"/predictions/other"),
+        TYPES.map(lambda content_type: [(b"Content-Type", content_type)]),
+        FRAMED,
+    ),
     st.builds(request, METHODS, ROUTES, HARMLESS, FRAMED),
     st.builds(request, METHODS | st.binary(max_size=8), PATHS | ROUTES, WILD, FRAMED | MISFRAMED),
     st.binary(max_size=200),

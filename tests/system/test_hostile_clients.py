@@ -34,10 +34,13 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
 
 async def test_no_attack_keeps_a_neighbour_from_its_predictions(arena: Arena) -> None:
     print(HEADING)
+    wrong = []
     for attack in ATTACKS:
         bout = await arena.bout(attack)
         print(bout.row, flush=True)
-        assert bout.attacked.outcomes.keys() == bout.quiet.outcomes.keys() == {"200"}, attack.name
-        assert bout.outcomes.keys() <= attack.allowed | REFUSED_BY_HANDLER, attack.name
-        assert arena.gateway.is_alive
-        assert arena.gateway.is_ready()
+        answered = bout.attacked.outcomes.keys() | bout.quiet.outcomes.keys()
+        allowed = attack.allowed | REFUSED_BY_HANDLER
+        if answered != {"200"} or not bout.outcomes.keys() <= allowed or not arena.gateway.is_ready():
+            wrong.append(bout.row)
+    assert wrong == []
+    assert arena.gateway.is_alive
