@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bench.hostile_clients.answers import Answer
 from bench.hostile_clients.arena import target_of
-from bench.hostile_clients.framing import FENCE, SMUGGLED
+from bench.hostile_clients.framing import FENCE, H2C, HIDDEN, SMUGGLED
 from bench.hostile_clients.gateway_process import RunningGateway, Vitals
 from bench.hostile_clients.passed_on import is_in_its_place
 from bench.hostile_clients.stand_in import StandIn, gateway_before_stand_in
@@ -86,6 +86,9 @@ async def test_any_request_is_answered_or_closed_and_no_neighbour_is_affected(
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(raw=HIDING, cuts=CUTS, apart=st.booleans())
+@example(
+    raw=Request(path="/predictions/other", headers=H2C, body=HIDDEN, closes=False).raw, cuts=[], apart=True
+)
 async def test_a_request_in_a_body_is_never_one(
     scene: Scene, raw: bytes, cuts: list[int], apart: bool
 ) -> None:
