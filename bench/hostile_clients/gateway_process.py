@@ -85,9 +85,13 @@ def gateway_process(url: str, overrides: Sequence[str], log: Path) -> Iterator[R
         give_up = monotonic() + START_S
         while not gateway.is_ready():
             if process.poll() is not None or monotonic() > give_up:
-                raise RuntimeError(f"the gateway does not start, see {log}")
+                raise RuntimeError(f"the gateway does not start; {_last_lines(log)}")
             sleep(POLL_S)
         yield gateway
     finally:
         process.terminate()
         process.wait()
+
+
+def _last_lines(log: Path) -> str:
+    return log.read_text()[-1000:] if log.is_file() else f"its output goes to {log}"
