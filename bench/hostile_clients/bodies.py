@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from PIL import Image
 
-from bench.hostile_clients.attack import REFUSED, TIMED_OUT, Attack
+from bench.hostile_clients.attack import NOT_OFFERED, REFUSED, TIMED_OUT, Attack
 from bench.hostile_clients.wire import Request, Target, converse, outcomes
 
 FORM = (b"Content-Type", b"multipart/form-data; boundary=b")
@@ -145,6 +145,6 @@ ATTACKS = (
     Attack("bodies over the limit", large_bodies, TIMED_OUT | {413}),
     Attack("large bodies for unknown models", large_bodies_that_torchserve_refuses, frozenset({404})),
     # An answer of status 200 holds an error for each image of a batch.
-    Attack("text of megabytes", long_texts, REFUSED | TIMED_OUT | {200}),
+    Attack("text of megabytes", long_texts, REFUSED | NOT_OFFERED | TIMED_OUT | {200}),
     Attack("JSON that no parser likes", nested_json, REFUSED),
 )
