@@ -197,6 +197,7 @@ bench: .venv/.installed-dev ## side-by-side measurements
 	$(RUN) -m bench.swaps
 	$(RUN) -m bench.overload
 	$(RUN) -m bench.memory
+	$(RUN) -m bench.hostile
 
 scaling: .venv/.installed-dev ## measures, simulates many replicas, says what 10,000 images/s would take
 	@$(RUN) -m sizing model=$(MODEL) $(ARGS)

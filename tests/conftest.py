@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from configuration import PROJECT_ROOT, load
 from load_test.images import image_files
 from project_settings import ProjectSettings
 from tests.running_stack import RunningStack
+
+# In CI more examples, and the same in each run, so that a failure there is one that others can repeat.
+hypothesis_settings.register_profile("few", deadline=None, max_examples=50)
+hypothesis_settings.register_profile("ci", deadline=None, max_examples=150, derandomize=True)
+hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "few")
 
 
 @pytest.fixture(scope="session")
