@@ -102,7 +102,9 @@ def check_checkpoint(model: ModelSettings) -> None:
     try:
         NetworkCheck(
             network,
-            Expectation(input_size(image.model_dump()), image.mean, image.std, len(model.labels), model.batch_size),
+            Expectation(
+                input_size(image.model_dump()), image.mean, image.std, len(model.labels), model.batch_size
+            ),
         )()
     except NetworkError as exc:
         raise ArchiveError(f"{path} {exc}") from exc
