@@ -7,8 +7,7 @@ answered after its caller has gone.
 import asyncio
 import math
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 import anyio
@@ -110,9 +109,11 @@ class Admission:
             raise DrainingError("this gateway is stopping")
         self._unless_full(model)
 
-    @asynccontextmanager
-    async def slot(self, model: str, deadline_s: float) -> AsyncIterator[None]:
-        """Holds one of the model's slots; a caller that is cancelled while it waits gives up its place.
+    async def slot(self, model: str, deadline_s: float) -> Callable[[], None]:
+        """Takes one of the model's slots; a caller that is cancelled while it waits gives up its place.
+
+        Returns:
+            a function that gives the slot back, to be called once.
 
         Raises:
             OverloadedError: its turn would not come, or did not come, within `max_wait_s`.
@@ -129,14 +130,13 @@ class Admission:
                 ) from exc
             raise self._overloaded(model, lane) from exc
         started = monotonic()
-        try:
-            yield
-        finally:
-            lane.give_back(holder, monotonic() - started)
+        return lambda: lane.give_back(holder, monotonic() - started)
 
     def _unless_full(self, model: str) -> Lane:
         lane = self.lane(model)
-        if lane.waiting >= self._settings.max_waiting or lane.expected_wait_s > self._settings.max_wait_s:
+        must_wait = lane.in_flight >= lane.limit
+        is_full = must_wait and lane.waiting >= self._settings.max_waiting
+        if is_full or lane.expected_wait_s > self._settings.max_wait_s:
             raise self._overloaded(model, lane)
         return lane
 

@@ -38,6 +38,7 @@ from gateway.problems import install_error_handlers
 from gateway.rate_limits import RateLimits
 from gateway.readiness import Readiness
 from gateway.routing import Routing
+from gateway.running_jobs import RunningJobs
 from gateway.settings import GatewaySettings
 from gateway.shadowing import Shadowing
 from gateway.upstream import Upstream
@@ -71,7 +72,10 @@ def create_app(
     upstream = Upstream(torchserve.inference, gateway.upstream)
     store = store_of(gateway.cache) if gateway.cache.enabled else None
     cache = ResponseCache(store) if store else None
-    predictor = Predictor(upstream, admission, routing, shadowing, deployments, cache)
+    jobs = RunningJobs()
+    predictor = Predictor(
+        upstream, admission, routing, shadowing, deployments, cache, jobs, gateway.deadline_s
+    )
     rate_limits = RateLimits(gateway.rate_limit)
     keyring = Keyring(gateway.auth) if gateway.auth.enabled else None
     access = Access(keyring, rate_limits)
@@ -90,6 +94,7 @@ def create_app(
             keyring.followed() if keyring else nullcontext(),
         ):
             yield
+            await jobs.close()
             await shadowing.close()
             await rate_limits.close()
             if store:

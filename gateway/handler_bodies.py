@@ -50,7 +50,7 @@ def read_as_handler(body: bytes, content_type: str) -> HandlerBody:
         form = FormParser(content_type, MAX_FILES)
         form.feed(body)
         return _form(form.parts())
-    if media_type(content_type) == URLENCODED and _FIRST_FIELD.match(body) and _is_text(body):
+    if media_type(content_type) == URLENCODED and _is_urlencoded(body):
         return _form(_urlencoded(body))
     value, content, read_as = _value(body, content_type, may_be_json=True)
     return HandlerBody({"body": value}, bytes(content), read_as)
@@ -62,9 +62,13 @@ def type_for_others(content_type: str, body: bytes) -> str:
     TorchServe compares types by case, and fails on an image that curl sent with its default type.
     """
     type_, semicolon, parameters = content_type.partition(";")
-    if media_type(content_type) == URLENCODED and not _is_text(body):
+    if media_type(content_type) == URLENCODED and not _is_urlencoded(body):
         return OCTET_STREAM
     return f"{type_.strip().lower()}{semicolon}{parameters}"
+
+
+def _is_urlencoded(body: bytes) -> bool:
+    return _FIRST_FIELD.match(body) is not None and _is_text(body)
 
 
 def _is_text(body: bytes) -> bool:

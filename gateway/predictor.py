@@ -9,6 +9,7 @@ from gateway.cache import CacheControl, ResponseCache
 from gateway.deployments import Deployments
 from gateway.observability import Answered, current_record
 from gateway.routing import Choice, Routing
+from gateway.running_jobs import RunningJobs
 from gateway.shadowing import Shadowing
 from gateway.upstream import Upstream
 from torchserve_api.errors import ModelNotFoundError
@@ -20,7 +21,7 @@ Ask = Callable[[Job, float], Awaitable[Prediction]]
 
 @dataclass(frozen=True)
 class Predictor:
-    """Sends request bodies to TorchServe."""
+    """Sends request bodies to TorchServe. longest_s: seconds that a job may take there."""
 
     upstream: Upstream
     admission: Admission
@@ -28,6 +29,8 @@ class Predictor:
     shadowing: Shadowing
     deployments: Deployments
     cache: ResponseCache | None
+    jobs: RunningJobs
+    longest_s: float
 
     async def predict(self, job: Job, key: str, deadline_s: float) -> Prediction:
         """Predicts with the version that the job names, else with the one chosen for `key`.
@@ -78,20 +81,25 @@ class Predictor:
 
     async def _ask(self, ask: Ask, job: Job, choice: Choice, deadline_s: float) -> Prediction:
         started = monotonic()
-        give_up = started + deadline_s
         record = current_record.get()
         # Should it fail, it is this version's failure.
         record.version = choice.version
-        async with self.admission.slot(job.model, deadline_s):
-            admission_s = monotonic() - started
-            try:
-                prediction = await ask(replace(job, version=choice.version), max(give_up - monotonic(), 0))
-            except ModelNotFoundError:
-                if job.version is not None or choice.version is None:
-                    raise
-                # A TorchServe that does not have what is on record; the job never ran. What it has by
-                # default passed its check, too.
-                await self.deployments.refresh()
-                prediction = await ask(job, max(give_up - monotonic(), 0))
+        give_back = await self.admission.slot(job.model, deadline_s)
+        admission_s = monotonic() - started
+        left_s = max(deadline_s - admission_s, 0)
+        prediction = await self.jobs.run(self._asked(ask, job, choice), give_back, left_s)
         record.answered.append(Answered(prediction, admission_s))
         return prediction
+
+    async def _asked(self, ask: Ask, job: Job, choice: Choice) -> Prediction:
+        """Asks for as long as TorchServe may take, whatever the client's own deadline is."""
+        give_up = monotonic() + self.longest_s
+        try:
+            return await ask(replace(job, version=choice.version), self.longest_s)
+        except ModelNotFoundError:
+            if job.version is not None or choice.version is None:
+                raise
+            # A TorchServe that does not have what is on record; the job never ran. What it has by
+            # default passed its check, too.
+            await self.deployments.refresh()
+            return await ask(job, max(give_up - monotonic(), 0))

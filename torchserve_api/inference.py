@@ -10,6 +10,7 @@ from torchserve_api.errors import (
     HandlerFailedError,
     HandlerStatusError,
     InvalidAnswerError,
+    InvalidRequestError,
     WorkerDiedError,
 )
 from torchserve_api.handler_answers import REQUEST_ID
@@ -109,7 +110,7 @@ class InferenceClient:
                 path_of(*segments),
                 deadline_s,
                 content=job.body,
-                headers=((b"Content-Type", job.content_type.encode()), *job.headers),
+                headers=((b"Content-Type", _ascii(job.content_type)), *job.headers),
                 handler_answers=True,
             )
         except WorkerDiedError as exc:
@@ -148,6 +149,13 @@ class InferenceClient:
             TorchServeError: as the subclass that fits.
         """
         return (await self._transport.call("GET", "/ping", deadline_s)).content
+
+
+def _ascii(content_type: str) -> bytes:
+    try:
+        return content_type.encode("ascii")
+    except UnicodeEncodeError as exc:
+        raise InvalidRequestError(f"the Content-Type {content_type!r} is not ASCII") from exc
 
 
 def _raw(headers: httpx.Headers, wanted: bytes) -> bytes | None:

@@ -73,7 +73,7 @@ async def test_a_request_that_torchserve_never_answers_ends_with_the_deadline() 
     async with gateway(FakeTorchServe(hangs=True), "gateway.deadline_s=1.5") as client:
         response = await client.post("/predictions/m", content=b"image")
     assert response.status_code == 504
-    assert "did not answer POST /predictions/m within 1." in response.json()["detail"]
+    assert "TorchServe did not answer within 1." in response.json()["detail"]
 
 
 async def test_an_unforeseen_exception_is_a_500_that_tells_nothing() -> None:
@@ -108,7 +108,6 @@ async def test_a_body_over_the_limit_is_refused_before_torchserve_sees_it() -> N
         ({"json": {"data": "x"}}, "Content-Type is application/json"),
         ({"files": {"image": ("a.jpg", b"x")}}, "'image'"),
         ({"files": {"file": ("a.jpg", b"")}}, "'a.jpg' in field 'file' is empty"),
-        ({"files": {"file": (None, b"x")}}, "as a file in field 'file'"),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, "boundary"),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "form"),
         ({"content": b"", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "breaks off"),

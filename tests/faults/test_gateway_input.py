@@ -65,7 +65,10 @@ def form_of(request: httpx.Request) -> dict[str, bytes]:
     """The parts of a form, as Python's own parser reads them."""
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     message = email.message_from_bytes(head + request.content, policy=email.policy.HTTP)
-    return {part["content-disposition"].params["name"]: part.get_content() for part in message.iter_parts()}
+    return {
+        part["content-disposition"].params["name"]: part.get_payload(decode=True)
+        for part in message.iter_parts()
+    }
 
 
 def is_problem(response: httpx.Response) -> bool:

@@ -169,16 +169,35 @@ async def test_a_client_that_goes_away_while_it_waits_is_not_served_and_frees_it
     assert torchserve.received == [b"first", b"next"]
 
 
-async def test_a_client_that_goes_away_while_torchserve_works_frees_its_slot() -> None:
+async def test_a_client_that_goes_away_keeps_its_slot_until_torchserve_has_answered() -> None:
     torchserve, gone = SlowTorchServe(), asyncio.Event()
     app = application(torchserve, "gateway.admission.max_in_flight=1")
     leaving = asyncio.create_task(call(app, gone))
     await until(lambda: len(torchserve.received) == 1)
     gone.set()
     assert await leaving == []
-    assert app.state.admission.lane("m").in_flight == 0
+    # TorchServe runs the job to its end, so another one would only wait there.
+    assert app.state.admission.lane("m").in_flight == 1
     torchserve.release.set()
+    await until(lambda: app.state.admission.lane("m").in_flight == 0)
     async with client(app) as http:
+        assert (await http.post("/predictions/m", content=b"x")).status_code == 200
+
+
+async def test_short_deadlines_send_no_more_jobs_than_admission_allows() -> None:
+    torchserve = SlowTorchServe()
+    app = application(torchserve, "gateway.admission.max_in_flight=2", "gateway.admission.max_waiting=0")
+    async with client(app) as http:
+        hasty = [
+            (
+                await http.post("/predictions/m", content=b"x", headers={"X-Request-Timeout": "0.05"})
+            ).status_code
+            for _ in range(5)
+        ]
+        assert hasty == [504, 504, 503, 503, 503]
+        assert len(torchserve.received) == 2
+        torchserve.release.set()
+        await until(lambda: app.state.admission.lane("m").in_flight == 0)
         assert (await http.post("/predictions/m", content=b"x")).status_code == 200
 
 
@@ -247,7 +266,7 @@ async def test_a_refused_connection_is_tried_for_a_second_at_most_and_then_told(
 async def test_a_probe_that_tells_nothing_leaves_the_breaker_as_it_is() -> None:
     """A client that asks for a tiny deadline neither opens nor closes it."""
     torchserve = FakeTorchServe(REFUSED)
-    overrides = ("breaker_failures=2", "breaker_open_s=0.001", "attempts=1")
+    overrides = ("breaker_failures=2", "breaker_open_s=1e-9", "attempts=1")
     async with client(application(torchserve, *(f"gateway.upstream.{each}" for each in overrides))) as http:
         for _ in range(2):
             assert (await http.post("/predictions/m", content=b"x")).status_code == 502
