@@ -36,6 +36,9 @@ class RunningJobs:
                 return await asyncio.shield(task)
         except TimeoutError as exc:
             raise DeadlineExceededError(f"TorchServe did not answer within {deadline_s:.3g} s") from exc
+        finally:
+            # An exception of the task has this frame in its traceback: a cycle would keep the body.
+            del task
 
     async def close(self) -> None:
         """Gives up the jobs that no client waits for any more."""
