@@ -2,6 +2,7 @@
 
 import base64
 import email
+import email.message
 import email.policy
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
@@ -65,10 +66,13 @@ def form_of(request: httpx.Request) -> dict[str, bytes]:
     """The parts of a form, as Python's own parser reads them."""
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     message = email.message_from_bytes(head + request.content, policy=email.policy.HTTP)
-    return {
-        part["content-disposition"].params["name"]: part.get_payload(decode=True)
-        for part in message.iter_parts()
-    }
+    return {part["content-disposition"].params["name"]: payload_of(part) for part in message.iter_parts()}
+
+
+def payload_of(part: email.message.Message) -> bytes:
+    payload = part.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    return payload
 
 
 def is_problem(response: httpx.Response) -> bool:
