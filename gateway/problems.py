@@ -58,12 +58,14 @@ def error_response(
 ) -> JSONResponse:
     """One problem document; on the paths of other protocols with their keys too, for their clients' sake."""
     record = request_record(request)
-    is_torchserve_path = request.url.path.startswith(TORCHSERVE_PATHS)
+    # Not request.url.path, which ends at a `?` that the path has encoded.
+    path: str = request.scope["path"]
+    is_torchserve_path = path.startswith(TORCHSERVE_PATHS)
     shown_type = type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}"
     problem = _problem(status, shown_type, detail) | {"request_id": record.request_id}
     if is_torchserve_path:
         problem |= {"code": status, "message": problem["detail"]}
-    if f"{request.url.path}/".startswith(KSERVE_PATHS):
+    if f"{request.scope['path']}/".startswith(KSERVE_PATHS):
         problem |= {"error": problem["detail"]}
     return JSONResponse(
         problem,
@@ -96,7 +98,7 @@ async def _answer_nobody(request: Request, _: Exception) -> Response:
 
 def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    detail, headers, path = error.detail, error.headers, request.url.path
+    detail, headers, path = error.detail, error.headers, request.scope["path"]
     if error.status_code == 404:
         detail = f"there is no {path}; /docs lists what there is"
     if error.status_code == 405:

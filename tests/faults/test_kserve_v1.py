@@ -1,5 +1,6 @@
 """KServe's V1 protocol: an image an instance, each with its own answer, or one refusal for all."""
 
+import asyncio
 import base64
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.encoded_images import FORMATS, SMALL
 from tests.fake_torchserve import FakeTorchServe, described, error, version
 from tests.faults.test_gateway_batches import length_of, to_png
+from tests.faults.test_overload import until
 from tests.served_gateway import gateway
 
 JPEG, PNG = SMALL["JPEG"], SMALL["PNG"]
@@ -138,10 +140,14 @@ async def test_a_full_gateway_refuses_before_it_reads_the_body() -> None:
         yield b""
 
     overrides = ("gateway.admission.max_waiting=0", "gateway.admission.max_in_flight=1")
-    async with gateway(FakeTorchServe(), *overrides) as client:
+    torchserve = FakeTorchServe(hangs=True)
+    async with gateway(torchserve, *overrides) as client:
+        running = asyncio.create_task(client.post("/predictions/genre", content=JPEG))
+        await until(lambda: len(torchserve.requests) == 1)
         for path in (PREDICT, "/v2/models/genre/infer"):
             response = await client.post(path, content=unread())
             assert response.status_code == 503
+        running.cancel()
 
 
 def describe(request: httpx.Request) -> httpx.Response:
