@@ -132,13 +132,6 @@ def test_tritonclient_learns_what_is_served(client: triton.InferenceServerClient
         ),
         ("genre", [SMALL["PNG"]], {"model_version": "9.9"}, "404", "9.9"),
         ("nonesuch", [SMALL["PNG"]], {}, "404", "nonesuch"),
-        (
-            "genre",
-            [SMALL["PNG"]],
-            {"request_compression_algorithm": "gzip"},
-            "400",
-            "Content-Encoding is gzip",
-        ),
         ("genre", [SMALL["PNG"]], {"outputs": TOP_3}, "400", "classification"),
     ],
 )
