@@ -106,8 +106,8 @@ def test_there_is_data_for_every_panel_and_rule(prometheus: Prometheus, expressi
 
 
 def test_a_deployment_is_a_mark_in_every_panel(prometheus: Prometheus, stack: RunningStack) -> None:
-    stack.deploy("6.0")
-    until(lambda: {"model": "genre", "version": "6.0"} in prometheus.query(DEPLOYED))
+    stack.deploy("60.0")
+    until(lambda: {"model": "genre", "version": "60.0"} in prometheus.query(DEPLOYED))
 
 
 def test_nothing_that_is_well_raises_an_alert(prometheus: Prometheus) -> None:
