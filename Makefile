@@ -12,8 +12,7 @@ TORCH_INDEX ?=
 
 RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
-SOURCES := $(wildcard *.py) gateway gateway_client deployment torchserve_api torchserve_grpc management_cli \
-	ts_serialize local_stack load_test demo_model monitoring bench sizing docker tests
+SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
 .PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
 	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress \
@@ -37,7 +36,7 @@ install: .venv/.installed ## .venv with the pinned dependencies, a Java runtime 
 demo: install ## everything from nothing: predicts every image of imgs/ through the gateway
 	@$(MAKE) --no-print-directory up
 	$(MAKE) --no-print-directory upload_model
-	$(RUN) demo.py model=$(MODEL) $(ARGS)
+	$(RUN) -m torchserve_gateway.commands.demo model=$(MODEL) $(ARGS)
 
 # KServe pins an older protobuf than ours, so its client has an environment of its own.
 .venv-kserve/.installed: .venv/.installed tests/kserve-client.txt
@@ -58,37 +57,37 @@ UPLOAD_ONLY := strategy% served_model.% request_params.% archive_source.sha256=%
 	max_archive_mb=% ready_timeout_s=% drain_timeout_s=% unreachable_replicas=%
 
 download_weights: install ## checkpoint into weights/ from the configured URL, checksum verified
-	@$(RUN) -m ts_serialize.download_weights $(CHOICE) $(filter-out $(UPLOAD_ONLY),$(ARGS))
+	@$(RUN) -m torchserve_gateway.commands.download_weights $(CHOICE) $(filter-out $(UPLOAD_ONLY),$(ARGS))
 
 generate_mar: download_weights ## archive into model_mars/ (MODEL=genre VERSION=1.0)
-	@$(RUN) -m ts_serialize.generate_mar $(CHOICE) $(filter-out $(UPLOAD_ONLY),$(ARGS))
+	@$(RUN) -m torchserve_gateway.commands.generate_mar $(CHOICE) $(filter-out $(UPLOAD_ONLY),$(ARGS))
 
 train: install ## the demo checkpoint anew: draws posters, trains, evaluates
-	@$(RUN) -m demo_model.train $(ARGS)
+	@$(RUN) -m examples.genre.train $(ARGS)
 
 evaluate: install ## the demo checkpoint's accuracy on posters it was not trained on
-	@$(RUN) -m demo_model.evaluate $(ARGS)
+	@$(RUN) -m examples.genre.evaluate $(ARGS)
 
 up: install ## TorchServe and the gateway in the background
-	@$(RUN) -m local_stack up model=$(MODEL) $(ARGS)
+	@$(RUN) -m torchserve_gateway.commands.stack up model=$(MODEL) $(ARGS)
 
 down: install ## stop them
-	@$(RUN) -m local_stack down $(ARGS)
+	@$(RUN) -m torchserve_gateway.commands.stack down $(ARGS)
 
 status: install ## one line a part: state, pid, URL
-	@$(RUN) -m local_stack status $(ARGS)
+	@$(RUN) -m torchserve_gateway.commands.stack status $(ARGS)
 
 logs: install ## follow the logs
-	@$(RUN) -m local_stack logs $(ARGS)
+	@$(RUN) -m torchserve_gateway.commands.stack logs $(ARGS)
 
 run_ts: install ## TorchServe alone in the foreground
-	@exec $(RUN) -m local_stack.torchserve $(ARGS)
+	@exec $(RUN) -m torchserve_gateway.commands.torchserve $(ARGS)
 
 run_app: install ## the gateway alone in the foreground
 	@exec $(RUN) app.py model=$(MODEL) $(ARGS)
 
 run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
-	@exec $(RUN) -m local_stack.file_browser $(ARGS)
+	@exec $(RUN) -m torchserve_gateway.commands.file_browser $(ARGS)
 
 # With one of these the archive is there already.
 NAMES_ARCHIVE := $(foreach key,archive_source= archive_source.url= request_params.url=,$(findstring $(key),$(ARGS)))
@@ -97,22 +96,22 @@ upload_model: $(if $(strip $(NAMES_ARCHIVE)),install,generate_mar) ## swap a ver
 	@$(RUN) upload_model.py $(CHOICE) $(ARGS)
 
 rollback: install ## back to the version that served before
-	@$(RUN) -m deployment.rollback model=$(MODEL) $(ARGS)
+	@$(RUN) -m torchserve_gateway.commands.rollback model=$(MODEL) $(ARGS)
 
 models: install ## what is deployed: versions, default, workers, batching, queue, since when
-	@$(RUN) -m deployment.overview model=$(MODEL) $(ARGS)
+	@$(RUN) -m torchserve_gateway.commands.models model=$(MODEL) $(ARGS)
 
 manage: install ## the Management API by hand, see docs/management.md (ARGS="list --json")
-	@$(RUN) manage.py $(ARGS)
+	@$(RUN) -m torchserve_gateway.commands.manage $(ARGS)
 
 grpc: install ## TorchServe over gRPC by hand, see docs/grpc.md (ARGS="infer genre imgs/horror.jpg")
-	@$(RUN) -m torchserve_grpc $(ARGS)
+	@$(RUN) -m torchserve_gateway.commands.grpc $(ARGS)
 
-grpc_stubs: .venv/.installed-dev ## what protoc makes of torchserve_grpc/proto/
-	@$(RUN) -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. torchserve_grpc/proto/*.proto
+grpc_stubs: .venv/.installed-dev ## what protoc makes of torchserve_gateway/torchserve_api/grpc/proto/
+	@$(RUN) -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. torchserve_gateway/torchserve_api/grpc/proto/*.proto
 
 api_key: install ## a key for a caller, printed once; see docs/security.md (NAME=app RIGHTS=predict,models REVOKE=old)
-	@$(RUN) api_key.py $(NAME) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(REVOKE),--revoke=$(REVOKE)) $(ARGS)
+	@$(RUN) -m torchserve_gateway.commands.api_key $(NAME) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(REVOKE),--revoke=$(REVOKE)) $(ARGS)
 
 run_stress: install ## load and images per second
 	@$(RUN) stress.py model=$(MODEL) $(ARGS)
@@ -174,13 +173,13 @@ compose_upload_model: generate_mar ## swap a version in there (MODEL=genre VERSI
 	@$(DEPLOYER) upload_model.py $(IN_COMPOSE) archive_source=file_browser $(CHOICE) $(ARGS)
 
 compose_rollback: ## back to the version that served there before
-	@$(DEPLOYER) -m deployment.rollback $(IN_COMPOSE) model=$(MODEL) $(ARGS)
+	@$(DEPLOYER) -m torchserve_gateway.commands.rollback $(IN_COMPOSE) model=$(MODEL) $(ARGS)
 
 compose_models: ## what is deployed there
-	@$(DEPLOYER) -m deployment.overview $(IN_COMPOSE) model=$(MODEL) $(ARGS)
+	@$(DEPLOYER) -m torchserve_gateway.commands.models $(IN_COMPOSE) model=$(MODEL) $(ARGS)
 
 compose_api_key: ## a key for a caller there, as make api_key does (NAME=app RIGHTS=predict REVOKE=old)
-	@$(DEPLOYER) api_key.py $(NAME) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(REVOKE),--revoke=$(REVOKE)) \
+	@$(DEPLOYER) -m torchserve_gateway.commands.api_key $(NAME) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(REVOKE),--revoke=$(REVOKE)) \
 		gateway=container $(ARGS)
 
 # Its container's user reads it, and nobody else reaches the folder.
@@ -192,18 +191,18 @@ test_containers: .venv/.installed-dev ## builds the images and tests the stack i
 	@$(RUN) -m pytest tests/containers $(PYTEST_ARGS)
 
 bench: .venv/.installed-dev ## side-by-side measurements
-	@$(RUN) -m bench.connection_pools
-	$(RUN) -m bench.image_headers
-	$(RUN) -m bench.swaps
-	$(RUN) -m bench.overload
-	$(RUN) -m bench.memory
-	$(RUN) -m bench.hostile
+	@$(RUN) -m tools.bench.connection_pools
+	$(RUN) -m tools.bench.image_headers
+	$(RUN) -m tools.bench.swaps
+	$(RUN) -m tools.bench.overload
+	$(RUN) -m tools.bench.memory
+	$(RUN) -m tools.bench.hostile
 
 scaling: .venv/.installed-dev ## measures, simulates many replicas, says what 10,000 images/s would take
-	@$(RUN) -m sizing model=$(MODEL) $(ARGS)
+	@$(RUN) -m tools.sizing model=$(MODEL) $(ARGS)
 
-dashboard: .venv/.installed-dev ## the Grafana dashboard from monitoring/panels.py
-	@$(RUN) -m monitoring.dashboard
+dashboard: .venv/.installed-dev ## the Grafana dashboard from tools/dashboard/panels.py
+	@$(RUN) -m tools.dashboard.dashboard
 
 format: .venv/.installed-dev ## ruff's formatter over everything
 	@$(RUN) -m ruff check --fix --quiet $(SOURCES)

@@ -10,15 +10,15 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from configuration import ConfigurationError
-from entry_point import run
-from gateway.admission import Admission
-from gateway.application import create_app
-from gateway.http_protocol import BoundedHttpProtocol
-from gateway.log_lines import configure_logging
-from gateway.log_output import LogOutput
-from gateway.settings import GatewaySettings
-from project_settings import ProjectSettings
+from torchserve_gateway.gateway.application import create_app
+from torchserve_gateway.gateway.http1.protocol import BoundedHttpProtocol
+from torchserve_gateway.gateway.prediction.admission import Admission
+from torchserve_gateway.gateway.telemetry.log_lines import configure_logging
+from torchserve_gateway.gateway.telemetry.log_output import LogOutput
+from torchserve_gateway.settings.command import run
+from torchserve_gateway.settings.composition import ConfigurationError
+from torchserve_gateway.settings.gateway import GatewaySettings
+from torchserve_gateway.settings.project import ProjectSettings
 
 logger = logging.getLogger("gateway")
 

@@ -14,14 +14,14 @@ import httpx
 from rich.console import Console
 from rich.progress import Progress
 
-from entry_point import run
-from gateway.own_clients import authorization, trusting
-from load_test.clients import Client, same_answer
-from load_test.images import NoImagesError, client_images
-from load_test.open_loop import send_at_rate
-from load_test.settings import StressSettings
-from load_test.statistics import Tally, latency_line, performance_line
-from torchserve_api.pools import PooledTransport
+from torchserve_gateway.commands.own_client import authorization, trusting
+from torchserve_gateway.load_test.clients import Client, same_answer
+from torchserve_gateway.load_test.images import NoImagesError, client_images
+from torchserve_gateway.load_test.open_loop import send_at_rate
+from torchserve_gateway.load_test.statistics import Tally, latency_line, performance_line
+from torchserve_gateway.settings.command import run
+from torchserve_gateway.settings.load_test import StressSettings
+from torchserve_gateway.torchserve_api.pools import PooledTransport
 
 logger = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
-from deployment.archives import Archive, local_archive, remote_archive
-from deployment.deploy import deploy
-from deployment.errors import DeploymentError
-from deployment.record import DeployedVersion, DeploymentRecord
-from deployment.settings import UploadSettings
-from entry_point import run
+from torchserve_gateway.deployment.archives import Archive, local_archive, remote_archive
+from torchserve_gateway.deployment.deploy import deploy
+from torchserve_gateway.deployment.errors import DeploymentError
+from torchserve_gateway.record.record import DeployedVersion, DeploymentRecord
+from torchserve_gateway.settings.command import run
+from torchserve_gateway.settings.deployment import UploadSettings
 
 
 def upload_model(settings: UploadSettings) -> None:

@@ -41,7 +41,7 @@ USER serving
 VOLUME ["/app/var/model_store", "/app/var/deployments", "/tmp"]
 EXPOSE 8080
 # Java ends with 143 after SIGTERM, which is as it should be.
-ENTRYPOINT ["tini", "-e", "143", "--", "python", "-m", "local_stack.torchserve", "state_dir=/tmp/state"]
+ENTRYPOINT ["tini", "-e", "143", "--", "python", "-m", "torchserve_gateway.commands.torchserve", "state_dir=/tmp/state"]
 CMD ["torchserve=container"]
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
     CMD ["python", "docker/answers.py", "http://127.0.0.1:8080/ping"]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from configuration import PROJECT_ROOT, load
-from load_test.images import image_files
-from project_settings import ProjectSettings
 from tests.running_stack import RunningStack
+from torchserve_gateway.load_test.images import image_files
+from torchserve_gateway.settings.composition import PROJECT_ROOT, load
+from torchserve_gateway.settings.project import ProjectSettings
 
 # In CI more examples, and the same in each run, so that a failure there is one that others can repeat.
 hypothesis_settings.register_profile("few", deadline=None, max_examples=50)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway.api_keys import Caller, Right, new_key, sha256, write_callers
+from torchserve_gateway.gateway.access.api_keys import Caller, Right, new_key, sha256, write_callers
 
 EVERYTHING: tuple[Right, ...] = ("predict", "models", "metrics")
 

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from configuration import PROJECT_ROOT
-from load_test.clients import Client
-from load_test.images import client_images
-from load_test.open_loop import send_at_rate
-from load_test.statistics import Tally
 from tests.processes import until
-from torchserve_api.pools import PooledTransport
+from torchserve_gateway.load_test.clients import Client
+from torchserve_gateway.load_test.images import client_images
+from torchserve_gateway.load_test.open_loop import send_at_rate
+from torchserve_gateway.load_test.statistics import Tally
+from torchserve_gateway.settings.composition import PROJECT_ROOT
+from torchserve_gateway.torchserve_api.pools import PooledTransport
 
 RATE = 10
 CLIENTS = 8

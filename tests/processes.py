@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from configuration import PROJECT_ROOT
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 GIVE_UP_S = 90
 

@@ -2,9 +2,9 @@
 
 from hypothesis import strategies as st
 
-from bench.hostile_clients.framing import HIDDEN
 from tests.encoded_images import SMALL
 from tests.random_forms import FORMS
+from tools.bench.hostile_clients.framing import HIDDEN
 
 IMAGE = SMALL["JPEG"]
 METHODS = st.sampled_from([b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"DELETE", b"PATCH", b"BREW"])

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import Any
 
-from configuration import PROJECT_ROOT
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 PROJECT = "torchserve-gateway-test"
 SERVICES = ("torchserve", "haproxy", "gateway", "file-browser")

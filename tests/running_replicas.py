@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx
 
-from configuration import load
-from local_stack.settings import StackSettings
 from tests.free_ports import free_ports
 from tests.processes import Process, until
 from tests.running_stack import RunningStack, run
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.local_stack import StackSettings
 
 # HAProxy has 127.0.0.1.
 HOSTS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
@@ -33,7 +33,7 @@ class Replica:
     http: httpx.Client = field(default_factory=httpx.Client)
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "local_stack.torchserve", *self.overrides]
+        command = [sys.executable, "-m", "torchserve_gateway.commands.torchserve", *self.overrides]
         self.process = Process(self.directory / "torchserve.out", command)
 
     def kill(self) -> None:
@@ -150,7 +150,7 @@ class RunningReplicas:
 
     def overview(self) -> subprocess.CompletedProcess[str]:
         """`make models`, as JSON."""
-        return run("-m", "deployment.overview", *self.deployer.overrides, "format=json")
+        return run("-m", "torchserve_gateway.commands.models", *self.deployer.overrides, "format=json")
 
     def _start_haproxy(self, program: str, *arguments: str) -> None:
         servers = self.directory / "servers.cfg"

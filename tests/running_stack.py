@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 
-from configuration import PROJECT_ROOT, load
-from local_stack.settings import StackSettings
-from project_settings import ProjectSettings
 from tests.free_ports import free_ports
+from torchserve_gateway.settings.composition import PROJECT_ROOT, load
+from torchserve_gateway.settings.local_stack import StackSettings
+from torchserve_gateway.settings.project import ProjectSettings
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class RunningStack:
     def stack(self, action: str, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make up`, `down`, `status`."""
         own = self._own("state_dir", "model_mars")
-        return run("-m", "local_stack", action, *self.overrides, *own, *extra)
+        return run("-m", "torchserve_gateway.commands.stack", action, *self.overrides, *own, *extra)
 
     def generate_mar(self, version: str, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make generate_mar VERSION=...`."""
-        return run("-m", "ts_serialize.generate_mar", *self._model(version), *extra)
+        return run("-m", "torchserve_gateway.commands.generate_mar", *self._model(version), *extra)
 
     def upload_model(self, version: str, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make upload_model VERSION=...`, of an archive that exists."""
@@ -61,7 +61,7 @@ class RunningStack:
 
     def rollback(self, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make rollback`."""
-        return run("-m", "deployment.rollback", *self.overrides, *extra)
+        return run("-m", "torchserve_gateway.commands.rollback", *self.overrides, *extra)
 
     def deploy(self, version: str, *extra: str) -> None:
         """Builds and uploads; both must succeed."""

@@ -8,11 +8,11 @@ import httpx
 import uvicorn
 
 from app import server_config
-from configuration import load
-from gateway.application import create_app
-from project_settings import ProjectSettings
 from tests.fake_torchserve import FakeTorchServe
 from tests.free_ports import free_ports
+from torchserve_gateway.gateway.application import create_app
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.project import ProjectSettings
 
 
 @asynccontextmanager

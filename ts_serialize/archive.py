@@ -14,13 +14,13 @@ from model_archiver.model_archiver_config import ModelArchiverConfig
 from model_archiver.model_archiver_error import ModelArchiverError
 from model_archiver.model_packaging import generate_model_archive
 
-from configuration import PROJECT_ROOT, ProjectPath
-from project_settings import ProjectSettings
+from torchserve_gateway.downloads import sha256
+from torchserve_gateway.settings.composition import PROJECT_ROOT, ProjectPath
+from torchserve_gateway.settings.model import ModelSettings
+from torchserve_gateway.settings.project import ProjectSettings
 from ts_serialize.checkpoint_kinds import other_kind
-from ts_serialize.downloads import sha256
 from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
 from ts_serialize.preprocessing import input_size
-from ts_serialize.settings import ModelSettings
 from ts_serialize.torchscript import loaded
 
 logger = logging.getLogger(__name__)

@@ -15,12 +15,12 @@ import httpx
 import pytest
 import yaml
 
-from configuration import PROJECT_ROOT
-from gateway.api_keys import Caller, new_key, sha256, write_callers
 from tests.free_ports import free_ports
 from tests.kustomizations import Resource, pod_template, rendered, with_values
 from tests.processes import until
 from tests.running_containers import Containers
+from torchserve_gateway.gateway.access.api_keys import Caller, new_key, sha256, write_callers
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 K8S = PROJECT_ROOT / "deploy" / "k8s"
 NETWORK = "torchserve-gateway-kube-test"

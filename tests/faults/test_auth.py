@@ -14,10 +14,6 @@ import structlog
 import uvicorn
 from starlette.routing import BaseRoute
 
-from configuration import PROJECT_ROOT, load
-from gateway.api_keys import Caller, Right, new_key, read_callers, sha256, write_callers
-from gateway.application import create_app
-from project_settings import ProjectSettings
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.faults.test_gateway_connections import (
@@ -33,6 +29,17 @@ from tests.keys import EVERYTHING, bearer, with_keys, write_keys
 from tests.processes import until
 from tests.raw_request import status_of
 from tests.served_gateway import gateway, served_gateway
+from torchserve_gateway.gateway.access.api_keys import (
+    Caller,
+    Right,
+    new_key,
+    read_callers,
+    sha256,
+    write_callers,
+)
+from torchserve_gateway.gateway.application import create_app
+from torchserve_gateway.settings.composition import PROJECT_ROOT, load
+from torchserve_gateway.settings.project import ProjectSettings
 
 IMAGE = SMALL["PNG"]
 # These answer without a key; everything else that the application has needs one.

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager, suppress
 import httpx
 import pytest
 
-from configuration import load
-from gateway.application import create_app
-from project_settings import ProjectSettings
+from torchserve_gateway.gateway.application import create_app
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.project import ProjectSettings
 
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
 GOOD = b'HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{"Horror": 1.0}'

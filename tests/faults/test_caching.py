@@ -9,14 +9,14 @@ import httpx
 import pytest
 import structlog
 
-from configuration import load
-from deployment.record import DeployedModel, DeploymentRecord
-from gateway.application import create_app
-from project_settings import ProjectSettings
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe, error
 from tests.redis_server import redis_server
 from tests.unit.test_deployment_record import VERSION
+from torchserve_gateway.gateway.application import create_app
+from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.project import ProjectSettings
 
 IMAGE = SMALL["PNG"]
 

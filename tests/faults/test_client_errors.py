@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from configuration import load
-from gateway.application import create_app
-from project_settings import ProjectSettings
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.raw_request import status_of
 from tests.served_gateway import gateway
+from torchserve_gateway.gateway.application import create_app
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.project import ProjectSettings
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n" + b'{"Horror": 1.0}'
 KILLS = b"kills its connection"

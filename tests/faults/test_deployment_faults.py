@@ -10,18 +10,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from configuration import load
-from deployment.begun import Begun, BegunDeploys
-from deployment.errors import DeploymentError
-from deployment.golden_check import GoldenCheck
-from deployment.plan import Deployment
-from deployment.record import DeployedModel, DeploymentRecord
-from deployment.settings import BlueGreen
-from deployment.swap import Swap
-from project_settings import ProjectSettings
 from tests.fake_torchserve import FakeTorchServe, described, error, version
 from tests.unit.test_deployment_record import VERSION
-from torchserve_api.connection import TorchServe
+from torchserve_gateway.deployment.errors import DeploymentError
+from torchserve_gateway.deployment.golden_check import GoldenCheck
+from torchserve_gateway.deployment.plan import Deployment
+from torchserve_gateway.deployment.swap import Swap
+from torchserve_gateway.record.begun import Begun, BegunDeploys
+from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.deployment import BlueGreen
+from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.torchserve_api.connection import TorchServe
 
 WANTED = VERSION.model_copy(
     update={

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.hostile_clients.wire import Request, Target, converse
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.keys import EVERYTHING, with_keys, write_keys
 from tests.served_gateway import served_gateway
+from tools.bench.hostile_clients.wire import Request, Target, converse
 
 
 @pytest.mark.parametrize("name", [b"X-API-Key", b"Authorization"])

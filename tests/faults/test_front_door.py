@@ -9,10 +9,6 @@ import httpx
 import pytest
 import uvicorn
 
-from configuration import ConfigurationError, load
-from gateway.own_clients import trusting
-from load_test.settings import StressSettings
-from project_settings import ProjectSettings
 from stress import stress
 from tests.certificates import self_signed
 from tests.encoded_images import SMALL
@@ -22,6 +18,10 @@ from tests.free_ports import free_ports
 from tests.keys import bearer, with_keys, write_keys
 from tests.running_stack import run
 from tests.served_gateway import gateway, served_gateway
+from torchserve_gateway.commands.own_client import trusting
+from torchserve_gateway.settings.composition import ConfigurationError, load
+from torchserve_gateway.settings.load_test import StressSettings
+from torchserve_gateway.settings.project import ProjectSettings
 
 IMAGE = SMALL["PNG"]
 PAGE = "https://app.example.com"
@@ -103,9 +103,9 @@ def test_stress_and_demo_reach_a_gateway_that_wants_tls_and_keys(certificate: Pa
         with_key = *here, f"gateway.auth.own_key_file={own_key}"
         short = "clients=2", "rounds=1", "round_s=0.2"
         assert stress(load("stress", StressSettings, [*with_key, *short])) == 0
-        demo = run("demo.py", *with_key)
+        demo = run("torchserve_gateway/commands/demo.py", *with_key)
         assert demo.returncode == 0, demo.stderr
-        refused = run("demo.py", *here)
+        refused = run("torchserve_gateway/commands/demo.py", *here)
     assert refused.returncode == 1
     assert "needs a valid API key" in refused.stderr
 

@@ -17,11 +17,11 @@ import pytest
 import structlog
 import uvicorn
 
-from configuration import PROJECT_ROOT
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.free_ports import free_ports
 from tests.served_gateway import served_gateway
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 # Far more than anything here takes: a test that gets this far has shown a hang.
 GIVE_UP_S = 30

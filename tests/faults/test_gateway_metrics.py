@@ -10,12 +10,12 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from deployment.record import DeployedModel, Record, Trial
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe, described, version
 from tests.faults.test_gateway_faults import FAULTS
 from tests.faults.test_overload import REFUSED, SlowTorchServe, application, call, client, until
 from tests.unit.test_deployment_record import VERSION
+from torchserve_gateway.record.record import DeployedModel, Record, Trial
 
 IMAGE = SMALL["PNG"]
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deployment.record import DeployedModel, DeploymentRecord, Trial
-from gateway.forwarded_headers import MAX_HEADER_BYTES, MAX_HEADERS
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe, error
 from tests.faults import test_caching
 from tests.faults.test_overload import until
 from tests.served_gateway import gateway, served_gateway
 from tests.unit.test_deployment_record import VERSION
+from torchserve_gateway.gateway.intake.forwarded_headers import MAX_HEADER_BYTES, MAX_HEADERS
+from torchserve_gateway.record.record import DeployedModel, DeploymentRecord, Trial
 
 IMAGE = SMALL["PNG"]
 BASE64 = base64.b64encode(IMAGE).decode()

@@ -14,14 +14,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.hostile_clients.arena import ATTACKS, HEADING, IMAGE, Arena, target_of
-from bench.hostile_clients.attack import Attack
-from bench.hostile_clients.framing import SMUGGLED
-from bench.hostile_clients.gateway_process import RunningGateway, Vitals
-from bench.hostile_clients.observed_neighbour import neighbour_of
-from bench.hostile_clients.passed_on import is_in_its_place
-from bench.hostile_clients.stand_in import StandIn, gateway_before_stand_in
-from bench.hostile_clients.wire import Request, Target, converse, outcomes
+from tools.bench.hostile_clients.arena import ATTACKS, HEADING, IMAGE, Arena, target_of
+from tools.bench.hostile_clients.attack import Attack
+from tools.bench.hostile_clients.framing import SMUGGLED
+from tools.bench.hostile_clients.gateway_process import RunningGateway, Vitals
+from tools.bench.hostile_clients.observed_neighbour import neighbour_of
+from tools.bench.hostile_clients.passed_on import is_in_its_place
+from tools.bench.hostile_clients.stand_in import StandIn, gateway_before_stand_in
+from tools.bench.hostile_clients.wire import Request, Target, converse, outcomes
 
 SETTLES_S = 15
 # What the allocator keeps of bodies, what code that runs for the first time brings, idle connections

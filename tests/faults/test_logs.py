@@ -15,13 +15,13 @@ import pytest
 import structlog
 import uvicorn
 
-from gateway.log_lines import configure_logging
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.faults.test_gateway_metrics import TIMED, deployed
 from tests.faults.test_overload import REFUSED, client
 from tests.free_ports import free_ports
 from tests.processes import Process, until
+from torchserve_gateway.gateway.telemetry.log_lines import configure_logging
 
 IMAGE = SMALL["PNG"]
 

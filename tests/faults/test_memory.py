@@ -10,11 +10,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from configuration import load
-from gateway.application import create_app
-from project_settings import ProjectSettings
 from tests.fake_torchserve import error
 from tests.raw_request import status_of
+from torchserve_gateway.gateway.application import create_app
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.project import ProjectSettings
 
 BODY_BYTES = 6_000_000
 # What arrives is this one; each request makes its own from it.

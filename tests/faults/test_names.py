@@ -9,12 +9,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from configuration import load
-from gateway.application import create_app
-from project_settings import ProjectSettings
 from tests.fake_torchserve import FakeTorchServe
 from tests.raw_request import status_of
 from tests.served_gateway import gateway
+from torchserve_gateway.gateway.application import create_app
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.project import ProjectSettings
 
 # In a URL, with the segment that it stands for.
 ODD_SEGMENTS = [

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.binary_tensors import bytes_tensor, read_bytes_tensor
 from tests.encoded_images import FORMATS, SMALL
 from tests.fake_torchserve import FakeTorchServe, described, error, version
 from tests.faults.test_kserve_v1 import LOW_LIMITS, text
 from tests.served_gateway import gateway
+from torchserve_gateway.gateway.protocols.binary_tensors import bytes_tensor, read_bytes_tensor
 
 JPEG, PNG = SMALL["JPEG"], SMALL["PNG"]
 INFER = "/v2/models/genre/infer"

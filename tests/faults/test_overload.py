@@ -9,13 +9,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from configuration import load
-from deployment.record import DeployedModel, Record
-from gateway.admission import Lane
-from gateway.application import create_app
-from project_settings import ProjectSettings
 from tests.fake_torchserve import FakeTorchServe, error
 from tests.unit.test_deployment_record import VERSION
+from torchserve_gateway.gateway.application import create_app
+from torchserve_gateway.gateway.prediction.admission import Lane
+from torchserve_gateway.record.record import DeployedModel, Record
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.project import ProjectSettings
 
 FULL = error(503, "ServiceUnavailableException", 'Model "genre" has no worker')
 HANDLER_FAILED = error(503, "InternalServerException", "Prediction failed")

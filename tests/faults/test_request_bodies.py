@@ -10,10 +10,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from gateway.handler_bodies import read_as_handler
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.served_gateway import gateway
+from torchserve_gateway.gateway.intake.handler_bodies import read_as_handler
 from ts_serialize.image_header import image_bytes
 
 JPEG = SMALL["JPEG"]

@@ -238,8 +238,10 @@ async def test_without_an_endpoint_nothing_is_traced_or_passed_on() -> None:
 
 def test_without_an_endpoint_nothing_that_makes_or_sends_spans_is_loaded() -> None:
     code = (
-        "import sys; from configuration import load; from project_settings import ProjectSettings;"
-        "from gateway.application import create_app; create_app(load('gateway', ProjectSettings, {}));"
+        "import sys; from torchserve_gateway.settings.composition import load;"
+        "from torchserve_gateway.settings.project import ProjectSettings;"
+        "from torchserve_gateway.gateway.application import create_app;"
+        "create_app(load('gateway', ProjectSettings, {}));"
         "print({{'opentelemetry.sdk.trace', 'opentelemetry.exporter'}} & sys.modules.keys())"
     )
     assert run("-c", code.format([])).stdout == "set()\n"

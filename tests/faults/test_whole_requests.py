@@ -8,14 +8,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bench.hostile_clients.answers import Answer
-from bench.hostile_clients.arena import target_of
-from bench.hostile_clients.framing import FENCE, H2C, HIDDEN, SMUGGLED
-from bench.hostile_clients.gateway_process import RunningGateway, Vitals
-from bench.hostile_clients.passed_on import is_in_its_place
-from bench.hostile_clients.stand_in import StandIn, gateway_before_stand_in
-from bench.hostile_clients.wire import Request, Target, converse
 from tests.random_requests import CUTS, HIDING, REQUESTS, packets
+from tools.bench.hostile_clients.answers import Answer
+from tools.bench.hostile_clients.arena import target_of
+from tools.bench.hostile_clients.framing import FENCE, H2C, HIDDEN, SMUGGLED
+from tools.bench.hostile_clients.gateway_process import RunningGateway, Vitals
+from tools.bench.hostile_clients.passed_on import is_in_its_place
+from tools.bench.hostile_clients.stand_in import StandIn, gateway_before_stand_in
+from tools.bench.hostile_clients.wire import Request, Target, converse
 
 # A packet that is read by itself, mostly.
 PAUSE_S = 0.01

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from deployment.record import DeployedVersion
 from tests.processes import until
 from tests.running_stack import RunningStack
+from torchserve_gateway.record.record import DeployedVersion
 
 CONFIG = "minWorkers: 1\nmaxWorkers: 1\nbatchSize: 1\nmaxBatchDelay: 500\nresponseTimeout: 25\n"
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.hostile_clients.arena import ATTACKS, HEADING, IMAGE, Arena, target_of
-from bench.hostile_clients.gateway_process import RunningGateway
-from bench.hostile_clients.observed_neighbour import neighbour_of
 from tests.running_stack import RunningStack
+from tools.bench.hostile_clients.arena import ATTACKS, HEADING, IMAGE, Arena, target_of
+from tools.bench.hostile_clients.gateway_process import RunningGateway
+from tools.bench.hostile_clients.observed_neighbour import neighbour_of
 
 # A body of 6 MB takes its time beside a worker.
 TIME_OUTS = ("gateway.head_timeout_s=1", "gateway.body_timeout_s=8")

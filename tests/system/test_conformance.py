@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from configuration import PROJECT_ROOT
 from tests.running_stack import RunningStack
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 IMAGE = (PROJECT_ROOT / "imgs" / "horror.jpg").read_bytes()
 WEBP = (PROJECT_ROOT / "imgs" / "crime.webp").read_bytes()

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from tests.running_stack import RunningStack, handler, run
-from torchserve_api.errors import ModelNotFoundError, RefusedError, RequestRefusedError
-from torchserve_api.tokens import Tokens
-from torchserve_api.transport import new_client
-from torchserve_grpc.client import GrpcClient
+from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, RefusedError, RequestRefusedError
+from torchserve_gateway.torchserve_api.grpc.client import GrpcClient
+from torchserve_gateway.torchserve_api.tokens import Tokens
+from torchserve_gateway.torchserve_api.transport import new_client
 
 GIVE_UP_S = 90
 
@@ -22,7 +22,7 @@ GIVE_UP_S = 90
 def command(stack: RunningStack, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`make grpc`."""
     overrides = [part for each in stack.overrides for part in ("--set", each)]
-    return run("-m", "torchserve_grpc", *arguments, *overrides)
+    return run("-m", "torchserve_gateway.commands.grpc", *arguments, *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_what_fails_is_one_line(
 ) -> None:
     result = command(stack, *arguments)
     if "--set" in arguments:
-        result = run("-m", "torchserve_grpc", *arguments)
+        result = run("-m", "torchserve_gateway.commands.grpc", *arguments)
     assert result.returncode == 1
     [line] = result.stderr.splitlines()
     assert line.startswith("failed: ")
@@ -110,7 +110,7 @@ def test_what_fails_is_one_line(
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], said: str) -> None:
-    result = run("-m", "torchserve_grpc", *arguments)
+    result = run("-m", "torchserve_gateway.commands.grpc", *arguments)
     assert result.returncode == 2
     assert said in result.stderr
 
@@ -167,7 +167,7 @@ def test_without_the_key_file_the_message_says_so(guarded: RunningStack, tmp_pat
     result = command(guarded, "ping", "--set", nowhere)
     assert result.returncode in (0, 1)
     overrides = [part for each in (*guarded.overrides, nowhere) for part in ("--set", each)]
-    result = run("-m", "torchserve_grpc", "unregister", "grpc_demo", *overrides)
+    result = run("-m", "torchserve_gateway.commands.grpc", "unregister", "grpc_demo", *overrides)
     assert result.returncode == 1
     assert "no key file at" in result.stderr
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.own_clients import authorization, trusting
 from tests.certificates import self_signed
 from tests.free_ports import free_ports
 from tests.processes import Process, until
 from tests.running_stack import RunningStack, run
+from torchserve_gateway.commands.own_client import authorization, trusting
 
 
 @pytest.fixture
@@ -33,7 +33,12 @@ def guarded(stack: RunningStack, tmp_path: Path) -> RunningStack:
 
 def make_key(guarded: RunningStack, *arguments: str) -> str:
     """`make api_key`."""
-    made = run("api_key.py", *arguments, f"gateway.auth.keys_file={guarded.settings.gateway.auth.keys_file}")
+    made = run(
+        "-m",
+        "torchserve_gateway.commands.api_key",
+        *arguments,
+        f"gateway.auth.keys_file={guarded.settings.gateway.auth.keys_file}",
+    )
     assert made.returncode == 0, made.stderr
     return made.stdout
 
@@ -84,6 +89,9 @@ def test_with_keys_and_tls_predictions_and_the_projects_own_commands_work(
     until(lambda: status(first) == 401)
     assert status(second) == 200
 
-    for command in ("demo.py",), ("stress.py", "clients=2", "rounds=1", "round_s=1"):
+    for command in (
+        ("-m", "torchserve_gateway.commands.demo"),
+        ("stress.py", "clients=2", "rounds=1", "round_s=1"),
+    ):
         result = run(*command, *guarded.overrides)
         assert result.returncode == 0, result.stderr

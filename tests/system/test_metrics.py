@@ -10,8 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from load_test.images import client_images
 from tests.running_stack import RunningStack
+from torchserve_gateway.load_test.images import client_images
 
 CLIENTS = 32
 HANDLER = ("preprocess", "inference", "postprocess")

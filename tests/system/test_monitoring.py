@@ -10,14 +10,14 @@ import httpx
 import pytest
 import yaml
 
-from configuration import PROJECT_ROOT
-from monitoring.dashboard import FILE, rendered
-from monitoring.panels import DEPLOYED
 from tests.conftest import require_program
 from tests.free_ports import free_ports
 from tests.open_load import open_load
 from tests.processes import Process, until
 from tests.running_stack import RunningStack
+from tools.dashboard.dashboard import FILE, rendered
+from tools.dashboard.panels import DEPLOYED
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 PROMETHEUS = PROJECT_ROOT / "docker" / "monitoring" / "prometheus"
 RULES = PROMETHEUS / "rules.yaml"

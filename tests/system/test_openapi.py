@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from schemathesis.transport.serialization import Binary
 
-from configuration import load
-from gateway.application import create_app
-from project_settings import ProjectSettings
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe, described, version
 from tests.running_stack import RunningStack
 from tests.served_gateway import served_gateway
+from torchserve_gateway.gateway.application import create_app
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.project import ProjectSettings
 
 
 def answer(request: httpx.Request) -> httpx.Response:

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from hypothesis import given, settings
 
-from load_test.clients import same_answer
-from load_test.images import client_images
 from tests.random_forms import FORM_TYPES, FORMS
 from tests.running_stack import RunningStack
+from torchserve_gateway.load_test.clients import same_answer
+from torchserve_gateway.load_test.images import client_images
 
 TOLERANCE = 1e-4
 Answer = dict[str, float]

@@ -15,10 +15,10 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from configuration import PROJECT_ROOT
-from load_test.clients import same_answer
 from tests.encoded_images import SMALL
 from tests.running_stack import RunningStack
+from torchserve_gateway.load_test.clients import same_answer
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 TOLERANCE = 1e-4
 TOP_3 = [triton.InferRequestedOutput("probabilities", class_count=3)]

@@ -8,9 +8,6 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
-
-from configuration import PROJECT_ROOT
 from gateway_client import (
     AsyncGatewayClient,
     DeadlineError,
@@ -22,7 +19,10 @@ from gateway_client import (
     RefusedError,
     UnreadableImageError,
 )
+from PIL import Image
+
 from tests.running_stack import RunningStack
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 LARGE = (2400, 3600)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from gateway_client import GatewayClient, Options, Prediction
+
 from tests import encoded_images
 from tests.free_ports import free_ports
 from tests.processes import GIVE_UP_S, Process, until

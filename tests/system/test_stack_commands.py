@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from configuration import PROJECT_ROOT
-from local_stack.preflight import PreflightError, check_before_start
 from tests.encoded_images import SMALL
 from tests.running_stack import RunningStack, run
+from torchserve_gateway.local_stack.preflight import PreflightError, check_before_start
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 
 def processes_of(stack: RunningStack) -> list[str]:
@@ -104,7 +104,13 @@ def test_a_part_that_does_not_start_is_said_with_its_log_and_nothing_is_left_run
 
 def test_torchserve_alone_in_the_foreground_stops_with_sigterm(tmp_path: Path) -> None:
     stack = RunningStack.configure(tmp_path)
-    command = [sys.executable, "-m", "local_stack.torchserve", *stack.overrides, f"state_dir={tmp_path}/var"]
+    command = [
+        sys.executable,
+        "-m",
+        "torchserve_gateway.commands.torchserve",
+        *stack.overrides,
+        f"state_dir={tmp_path}/var",
+    ]
     process = subprocess.Popen(
         command, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -156,6 +162,6 @@ def until_healthy(url: str) -> None:
 
 
 def test_a_wrong_action_is_2() -> None:
-    result = run("-m", "local_stack", "restart")
+    result = run("-m", "torchserve_gateway.commands.stack", "restart")
     assert result.returncode == 2
     assert "up|down|status|logs" in result.stderr

@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from configuration import PROJECT_ROOT
-from deployment.record import DeployedModel, DeploymentRecord
 from tests.running_stack import RunningStack, handler, run
+from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 GIVE_UP_S = 90
 
@@ -42,7 +42,7 @@ def archives(stack: RunningStack) -> set[str]:
 
 def models(stack: RunningStack) -> dict[str, dict[str, Any]]:
     """`make models` by version."""
-    result = run("-m", "deployment.overview", *stack.overrides, "format=json")
+    result = run("-m", "torchserve_gateway.commands.models", *stack.overrides, "format=json")
     assert result.returncode == 0, result.stderr
     return {row["version"]: row for row in json.loads(result.stdout)}
 
@@ -224,9 +224,14 @@ def test_models_shows_what_is_deployed(stack: RunningStack) -> None:
     unknown = httpx.get(f"{stack.settings.gateway.url}/models/nonesuch")
     assert unknown.status_code == 404
     assert "no model nonesuch" in unknown.json()["detail"]
-    table = run("-m", "deployment.overview", *stack.overrides)
+    table = run("-m", "torchserve_gateway.commands.models", *stack.overrides)
     assert "8 in 20 ms" in table.stdout
-    gone = run("-m", "deployment.overview", *stack.overrides, "torchserve.management_url=http://127.0.0.1:1")
+    gone = run(
+        "-m",
+        "torchserve_gateway.commands.models",
+        *stack.overrides,
+        "torchserve.management_url=http://127.0.0.1:1",
+    )
     assert gone.returncode == 1
     assert gone.stderr.startswith("failed: TorchServe's management API at http://127.0.0.1:1")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from api_key import app
-from gateway.api_keys import KeysFileError, caller_of, new_key, read_callers, sha256
+from torchserve_gateway.commands.api_key import app
+from torchserve_gateway.gateway.access.api_keys import KeysFileError, caller_of, new_key, read_callers, sha256
 
 
 @pytest.fixture

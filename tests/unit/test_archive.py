@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from configuration import PROJECT_ROOT, as_override, load
 from tests.running_stack import run
+from torchserve_gateway.settings.composition import PROJECT_ROOT, as_override, load
 from ts_serialize.archive import ArchiveError, ArchiveSettings, build_archive
 
 
@@ -90,7 +90,9 @@ def test_a_missing_part_is_named(tmp_path: Path, part: str) -> None:
 
 
 def test_the_command_says_one_line_and_exits_with_1(tmp_path: Path) -> None:
-    result = run("-m", "ts_serialize.generate_mar", f"model_mars={tmp_path}", "model.labels=[A,B]")
+    result = run(
+        "-m", "torchserve_gateway.commands.generate_mar", f"model_mars={tmp_path}", "model.labels=[A,B]"
+    )
     assert result.returncode == 1
     assert result.stderr.startswith("failed: ")
     assert len(result.stderr.splitlines()) == 1

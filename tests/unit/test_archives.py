@@ -18,15 +18,15 @@ import fsspec.config
 import httpx
 import pytest
 
-from configuration import PROJECT_ROOT, load
-from deployment.archives import Archive, local_archive, remote_archive
-from deployment.errors import ArchiveRefusedError, ModelStoreError
-from deployment.settings import UploadSettings
 from tests.archive_server import ArchiveServer, archive_server, digest, model_archive
 from tests.certificates import self_signed
 from tests.object_store import forget_connections, object_store, put
-from ts_serialize import downloads
-from ts_serialize.downloads import without_credentials
+from torchserve_gateway import downloads
+from torchserve_gateway.deployment.archives import Archive, local_archive, remote_archive
+from torchserve_gateway.deployment.errors import ArchiveRefusedError, ModelStoreError
+from torchserve_gateway.downloads import without_credentials
+from torchserve_gateway.settings.composition import PROJECT_ROOT, load
+from torchserve_gateway.settings.deployment import UploadSettings
 
 ARCHIVE = model_archive("2.0")
 ALLOWED = (

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.binary_tensors import bytes_tensor, fp32_tensor, read_bytes_tensor
-from gateway.errors import MalformedRequestError, TooManyFilesError
+from torchserve_gateway.gateway.errors import MalformedRequestError, TooManyFilesError
+from torchserve_gateway.gateway.protocols.binary_tensors import bytes_tensor, fp32_tensor, read_bytes_tensor
 
 ELEMENTS = st.lists(st.binary(max_size=300), max_size=8)
 

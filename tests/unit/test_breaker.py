@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.breaker import Breaker
-from gateway.errors import UpstreamDownError
+from torchserve_gateway.gateway.errors import UpstreamDownError
+from torchserve_gateway.gateway.prediction.breaker import Breaker
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.cache import CacheControl, ResponseCache, cache_key
-from gateway.cache_stores import CachedAnswer, MemoryStore
-from gateway.settings import CacheSettings
-from torchserve_api.errors import DeadlineExceededError, RequestRefusedError
-from torchserve_api.inference import Job, Prediction
+from torchserve_gateway.gateway.prediction.cache import CacheControl, ResponseCache, cache_key
+from torchserve_gateway.gateway.prediction.cache_stores import CachedAnswer, MemoryStore
+from torchserve_gateway.settings.gateway import CacheSettings
+from torchserve_gateway.torchserve_api.errors import DeadlineExceededError, RequestRefusedError
+from torchserve_gateway.torchserve_api.inference import Job, Prediction
 
 SETTINGS = CacheSettings(
     enabled=True, max_bytes=4096, max_entry_bytes=1024, ttl_s=60, redis_url=None, redis_timeout_s=1

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from configuration import load
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.weights import WeightsError, fetch_weights
 from ts_serialize.archive import ArchiveError, ArchiveSettings, check_checkpoint
-from ts_serialize.weights import WeightsError, fetch_weights
 
 SIZE = 32
 EXAMPLE = torch.zeros(2, 3, SIZE, SIZE)

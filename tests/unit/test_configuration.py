@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from configuration import (
+from tests.running_stack import run
+from torchserve_gateway.commands.models import OverviewSettings
+from torchserve_gateway.settings.composition import (
     PROJECT_ROOT,
     ConfigurationError,
     Settings,
@@ -13,12 +15,10 @@ from configuration import (
     load,
     reachable_address,
 )
-from deployment.overview import OverviewSettings
-from deployment.settings import SwapSettings, UploadSettings
-from load_test.settings import StressSettings
-from local_stack.settings import StackSettings
-from project_settings import ProjectSettings
-from tests.running_stack import run
+from torchserve_gateway.settings.deployment import SwapSettings, UploadSettings
+from torchserve_gateway.settings.load_test import StressSettings
+from torchserve_gateway.settings.local_stack import StackSettings
+from torchserve_gateway.settings.project import ProjectSettings
 from ts_serialize.archive import ArchiveSettings
 
 ROOTS: list[tuple[str, type[Settings]]] = [
@@ -183,7 +183,12 @@ def test_what_is_no_file_is_one_line(config_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["upload_model.py"], ["manage.py", "list", "--set"], ["api_key.py", "app"]]
+    "command",
+    [
+        ["upload_model.py"],
+        ["-m", "torchserve_gateway.commands.manage", "list", "--set"],
+        ["-m", "torchserve_gateway.commands.api_key", "app"],
+    ],
 )
 def test_every_command_says_a_wrong_override_in_one_line(command: list[str]) -> None:
     result = run(*command, "model.name=${nonesuch")

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from configuration import ConfigurationError, load
-from project_settings import ProjectSettings
 from tests.fake_torchserve import FakeTorchServe
-from torchserve_api.connection import TorchServe, reachable, replicas
-from torchserve_api.errors import UnreachableError
-from torchserve_api.settings import TorchServeSettings
+from torchserve_gateway.settings.composition import ConfigurationError, load
+from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.settings.torchserve import TorchServeSettings
+from torchserve_gateway.torchserve_api.connection import TorchServe, reachable, replicas
+from torchserve_gateway.torchserve_api.errors import UnreachableError
 
 ADDRESSES = {
     "torchserve": ["10.0.0.2", "10.0.0.1", "10.0.0.3", "10.0.0.1"],

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from configuration import PROJECT_ROOT
-from local_stack.file_browser import nginx_config
+from torchserve_gateway.commands.file_browser import nginx_config
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 
 def directives(config: str) -> list[str]:

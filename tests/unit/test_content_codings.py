@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.content_codings import MAX_MEMBERS, OUTPUT_BYTES, decoder_of
-from gateway.errors import MalformedRequestError, UnsupportedEncodingError
+from torchserve_gateway.gateway.errors import MalformedRequestError, UnsupportedEncodingError
+from torchserve_gateway.gateway.intake.content_codings import MAX_MEMBERS, OUTPUT_BYTES, decoder_of
 
 CONTENT = bytes(range(256)) * 40
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from configuration import PROJECT_ROOT, ConfigurationError, load
-from demo_model.checkpoint import load_checkpoint, save_checkpoint
-from demo_model.dataset import poster_set
-from demo_model.evaluate import confusion_counts, predictions
-from demo_model.posters import GENRES, draw_poster
-from demo_model.sample_images import SAMPLES, write_samples
-from demo_model.settings import EvaluateSettings, TrainSettings
-from demo_model.train import fit
+from examples.genre.checkpoint import load_checkpoint, save_checkpoint
+from examples.genre.dataset import poster_set
+from examples.genre.evaluate import confusion_counts, predictions
+from examples.genre.posters import GENRES, draw_poster
+from examples.genre.sample_images import SAMPLES, write_samples
+from examples.genre.settings import EvaluateSettings, TrainSettings
+from examples.genre.train import fit
+from torchserve_gateway.settings.composition import PROJECT_ROOT, ConfigurationError, load
 from ts_serialize.image_input import decode_image, image_transform
 
 IMAGES = PROJECT_ROOT / "imgs"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deployment.errors import RecordError
-from deployment.record import DeployedModel, DeployedVersion, DeploymentRecord, Trial
+from torchserve_gateway.deployment.errors import RecordError
+from torchserve_gateway.record.record import DeployedModel, DeployedVersion, DeploymentRecord, Trial
 
 VERSION = DeployedVersion(
     version="1.10",

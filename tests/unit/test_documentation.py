@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from configuration import PROJECT_ROOT, compose_yaml
-from gateway import errors
 from tests.fake_torchserve import FakeTorchServe
 from tests.served_gateway import gateway
-from torchserve_api.errors import TorchServeError
+from torchserve_gateway.gateway import errors
+from torchserve_gateway.settings.composition import PROJECT_ROOT, compose_yaml
+from torchserve_gateway.torchserve_api.errors import TorchServeError
 from ts_serialize.explanation import UnknownClassError
 from ts_serialize.image_header import InputError
 

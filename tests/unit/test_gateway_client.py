@@ -12,8 +12,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from PIL import Image
-
 from gateway_client import (
     AsyncGatewayClient,
     DeadlineError,
@@ -32,6 +30,8 @@ from gateway_client import (
     UnreachableError,
     UnreadableImageError,
 )
+from PIL import Image
+
 from tests import encoded_images
 
 SMALL = encoded_images.SMALL["PNG"]

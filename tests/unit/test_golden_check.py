@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment.golden_check import Sample, find_problem
+from torchserve_gateway.deployment.golden_check import Sample, find_problem
 
 LABELS = ["A", "B"]
 IMAGE = Path("b.jpg")

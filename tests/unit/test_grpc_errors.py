@@ -7,8 +7,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from configuration import PROJECT_ROOT
-from torchserve_api.errors import (
+from torchserve_gateway.settings.composition import PROJECT_ROOT
+from torchserve_gateway.torchserve_api.errors import (
     ApiDisabledError,
     DeadlineExceededError,
     HandlerFailedError,
@@ -21,9 +21,9 @@ from torchserve_api.errors import (
     UnreachableError,
     VersionConflictError,
 )
-from torchserve_grpc.errors import translated
+from torchserve_gateway.torchserve_api.grpc.errors import translated
 
-PROTO = Path("torchserve_grpc/proto")
+PROTO = Path("torchserve_gateway/torchserve_api/grpc/proto")
 
 
 def test_the_stubs_are_what_protoc_makes_of_the_interface(tmp_path: Path) -> None:

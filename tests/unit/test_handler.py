@@ -11,8 +11,8 @@ import pytest
 import torch
 from ts.context import Context, RequestProcessor
 
-from project_settings import ProjectSettings
-from torchserve_api.handler_timing import batch_size, stages_s
+from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.torchserve_api.handler_timing import batch_size, stages_s
 from ts_serialize.explanation import UnknownClassError, attributions, requested_class
 from ts_serialize.handler import ImageClassificationHandler
 

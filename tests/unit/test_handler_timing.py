@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from torchserve_api.handler_timing import batch_size, stages_s
+from torchserve_gateway.torchserve_api.handler_timing import batch_size, stages_s
 
 
 def said(**headers: str) -> httpx.Headers:

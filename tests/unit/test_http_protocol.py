@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from gateway.http_protocol import BoundedHttpProtocol
-from gateway.request_heads import MAX_HEAD_BYTES, MAX_TARGET_BYTES
 from tests.http_messages import BODY, HEAD, LAST, REFUSED, SERVED, UNKNOWN_METHODS, asking
+from torchserve_gateway.gateway.http1.protocol import BoundedHttpProtocol
+from torchserve_gateway.gateway.http1.request_heads import MAX_HEAD_BYTES, MAX_TARGET_BYTES
 
 Request = tuple[str, str, list[bytes], bytes]
 """Method, path, Host headers and body as the application gets them."""

@@ -9,11 +9,11 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from configuration import PROJECT_ROOT, load
-from deployment.settings import UploadSettings
-from local_stack.settings import StackSettings
-from project_settings import ProjectSettings
 from tests.kustomizations import Resource, containers, pod_template, rendered, with_values
+from torchserve_gateway.settings.composition import PROJECT_ROOT, load
+from torchserve_gateway.settings.deployment import UploadSettings
+from torchserve_gateway.settings.local_stack import StackSettings
+from torchserve_gateway.settings.project import ProjectSettings
 
 KUBERNETES = "1.30"
 K8S = PROJECT_ROOT / "deploy" / "k8s"
@@ -191,7 +191,7 @@ def test_every_argument_is_a_setting_that_the_command_takes() -> None:
     upload = load("upload", UploadSettings, by_name["Job upload-model"][1:])
     assert upload.archive_source.url == "https://archives.example.com/genre-1.0.mar"
     assert re.fullmatch(upload.torchserve.allowed_urls[0], upload.archive_source.url)
-    assert by_name["Job rollback"][:2] == ["-m", "deployment.rollback"]
+    assert by_name["Job rollback"][:2] == ["-m", "torchserve_gateway.commands.rollback"]
 
 
 def test_the_images_are_those_that_make_builds() -> None:

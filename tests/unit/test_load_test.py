@@ -6,10 +6,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from configuration import PROJECT_ROOT
-from load_test.clients import WRONG_ANSWER, Client, same_answer
-from load_test.images import NoImagesError, client_images
-from load_test.statistics import Tally, latency_line, performance_line
+from torchserve_gateway.load_test.clients import WRONG_ANSWER, Client, same_answer
+from torchserve_gateway.load_test.images import NoImagesError, client_images
+from torchserve_gateway.load_test.statistics import Tally, latency_line, performance_line
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 
 def test_every_client_sends_another_image() -> None:

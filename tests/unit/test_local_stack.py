@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from configuration import as_override, load
-from local_stack.file_browser import FileBrowserError, nginx_config
-from local_stack.settings import StackSettings
-from local_stack.supervisor import Supervisor, SupervisorConfigError
+from torchserve_gateway.commands.file_browser import FileBrowserError, nginx_config
+from torchserve_gateway.local_stack.supervisor import Supervisor, SupervisorConfigError
+from torchserve_gateway.settings.composition import as_override, load
+from torchserve_gateway.settings.local_stack import StackSettings
 
 ODD = "my clone, v=1 (it's 100% {ok}) 50%%"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.log_output import LogOutput
+from torchserve_gateway.gateway.telemetry.log_output import LogOutput
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from configuration import PROJECT_ROOT
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 
 def commands(args: str) -> str:
@@ -41,7 +41,9 @@ def test_settings_of_the_deploy_do_not_reach_the_build(args: str) -> None:
 def test_a_key_is_made_for_the_named_caller_with_the_settings_of_every_target() -> None:
     command = ["make", "-n", "api_key", "NAME=app", "RIGHTS=predict,models", "ARGS=gateway=mine"]
     printed = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
-    assert "api_key.py app --rights=predict,models gateway=mine" in " ".join(printed.split())
+    assert "-m torchserve_gateway.commands.api_key app --rights=predict,models gateway=mine" in " ".join(
+        printed.split()
+    )
     command[-1] = "REVOKE=old"
     printed = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
     assert "--revoke=old" in printed

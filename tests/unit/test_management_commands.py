@@ -1,4 +1,4 @@
-"""The commands of manage.py: wrong use is refused before TorchServe hears of it, a failure is one line."""
+"""`make manage`: wrong use is refused before TorchServe hears of it, a failure is a line."""
 
 import itertools
 import json
@@ -9,8 +9,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from management_cli.commands import app
 from tests.fake_torchserve import FakeTorchServe, described, error, listening, version
+from torchserve_gateway.management_cli.commands import app
 
 Manage = Callable[..., Result]
 

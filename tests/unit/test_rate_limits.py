@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from configuration import ConfigurationError, load
-from gateway import rate_limits
-from gateway.errors import RateLimitedError
-from gateway.observability import RequestRecord
-from gateway.rate_limits import BoundedMemoryStorage, RateLimits, network_of
-from gateway.settings import RateLimitSettings
-from project_settings import ProjectSettings
+from torchserve_gateway.gateway.access import rate_limits
+from torchserve_gateway.gateway.access.rate_limits import BoundedMemoryStorage, RateLimits, network_of
+from torchserve_gateway.gateway.errors import RateLimitedError
+from torchserve_gateway.gateway.telemetry.request_context import RequestRecord
+from torchserve_gateway.settings.composition import ConfigurationError, load
+from torchserve_gateway.settings.gateway import RateLimitSettings
+from torchserve_gateway.settings.project import ProjectSettings
 
 
 def limits(**settings: Any) -> RateLimits:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment.reports import DIRECTORY, GatewayReport, Gateways, VersionCounts, Window
+from torchserve_gateway.record.reports import DIRECTORY, GatewayReport, Gateways, VersionCounts, Window
 
 
 @pytest.fixture

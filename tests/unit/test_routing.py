@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from deployment.record import DeployedModel, Record, Trial
-from gateway.routing import Choice, Routing, position
 from tests.unit.test_deployment_record import VERSION
-from torchserve_api.errors import ModelNotFoundError, RequestRefusedError, UnreachableError
-from torchserve_api.inference import Prediction
+from torchserve_gateway.gateway.deployed.version_choice import Choice, Routing, position
+from torchserve_gateway.record.record import DeployedModel, Record, Trial
+from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, RequestRefusedError, UnreachableError
+from torchserve_gateway.torchserve_api.inference import Prediction
 
 KEYS = [f"client-{number}" for number in range(2000)]
 

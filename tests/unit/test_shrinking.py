@@ -4,12 +4,11 @@ import io
 
 import numpy as np
 import pytest
+from gateway_client import UnreadableImageError, shrink
+from gateway_client.shrinking import LONGEST_EDGE, SMALLEST_BUDGET
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-
-from gateway_client import UnreadableImageError, shrink
-from gateway_client.shrinking import LONGEST_EDGE, SMALLEST_BUDGET
 
 MODES = ("RGB", "RGBA", "L", "LA", "P", "CMYK", "1", "I;16", "I", "F")
 ORIENTATION, TURNED_RIGHT = 0x0112, 6

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sizing.simulation import Floats, Plan, ServiceTimes, simulate
-from sizing.sizes import sizes_for
+from tools.sizing.simulation import Floats, Plan, ServiceTimes, simulate
+from tools.sizing.sizes import sizes_for
 
 REQUESTS = 30_000
 

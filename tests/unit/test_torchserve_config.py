@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from configuration import load
-from deployment.errors import ModelStoreError
-from deployment.model_store import stage, unstage
-from deployment.record import model_snapshot
-from local_stack.settings import StackSettings
-from local_stack.torchserve import provide_kill, render_properties
 from tests.unit.test_deployment_record import VERSION
-from ts_serialize.downloads import sha256
+from torchserve_gateway.commands.torchserve import provide_kill, render_properties
+from torchserve_gateway.deployment.errors import ModelStoreError
+from torchserve_gateway.deployment.model_store import stage, unstage
+from torchserve_gateway.downloads import sha256
+from torchserve_gateway.record.record import model_snapshot
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.local_stack import StackSettings
 
 
 def properties(*overrides: str) -> dict[str, str]:

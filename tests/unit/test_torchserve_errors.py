@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from gateway import errors as gateway_errors
-from torchserve_api import errors
-from torchserve_api.errors import (
+from torchserve_gateway.gateway import errors as gateway_errors
+from torchserve_gateway.torchserve_api import errors
+from torchserve_gateway.torchserve_api.errors import (
     HandlerStatusError,
     RefusedError,
     RequestRefusedError,
@@ -15,7 +15,7 @@ from torchserve_api.errors import (
     WorkerDiedError,
     refusal,
 )
-from torchserve_api.handler_answers import INPUT_ERROR_TYPES, is_handlers
+from torchserve_gateway.torchserve_api.handler_answers import INPUT_ERROR_TYPES, is_handlers
 from ts_serialize.explanation import UnknownClassError
 from ts_serialize.image_header import InputError
 

@@ -3,19 +3,19 @@
 import httpx
 import pytest
 
-from configuration import load
-from project_settings import ProjectSettings
 from tests.fake_torchserve import FakeTorchServe
-from torchserve_api.connection import TorchServe
-from torchserve_api.errors import (
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.torchserve_api.connection import TorchServe
+from torchserve_gateway.torchserve_api.errors import (
     InvalidAnswerError,
     InvalidRequestError,
     NotConnectedError,
     TorchServeError,
     UnreachableError,
 )
-from torchserve_api.inference import Job
-from torchserve_api.transport import path_of
+from torchserve_gateway.torchserve_api.inference import Job
+from torchserve_gateway.torchserve_api.transport import path_of
 
 
 def torchserve(answer: httpx.Response | Exception) -> TorchServe:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from deployment.reports import VersionCounts
-from deployment.settings import Canary
-from deployment.trial import find_problem
+from torchserve_gateway.deployment.trial import find_problem
+from torchserve_gateway.record.reports import VersionCounts
+from torchserve_gateway.settings.deployment import Canary
 
 BOUNDS = Canary(
     kind="canary",

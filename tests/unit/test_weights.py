@@ -10,8 +10,8 @@ import pytest
 
 from tests.object_store import object_store, put
 from tests.running_stack import run
-from ts_serialize.settings import WeightsSettings
-from ts_serialize.weights import WeightsError, fetch_weights
+from torchserve_gateway.settings.model import WeightsSettings
+from torchserve_gateway.weights import WeightsError, fetch_weights
 
 CONTENT = bytes(range(256)) * 40_000
 RANGES = ("/ranges/", "/flaky/")
@@ -162,6 +162,8 @@ def test_without_a_url_the_message_says_how_to_get_the_checkpoint(tmp_path: Path
 
 
 def test_the_command_exits_with_1(tmp_path: Path) -> None:
-    result = run("-m", "ts_serialize.download_weights", f"model.weights.path={tmp_path}/model.pt")
+    result = run(
+        "-m", "torchserve_gateway.commands.download_weights", f"model.weights.path={tmp_path}/model.pt"
+    )
     assert result.returncode == 1
     assert result.stderr.startswith("failed: ")

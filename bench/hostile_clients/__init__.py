@@ -1,1 +1,0 @@
-"""Clients that mean harm and a neighbour that does not; for bench/hostile.py and the tests."""

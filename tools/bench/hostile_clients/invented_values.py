@@ -1,0 +1,124 @@
+"""Values that go into the request to TorchServe, or into tables, as no honest client sends them."""
+
+import itertools
+import json
+from collections import Counter
+
+from tools.bench.hostile_clients.attack import NOT_OFFERED, REFUSED, Attack
+from tools.bench.hostile_clients.wire import Request, Target, converse, outcomes
+
+ROUND = 25
+NAMES = 30
+# Over what TorchServe's HTTP library takes for a request line, and for all headers together.
+LONG_NAME, LONG_VALUE = "m" * 5000, b"image/" + b"x" * 9000
+numbers = itertools.count()
+"""So that no round repeats the names of another."""
+
+IMPOSSIBLE_TYPES = (
+    b"image/\x01jpeg",
+    b"image/\xff\xfe",
+    b"\xc3\xa9/\xe2\x82\xac",
+    b"image/jpeg\x7f",
+    b"/",
+    b"image",
+    b"image/jpeg, image/png",
+    b"image/jpeg;" + b"a=b;" * 3000,
+    b"multipart/form-data; boundary=" + b"b" * 9000,
+)
+
+
+async def _send(target: Target, request: Request) -> Counter[int]:
+    return await outcomes(converse(target, request.raw) for _ in range(ROUND))
+
+
+async def long_model_names(target: Target) -> Counter[int]:
+    """TorchServe closes the connection on such a request line."""
+    return await _send(target, Request(path=f"/predictions/{LONG_NAME}", body=target.image))
+
+
+async def long_versions(target: Target) -> Counter[int]:
+    """As a name, but of a model that there is."""
+    return await _send(target, Request(path=f"/predictions/{target.model}/{LONG_NAME}", body=target.image))
+
+
+async def long_content_types(target: Target) -> Counter[int]:
+    """TorchServe closes the connection on such a head."""
+    headers = [(b"Content-Type", LONG_VALUE)]
+    return await _send(
+        target, Request(path=f"/predictions/{target.model}", headers=headers, body=target.image)
+    )
+
+
+async def spaced_content_types(target: Target) -> Counter[int]:
+    """White space around a header's value is not part of it."""
+    headers = [(b"Content-Type", b" \t image/jpeg \t ")]
+    return await _send(
+        target, Request(path=f"/predictions/{target.model}", headers=headers, body=target.image)
+    )
+
+
+async def impossible_content_types(target: Target) -> Counter[int]:
+    """Of a model that is not ours, whose bodies and types the gateway does not look into."""
+    path = f"/predictions/other-{next(numbers)}"
+    requests = [Request(path=path, headers=[(b"Content-Type", each)], body=b"x") for each in IMPOSSIBLE_TYPES]
+    return await outcomes(converse(target, request.raw) for request in requests * 3)
+
+
+async def long_targets(target: Target) -> Counter[int]:
+    """The class to explain, in each place where a client may name it."""
+    name = "x" * 20_000
+    form = b'--b\r\nContent-Disposition: form-data; name="target"\r\n\r\n' + name.encode() + b"\r\n"
+    form += (
+        b'--b\r\nContent-Disposition: form-data; name="data"; filename="a"\r\n\r\n'
+        + target.image
+        + b"\r\n--b--\r\n"
+    )
+    path = f"/explanations/{target.model}"
+    requests = [
+        Request(path=path, headers=[(b"Content-Type", b"multipart/form-data; boundary=b")], body=form),
+        Request(
+            path=path,
+            headers=[(b"Content-Type", b"application/json")],
+            body=json.dumps({"data": "aGVsbG8=", "target": name}).encode(),
+        ),
+    ]
+    return await outcomes(converse(target, request.raw) for request in requests * 10)
+
+
+async def invented_names(target: Target) -> Counter[int]:
+    """Another model, version, path and header name with every request; on a few connections."""
+
+    def batch(number: int) -> bytes:
+        requests = [
+            Request(path=f"/predictions/model-{number}", body=b"x", closes=False),
+            Request(path=f"/predictions/{target.model}/{number}.0", body=target.image, closes=False),
+            Request(path=f"/explanations/model-{number}/{number}", body=b"x", closes=False),
+            Request("GET", f"/models/model-{number}", closes=False),
+            Request("GET", f"/v2/models/model-{number}/ready", closes=False),
+            Request("GET", f"/path-{number}", closes=False),
+            Request("GET", "/health/live", headers=[(b"X-Header-%d" % number, b"x")], closes=False),
+        ]
+        return b"".join(request.raw for request in requests)
+
+    last = Request("GET", "/health/live").raw
+    return await outcomes(converse(target, batch(next(numbers)) * 2 + last) for _ in range(NAMES))
+
+
+async def invented_methods(target: Target) -> Counter[int]:
+    """Another method with every request, and those of HTTP and WebDAV on every path."""
+    known = ("OPTIONS", "TRACE", "CONNECT", "PATCH", "PROPFIND", "PURGE", "get")
+    methods = [*known, *(f"M{next(numbers)}" for _ in range(NAMES))]
+    requests = [Request(method, "/predictions/genre") for method in methods]
+    return await outcomes(converse(target, request.raw) for request in requests)
+
+
+ATTACKS = (
+    Attack("model names of 5,000 characters", long_model_names, REFUSED),
+    Attack("versions of 5,000 characters", long_versions, REFUSED),
+    Attack("Content-Types of 9,000 bytes", long_content_types, REFUSED),
+    Attack("Content-Types with spaces around them", spaced_content_types, frozenset({200})),
+    Attack("Content-Types that are none", impossible_content_types, REFUSED),
+    Attack("long targets of explanations", long_targets, REFUSED),
+    Attack("another name in every request", invented_names, frozenset({200, 404})),
+    Attack("another method in every request", invented_methods, REFUSED | NOT_OFFERED),
+)

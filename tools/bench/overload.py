@@ -1,0 +1,163 @@
+"""`make bench`: what is left of the service when more requests come than it can answer.
+
+The same TorchServe behind two gateways, with admission and without, at a rate that does not care whether
+earlier requests were answered. The model takes a fixed time a batch, without using the processor, so that
+clients and gateways on the same machine take nothing away from it.
+"""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import httpx
+import numpy as np
+
+from tests.free_ports import free_ports
+from tests.running_stack import RunningStack, handler
+from torchserve_gateway.settings.composition import PROJECT_ROOT
+from torchserve_gateway.torchserve_api.pools import PooledTransport
+
+LOADS = (0.8, 1.5, 3.0, 10.0)
+POINT_S = 15.0
+CAPACITY_CLIENTS = 32
+CAPACITY_S = 8.0
+START_S = 30.0
+# Shorter than the defaults, so that the curve without admission shows within POINT_S what it comes to.
+DEADLINE_S = 4
+OVERRIDES = (f"gateway.deadline_s={DEADLINE_S}", "gateway.admission.max_wait_s=1")
+WITHOUT_ADMISSION = (
+    "gateway.admission.max_in_flight=1000000",
+    "gateway.admission.max_waiting=1000000",
+    "gateway.admission.max_wait_s=1000000",
+)
+
+
+@dataclass
+class Outcomes:
+    """Seconds from when a request was due to its end, by status; 0 for one without an answer."""
+
+    by_status: dict[int, list[float]] = field(default_factory=dict)
+
+    def add(self, status: int, seconds: float) -> None:
+        """Counts one request."""
+        self.by_status.setdefault(status, []).append(seconds)
+
+    def row(self, load: float, seconds: float) -> tuple[float, str]:
+        """Right answers a second, and the line of the table."""
+        good = self.by_status.get(200, [])
+        refused = self.by_status.get(503, [])
+        others = Counter(
+            {str(each): len(self.by_status[each]) for each in self.by_status.keys() - {200, 503}}
+        )
+        late = ", ".join(f"{count} x {status}" for status, count in sorted(others.items()))
+        rate = len(good) / seconds
+        return rate, (
+            f"{load:6.1f}x {rate:12.1f} {_ms(good, 50):10.0f} {_ms(good, 99):10.0f} "
+            f"{len(refused) / seconds:11.1f} {_ms(refused, 50):14.0f}   {late}"
+        )
+
+
+def _ms(seconds: list[float], percentile: int) -> float:
+    return float(np.percentile(seconds, percentile)) * 1000 if seconds else float("nan")
+
+
+async def offer(http: httpx.AsyncClient, url: str, image: bytes, rate: float) -> Outcomes:
+    """One point of the curve. What is still open at its end is waited for, and counted."""
+    outcomes, started, due = Outcomes(), perf_counter(), 0
+
+    async def ask(due_at: float) -> None:
+        try:
+            status = (await http.post(url, content=image)).status_code
+        except httpx.HTTPError:
+            status = 0
+        outcomes.add(status, perf_counter() - due_at)
+
+    async with asyncio.TaskGroup() as group:
+        while (due_at := started + due / rate) < started + POINT_S:
+            await asyncio.sleep(max(due_at - perf_counter(), 0))
+            group.create_task(ask(due_at))
+            due += 1
+    return outcomes
+
+
+async def capacity(http: httpx.AsyncClient, url: str, image: bytes) -> float:
+    """Answers a second to clients that send as soon as they are answered."""
+    done, end = 0, perf_counter() + CAPACITY_S
+
+    async def play() -> None:
+        nonlocal done
+        while perf_counter() < end:
+            response = await http.post(url, content=image)
+            done += response.status_code == 200
+
+    await asyncio.gather(*(play() for _ in range(CAPACITY_CLIENTS)))
+    return done / CAPACITY_S
+
+
+async def compare(gateways: dict[str, str], image: bytes) -> None:
+    """Prints both curves."""
+    async with httpx.AsyncClient(timeout=60, transport=PooledTransport()) as http:
+        url = next(iter(gateways.values()))
+        full = await capacity(http, url, image)
+        print(f"capacity: {full:.1f} imgs/s, deadline {DEADLINE_S} s")
+        for name, url in gateways.items():
+            print(f"{name}\n   load  answered/s     p50 ms     p99 ms   refused/s  p50 refusal ms")
+            rates = []
+            for load in LOADS:
+                rate, line = (await offer(http, url, image, load * full)).row(load, POINT_S)
+                rates.append(rate)
+                print(line, flush=True)
+                # What was given up by its client TorchServe still works off.
+                await asyncio.sleep(DEADLINE_S)
+            print(f"goodput at {LOADS[-2]:g}x and {LOADS[-1]:g}x of the peak: ", end="")
+            print(", ".join(f"{rate / max(rates):.0%}" for rate in rates[-2:]), flush=True)
+
+
+def second_gateway(stack: RunningStack, cleanup: ExitStack) -> str:
+    """A gateway without admission in front of the same TorchServe; its URL."""
+    [port] = free_ports(1)
+    shared = [each for each in stack.overrides if not each.startswith("gateway.port")]
+    process = subprocess.Popen(
+        [sys.executable, "app.py", *shared, f"gateway.port={port}", *WITHOUT_ADMISSION],
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    cleanup.callback(process.wait)
+    cleanup.callback(process.terminate)
+    url, give_up = f"http://127.0.0.1:{port}", perf_counter() + START_S
+    while perf_counter() < give_up:
+        try:
+            httpx.get(f"{url}/health/live")
+        except httpx.HTTPError:
+            continue
+        return url
+    raise RuntimeError("the second gateway does not start")
+
+
+def main() -> None:
+    """Starts a stack of its own, measures, stops it."""
+    with ExitStack() as cleanup:
+        directory = cleanup.enter_context(tempfile.TemporaryDirectory())
+        stack = RunningStack.configure(Path(directory), *OVERRIDES)
+        cleanup.callback(stack.stack, "down")
+        started = stack.stack("up")
+        if started.returncode:
+            sys.exit(started.stderr)
+        stack.deploy("1.0", *handler("slow"))
+        image = stack.settings.model.samples[0].image.read_bytes()
+        gateways = {
+            "with admission": f"{stack.settings.gateway.url}/predictions/genre",
+            "without admission": f"{second_gateway(stack, cleanup)}/predictions/genre",
+        }
+        asyncio.run(compare(gateways, image))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""`make scaling`: from what this machine does to what many would.
+
+Exit codes: 0 done; 1 the stack could not be measured; 2 bad configuration.
+"""
+
+import asyncio
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+
+from tests.running_stack import RunningStack
+from tools.sizing.measurement import CLIENTS, Measurement, Saturated, percentiles_ms
+from tools.sizing.settings import ScalingSettings
+from tools.sizing.simulation import Floats, Plan, ServiceTimes, simulate
+from tools.sizing.sizes import sizes_for
+from torchserve_gateway.settings.command import run
+
+CALIBRATION_LOAD = 0.5
+PERCENTILES = "p50    p95    p99"
+
+
+def scaling(settings: ScalingSettings) -> int:
+    """Starts a stack of its own, measures, stops it, simulates.
+
+    Raises:
+        RuntimeError: the stack does not start or does not answer.
+    """
+    with ExitStack() as cleanup:
+        directory = cleanup.enter_context(tempfile.TemporaryDirectory())
+        stack = RunningStack.configure(Path(directory), "model.workers=1", "gateway.log_format=json")
+        cleanup.callback(stack.stack, "down")
+        started = stack.stack("up")
+        if started.returncode:
+            raise RuntimeError(started.stderr)
+        stack.deploy("1.0")
+        saturated, times = asyncio.run(measure(stack, settings))
+    predict(settings, saturated, times)
+    return 0
+
+
+async def measure(stack: RunningStack, settings: ScalingSettings) -> tuple[Saturated, ServiceTimes]:
+    """Prints service times, and the simulation beside the real stack."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        measurement = Measurement(stack, http, settings.model)
+        await measurement.saturated()
+        saturated = await measurement.saturated()
+        times = await measurement.service_times(saturated, CALIBRATION_LOAD)
+        show_measured(saturated, times)
+        plan = _plan(settings, replicas=1, workers=1, gateways=1)
+        print(f"\nmeasured and simulated ms   {PERCENTILES}   |   {PERCENTILES}   error")
+        errors = []
+        for load in settings.loads:
+            rate = load * saturated.rate
+            measured = percentiles_ms(await measurement.latencies(rate, settings.load_s))
+            simulated = percentiles_ms(simulate(plan, times, rate, settings.simulated_requests))
+            errors.append(np.abs(simulated / measured - 1))
+            both = f"{_row(measured)}   | {_row(simulated)}"
+            print(f"{rate:8.1f} images/s ({load:.0%}) {both}   {errors[-1].mean():.0%}", flush=True)
+    mean_errors = zip(PERCENTILES.split(), np.mean(errors, axis=0), strict=True)
+    print("mean error: " + ", ".join(f"{name} {error:.0%}" for name, error in mean_errors))
+    return saturated, times
+
+
+def show_measured(saturated: Saturated, times: ServiceTimes) -> None:
+    """Prints what a request costs."""
+    print(f"one worker, {CLIENTS} clients that always ask: {saturated.rate:.1f} images/s")
+    for part, cpu_s in {**saturated.cpu_s, "together": sum(saturated.cpu_s.values())}.items():
+        print(
+            f"  {part:12}{cpu_s * 1000:6.2f} ms of a core for an image: {1 / cpu_s:7.1f} images/s of a core"
+        )
+    batches = ", ".join(f"{size}: {seconds * 1000:.1f}" for size, seconds in enumerate(times.batch_s, 1))
+    print(f"a batch of so many images keeps a worker for, ms: {batches}")
+    print(f"the rest of a lone request's way, ms: {times.path_s * 1000:.1f}")
+
+
+def predict(settings: ScalingSettings, saturated: Saturated, times: ServiceTimes) -> None:
+    """Prints what more replicas would do, and what the wanted rate takes."""
+    workers = settings.workers_per_replica
+    print(f"\npredicted, {workers} workers a replica, {settings.utilisation:.0%} busy   {PERCENTILES}   (ms)")
+    for replicas in settings.replicas:
+        rate = settings.utilisation * saturated.rate * workers * replicas
+        gateways = int(np.ceil(rate * times.gateway_s / settings.utilisation))
+        plan = _plan(settings, replicas, workers, gateways)
+        row = _row(percentiles_ms(simulate(plan, times, rate, settings.simulated_requests)))
+        print(f"{replicas:4} replicas, {gateways:3} gateways, {rate:8.1f} images/s {row}")
+    sizes = sizes_for(
+        settings.target_rate,
+        saturated.rate,
+        saturated.cpu_s,
+        settings.utilisation,
+        workers,
+        settings.price_per_core_hour,
+    )
+    print(
+        f"\n{settings.target_rate:g} images/s, {settings.utilisation:.0%} busy: {sizes.workers} workers in "
+        f"{sizes.replicas} replicas, {sizes.gateways} gateways, {sizes.cores:.0f} cores in all"
+    )
+    print(f"a million images: {sizes.cost:.3f} at {settings.price_per_core_hour:g} for a core and hour")
+
+
+def _plan(settings: ScalingSettings, replicas: int, workers: int, gateways: int) -> Plan:
+    model = settings.model
+    return Plan(replicas, workers, model.batch_size, model.max_batch_delay / 1000, gateways)
+
+
+def _row(percentiles: Floats) -> str:
+    return " ".join(f"{each:6.1f}" for each in percentiles)
+
+
+if __name__ == "__main__":
+    sys.exit(run("scaling", ScalingSettings, scaling, (RuntimeError, aiohttp.ClientError)))

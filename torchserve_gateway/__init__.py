@@ -1,0 +1,1 @@
+"""The gateway in front of stock TorchServe, the deployer, and the commands of both."""

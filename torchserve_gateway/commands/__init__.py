@@ -1,0 +1,1 @@
+"""The commands that make targets run. Imported by none."""

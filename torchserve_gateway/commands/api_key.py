@@ -1,0 +1,114 @@
+"""`make api_key`: makes, rotates and revokes API keys.
+
+A new key is printed once, alone on stdout; what else is said goes to stderr. Exit codes: 0 done; 1 failed;
+2 bad usage or configuration.
+"""
+
+import re
+import sys
+from enum import StrEnum
+from typing import Annotated, get_args
+
+import typer
+
+from torchserve_gateway.gateway.access.api_keys import (
+    NAME_PATTERN,
+    VALID_AT_ONCE,
+    Caller,
+    KeysFileError,
+    Right,
+    new_key,
+    read_callers,
+    sha256,
+    write_callers,
+)
+from torchserve_gateway.settings.command import exit_code
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.project import ProjectSettings
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+RIGHTS: tuple[Right, ...] = get_args(Right)
+
+
+class Revoked(StrEnum):
+    """What is revoked: all keys but the newest, or all."""
+
+    OLD = "old"
+    ALL = "all"
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(NAME_PATTERN, value):
+        raise typer.BadParameter(f"{value!r} is not of at most 64 letters, digits, '_', '.', '-'")
+    return value
+
+
+def _rights(value: str | None) -> frozenset[Right] | None:
+    named = None if value is None else value.split(",")
+    chosen = None if named is None else frozenset(right for right in RIGHTS if right in named)
+    if chosen is not None and len(chosen) != len(named or ()):
+        raise typer.BadParameter(f"{value!r} is not some of {','.join(RIGHTS)}, with a comma between them")
+    return chosen
+
+
+@app.command()
+def api_key(
+    name: Annotated[str, typer.Argument(callback=_name, help="The caller, as logs and metrics name it.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Hydra override.")
+    ] = None,
+    *,
+    rights: Annotated[
+        str | None, typer.Option(help=f"Some of {','.join(RIGHTS)}; without it a new caller may predict.")
+    ] = None,
+    revoke: Annotated[Revoked | None, typer.Option(help="Makes no key.")] = None,
+) -> None:
+    """Makes a key for a caller.
+
+    A caller that has one gets the next; both are valid until the older one is revoked, or one more is made.
+    """
+    allowed = _rights(rights)
+
+    def change() -> None:
+        path = load("gateway", ProjectSettings, overrides or []).gateway.auth.keys_file
+        callers = dict(read_callers(path)) if path.exists() else {}
+        if revoke:
+            _revoke(callers, name, revoke)
+            write_callers(path, callers)
+            return
+        key = new_key()
+        callers[name] = _with_key(callers.get(name), key, allowed)
+        write_callers(path, callers)
+        print(
+            f"{name} may {', '.join(sorted(callers[name].rights))}; {_validity(callers[name])}",
+            file=sys.stderr,
+        )
+        print(key)
+
+    raise typer.Exit(exit_code(change, (KeysFileError,)))
+
+
+def _with_key(caller: Caller | None, key: str, rights: frozenset[Right] | None) -> Caller:
+    if caller is None:
+        return Caller(rights=rights or frozenset({"predict"}), sha256=(sha256(key),))
+    valid = (sha256(key), *caller.sha256)[:VALID_AT_ONCE]
+    return Caller(rights=rights or caller.rights, sha256=valid)
+
+
+def _revoke(callers: dict[str, Caller], name: str, revoked: Revoked) -> None:
+    if name not in callers:
+        raise KeysFileError(f"there is no key of {name}; there are those of {', '.join(callers) or 'nobody'}")
+    caller = callers.pop(name)
+    if revoked is Revoked.OLD:
+        callers[name] = Caller(rights=caller.rights, sha256=caller.sha256[:1])
+
+
+def _validity(caller: Caller) -> str:
+    if len(caller.sha256) == 1:
+        return "this is the only valid key:"
+    return "this key and the one before it are valid:"
+
+
+if __name__ == "__main__":
+    app()

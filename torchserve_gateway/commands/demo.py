@@ -1,0 +1,59 @@
+"""The last step of `make demo`: predicts every image of imgs/ through the gateway and prints the answers."""
+
+import sys
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from torchserve_gateway.commands.own_client import authorization, trusting
+from torchserve_gateway.load_test.images import NoImagesError, image_files
+from torchserve_gateway.settings.command import run
+from torchserve_gateway.settings.load_test import StressSettings
+
+# Long file names are not cut where the output is no terminal.
+TABLE_WIDTH = 100
+
+
+class DemoError(Exception):
+    """An image got no answer."""
+
+
+def demo(settings: StressSettings) -> None:
+    """Prints one row an image, then the URLs to open.
+
+    Raises:
+        DemoError: an image got no answer; the message holds the gateway's.
+    """
+    files = image_files(settings.images_dir)
+    table = Table("image", "genre", "probability", "second", "probability", box=None)
+    with httpx.Client(
+        base_url=settings.gateway.url,
+        timeout=settings.request_timeout_s,
+        headers=authorization(settings.gateway.auth),
+        verify=trusting(settings.gateway.tls),
+        trust_env=False,
+    ) as http:
+        for file in files:
+            table.add_row(file.name, *_top_two(http, file.name, file.read_bytes()))
+    Console(width=TABLE_WIDTH).print(table)
+    print(f"\nSwagger UI: {settings.gateway.url}/docs")
+    print(
+        f"Predict:    curl -F file=@{settings.images_dir.name}/{files[0].name} {settings.gateway.url}/predict"
+    )
+    print("Stop:       make down")
+
+
+def _top_two(http: httpx.Client, name: str, image: bytes) -> list[str]:
+    try:
+        response = http.post("/predict", files={"file": (name, image)}).raise_for_status()
+    except httpx.HTTPStatusError as exc:
+        raise DemoError(f"{name}: {exc.response.text}") from exc
+    except httpx.HTTPError as exc:
+        raise DemoError(f"{name}: {exc or type(exc).__name__}") from exc
+    answer = list(response.json().items())[:2]
+    return [cell for label, probability in answer for cell in (label, f"{probability:.3f}")]
+
+
+if __name__ == "__main__":
+    sys.exit(run("stress", StressSettings, demo, (DemoError, NoImagesError)))

@@ -1,0 +1,79 @@
+"""`make models`: what is deployed, as the record and every TorchServe say.
+
+Exit codes: 0 shown, of the replicas that can be reached; 1 none can; 2 bad configuration.
+"""
+
+import asyncio
+import json
+import sys
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from torchserve_gateway.deployment.errors import DeploymentError
+from torchserve_gateway.record.inventory import Row, inventory
+from torchserve_gateway.record.record import DeploymentRecord
+from torchserve_gateway.settings.command import run
+from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.torchserve_api.connection import reachable, replicas
+from torchserve_gateway.torchserve_api.errors import TorchServeError
+from torchserve_gateway.torchserve_api.transport import new_client
+
+# Wide enough for all columns; narrower terminals wrap.
+TABLE_WIDTH = 120
+
+
+class OverviewSettings(ProjectSettings):
+    """The root `config/models.yaml`."""
+
+    format: Literal["table", "json"]
+
+
+def overview(settings: OverviewSettings) -> None:
+    """Prints one row a version.
+
+    Raises:
+        DeploymentError: no TorchServe can be asked, or the record is damaged.
+    """
+    rows = asyncio.run(_rows(settings))
+    if settings.format == "json":
+        print(json.dumps([row.model_dump() for row in rows], indent=1))
+        return
+    if not rows:
+        print("nothing is deployed; make upload_model")
+        return
+    columns = ["model", "version", "state", "default", "replicas", "workers", "batching", "queue", "since"]
+    table = Table(*columns, box=None)
+    for row in rows:
+        table.add_row(
+            *(row.model, row.version, row.state, _default(row)),
+            f"{row.on}/{row.of}",
+            f"{row.workers_ready}/{row.workers} READY",
+            f"{row.batch_size} in {row.max_batch_delay} ms",
+            *(str(row.queued), row.since or "-"),
+        )
+    Console(width=TABLE_WIDTH).print(table)
+
+
+def _default(row: Row) -> str:
+    """Whether all replicas answer with it by default, or how many."""
+    if not row.default_on:
+        return ""
+    return "yes" if row.default_on == row.of else f"{row.default_on}/{row.of}"
+
+
+async def _rows(settings: OverviewSettings) -> list[Row]:
+    record = DeploymentRecord(settings.torchserve.deployments_dir).read()
+    try:
+        async with new_client(settings.torchserve) as client:
+            found = await replicas(settings.torchserve, client)
+            reached = await reachable(found, settings.torchserve.management_timeout_s)
+            names = {*record.models, settings.model.name}
+            return await inventory(names, record, reached, len(found))
+    except TorchServeError as exc:
+        raise DeploymentError(str(exc)) from exc
+
+
+if __name__ == "__main__":
+    sys.exit(run("models", OverviewSettings, overview, (DeploymentError,)))

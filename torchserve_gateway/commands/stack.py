@@ -1,0 +1,168 @@
+"""`make up`, `down`, `status`, `logs`: the stack in the background."""
+
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import time
+
+import httpx
+
+from torchserve_gateway.commands.own_client import trusting
+from torchserve_gateway.local_stack.preflight import PreflightError, check_before_start
+from torchserve_gateway.local_stack.supervisor import Supervisor, SupervisorConfigError
+from torchserve_gateway.settings.command import BAD_USAGE, run
+from torchserve_gateway.settings.local_stack import StackSettings
+
+POLL_INTERVAL_S = 0.3
+LOG_LINES_ON_FAILURE = 15
+
+
+class StackError(Exception):
+    """The stack is not in the wanted state; the message says why."""
+
+
+def up(settings: StackSettings, overrides: list[str]) -> None:
+    """Starts the stack and returns when it answers; one that runs already is left as it is.
+
+    Raises:
+        PreflightError, StackError: it does not start; then nothing of it is left running.
+    """
+    supervisor = Supervisor(settings)
+    if supervisor.pid() is None:
+        _start(settings, supervisor, overrides)
+    elif supervisor.runs_with(overrides):
+        _until_it_answers(settings, supervisor)
+    else:
+        raise StackError("the stack runs with other settings; make down first")
+    status(settings, overrides)
+
+
+def down(settings: StackSettings, _: list[str]) -> None:
+    """Stops gateway, TorchServe and supervisor, in this order, and returns when they are gone."""
+    supervisor = Supervisor(settings)
+    if supervisor.pid() is None:
+        print("not running")
+        return
+    _stop(settings, supervisor)
+    print("stopped")
+
+
+def status(settings: StackSettings, _: list[str]) -> int:
+    """One line a part: state, pid, URL.
+
+    Returns:
+        0 if all parts run, else 1.
+    """
+    urls = {"torchserve": settings.torchserve.inference_url, "gateway": settings.gateway.url}
+    parts = Supervisor(settings).parts()
+    for part in parts:
+        print(f"{part.name:<11} {part.state:<9} pid {part.pid or '-':<8} {urls[part.name]}")
+    if not parts:
+        print("not running; start it with make up")
+    return 0 if parts and all(part.state == "RUNNING" for part in parts) else 1
+
+
+def logs(settings: StackSettings, _: list[str]) -> None:
+    """Follows the logs of all parts until interrupted."""
+    files = sorted(str(path) for path in settings.log_dir.glob("*.log"))
+    if not files:
+        raise StackError(f"there are no logs in {settings.log_dir} yet; start the stack with make up")
+    os.execvp("tail", ["tail", "-n", "20", "-F", *files])  # noqa: S606 - its arguments are our own files
+
+
+ACTIONS = {action.__name__: action for action in (up, down, status, logs)}
+
+
+def _start(settings: StackSettings, supervisor: Supervisor, overrides: list[str]) -> None:
+    check_before_start(settings)
+    try:
+        supervisor.start(overrides)
+        _until_it_answers(settings, supervisor)
+    except (OSError, subprocess.CalledProcessError) as exc:
+        said = getattr(exc, "stderr", "") or getattr(exc, "output", "") or str(exc)
+        raise StackError(f"the supervisor does not start: {' '.join(said.split())}") from exc
+    except BaseException:
+        _stop(settings, supervisor)
+        raise
+
+
+def _until_it_answers(settings: StackSettings, supervisor: Supervisor) -> None:
+    waiting = [f"{settings.torchserve.inference_url}/ping", f"{settings.gateway.url}/health/live"]
+    give_up = time.monotonic() + settings.start_timeout_s
+    tls = trusting(settings.gateway.tls)
+    starting = True
+    while waiting or starting:
+        parts = supervisor.parts()
+        for part in parts:
+            # It ended within its first seconds; Supervisor tries again, but at a start that is no help.
+            if part.state in ("BACKOFF", "FATAL"):
+                raise StackError(f"{part.name} does not start:\n{_last_lines(supervisor, part.name)}")
+        starting = any(part.state != "RUNNING" for part in parts)
+        if time.monotonic() > give_up:
+            raise StackError(
+                f"{', '.join(waiting) or 'the stack'} did not answer within {settings.start_timeout_s:g} s; "
+                f"see {settings.log_dir}"
+            )
+        waiting = [url for url in waiting if not _answers(url, tls)]
+        time.sleep(POLL_INTERVAL_S)
+
+
+def _answers(url: str, tls: ssl.SSLContext) -> bool:
+    try:
+        # 400: TorchServe is there and wants a token, or the gateway and wants another Host.
+        return httpx.get(url, timeout=2, verify=tls, trust_env=False).status_code in (200, 400)
+    except httpx.HTTPError:
+        return False
+
+
+def _stop(settings: StackSettings, supervisor: Supervisor) -> None:
+    pid = supervisor.pid()
+    if pid is None:
+        return
+    supervisor.shutdown()
+    give_up = time.monotonic() + 2 * settings.stop_timeout_s + 10
+    while _runs(pid):
+        if time.monotonic() > give_up:
+            raise StackError(
+                f"the supervisor (pid {pid}) does not stop; see {supervisor.log_of('supervisord')}"
+            )
+        time.sleep(POLL_INTERVAL_S)
+    shutil.rmtree(settings.runtime_dir, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _last_lines(supervisor: Supervisor, part: str) -> str:
+    log = supervisor.log_of(part)
+    text = log.read_text(errors="replace") if log.exists() else "(no log)"
+    return "\n".join(text.splitlines()[-LOG_LINES_ON_FAILURE:])
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one action; the arguments after it are Hydra overrides."""
+    if not arguments or arguments[0] not in ACTIONS:
+        print(
+            f"usage: make {{{'|'.join(ACTIONS)}}} [KEY=VALUE ...]",
+            file=sys.stderr,
+        )
+        return BAD_USAGE
+    action, overrides = ACTIONS[arguments[0]], arguments[1:]
+    return run(
+        "stack",
+        StackSettings,
+        lambda settings: action(settings, overrides),
+        (StackError, PreflightError, SupervisorConfigError),
+        overrides,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

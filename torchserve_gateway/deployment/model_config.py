@@ -1,0 +1,151 @@
+"""`model-config.yaml` in an archive, and where TorchServe 0.12.0 prefers it to a registration's parameters.
+
+    initial_workers                     the file's minWorkers, if it has maxWorkers >= minWorkers > 0
+    response_timeout, startup_timeout   the file's; 120 s where there is a file without them
+    batch_size, max_batch_delay         the registration's
+
+The archive's manifest names the file (`torch-model-archiver --config-file`).
+"""
+
+import json
+import logging
+import zipfile
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from torchserve_gateway.deployment.errors import ArchiveRefusedError
+from torchserve_gateway.record.record import DeployedVersion
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_TIMEOUT_S = 120
+# By the registration's parameter: the file's key.
+KEYS = {
+    "batch_size": "batch_size",
+    "max_batch_delay": "max_batch_delay",
+    "initial_workers": "min_workers",
+    "response_timeout": "response_timeout",
+    "startup_timeout": "startup_timeout",
+}
+
+
+class ModelConfig(BaseModel):
+    """The keys that meet parameters of a registration. None: the file lacks it."""
+
+    # TorchServe passes over values of other types and says so in its log alone.
+    model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
+
+    min_workers: int | None = None
+    max_workers: int | None = None
+    batch_size: int | None = None
+    max_batch_delay: int | None = None
+    response_timeout: int | None = None
+    startup_timeout: int | None = None
+    client_timeout_in_mills: object | None = None
+
+    def applied_to(self, asked: DeployedVersion) -> DeployedVersion:
+        """The version with the parameters that TorchServe will run it with."""
+        workers = self.min_workers or 0
+        decides = 0 < workers <= (self.max_workers or 0)
+        return asked.model_copy(
+            update={
+                "initial_workers": workers if decides else asked.initial_workers,
+                "response_timeout": _positive(self.response_timeout),
+                "startup_timeout": _positive(self.startup_timeout),
+            }
+        )
+
+    def without_effect(self, runs: DeployedVersion) -> list[str]:
+        """What the file says and TorchServe does not do."""
+        return [
+            f"its {to_camel(key)} = {said} has no effect, {parameter} is {getattr(runs, parameter)}"
+            for parameter, key in KEYS.items()
+            if (said := getattr(self, key)) not in (None, getattr(runs, parameter))
+        ]
+
+
+def model_config_of(archive: zipfile.ZipFile, source: str) -> ModelConfig | None:
+    """The file in an archive, None if it has none. source: how messages call the archive.
+
+    Raises:
+        ArchiveRefusedError: it cannot be read, or it makes TorchServe drop answers.
+        KeyError, ValueError, TypeError: the archive has no proper manifest.
+    """
+    name = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"].get("configFile")
+    if name is None:
+        return None
+    where = f"{Path(str(name)).name} in {source}"
+    try:
+        content = yaml.safe_load(archive.read(str(name)))
+        if not isinstance(content, dict):
+            raise ArchiveRefusedError(f"{where} is {type(content).__name__}, not a map of keys to values")
+        config = ModelConfig.model_validate({str(key): value for key, value in content.items()})
+    except KeyError as exc:
+        raise ArchiveRefusedError(f"{where} is missing, but the archive's manifest names it") from exc
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise ArchiveRefusedError(f"{where} is no YAML: {' '.join(str(exc).split())}") from exc
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"{each['loc'][0]} = {each['input']!r}: {each['msg']}" for each in exc.errors(include_url=False)
+        )
+        raise ArchiveRefusedError(f"{where}: {problems}") from exc
+    if config.client_timeout_in_mills is not None:
+        raise ArchiveRefusedError(
+            f"{where} sets clientTimeoutInMills: TorchServe then drops later answers and leaves their "
+            "requests open; take it out, the gateway has a deadline of its own (gateway.deadline_s)"
+        )
+    return config
+
+
+def as_torchserve_will_run(
+    model: str, asked: DeployedVersion, config: ModelConfig | None, deadline_s: float
+) -> DeployedVersion:
+    """The version as it will run; where that is not what was asked for, a line of the log says so.
+
+    deadline_s: of the gateway.
+
+    Raises:
+        ArchiveRefusedError: TorchServe would kill workers before the gateway's deadline.
+    """
+    runs = config.applied_to(asked) if config else asked
+    if config:
+        conflicts = [*differences(asked, runs), *config.without_effect(runs)]
+        if conflicts:
+            logger.warning(
+                "%s %s: model-config.yaml in %s: %s",
+                model,
+                asked.version,
+                asked.archive,
+                "; ".join(conflicts),
+            )
+    refuse_short_timeout(runs, deadline_s)
+    return runs
+
+
+def refuse_short_timeout(runs: DeployedVersion, deadline_s: float) -> None:
+    """Holds the rule of the settings for what TorchServe really runs.
+
+    Raises:
+        ArchiveRefusedError: response_timeout is not above the gateway's deadline.
+    """
+    if deadline_s >= runs.response_timeout:
+        raise ArchiveRefusedError(
+            f"{runs.archive} runs with response_timeout = {runs.response_timeout} s, which must be above "
+            f"gateway.deadline_s = {deadline_s:g}: at that age TorchServe kills the worker and its batch"
+        )
+
+
+def differences(asked: DeployedVersion, runs: DeployedVersion) -> list[str]:
+    """Parameters that are not as asked for, each with both numbers."""
+    return [
+        f"{key} is {getattr(runs, key)}, not {getattr(asked, key)}"
+        for key in KEYS
+        if getattr(runs, key) != getattr(asked, key)
+    ]
+
+
+def _positive(seconds: int | None) -> int:
+    return seconds if seconds and seconds > 0 else DEFAULT_TIMEOUT_S

@@ -1,0 +1,138 @@
+"""A new version beside the one that serves, before it takes over: canary and shadow.
+
+The gateways divide the requests as the record says and count what became of them; here the shares are set
+and the counts judged.
+"""
+
+import asyncio
+import logging
+from time import monotonic
+
+from torchserve_gateway.deployment.errors import DeploymentError
+from torchserve_gateway.record.record import DeployedModel, DeploymentRecord, Trial
+from torchserve_gateway.record.reports import Gateways, VersionCounts, Window
+from torchserve_gateway.settings.deployment import Canary, Shadow
+
+logger = logging.getLogger(__name__)
+
+POLL_INTERVAL_S = 0.5
+
+
+class TrialFailedError(DeploymentError):
+    """The new version did not do well enough, or there were not enough requests to tell."""
+
+
+class Trials:
+    """Trials of one model's versions. serving: what is on record."""
+
+    def __init__(
+        self, record: DeploymentRecord, gateways: Gateways, name: str, serving: DeployedModel
+    ) -> None:
+        self._record = record
+        self._gateways = gateways
+        self._name = name
+        self._serving = serving
+
+    async def canary(self, version: str, settings: Canary) -> None:
+        """Returns when the version has done well at every step.
+
+        Raises:
+            TrialFailedError: it has not; the share it had is still on record.
+        """
+        for percent in settings.steps:
+            await self._share(Trial(kind="canary", version=version, share=percent / 100))
+            try:
+                await self._step(version, settings)
+            except TrialFailedError as exc:
+                raise TrialFailedError(
+                    f"{self._name} {version} was rolled back at {percent:g} %: it {exc}"
+                ) from exc
+
+    async def _step(self, version: str, settings: Canary) -> None:
+        new = Window(self._gateways, self._name, version)
+        old = Window(self._gateways, self._name, self._serving.serving.version)
+        started = monotonic()
+        while True:
+            problem = find_problem(new.counts(), old.counts(), settings)
+            if problem:
+                raise TrialFailedError(problem)
+            elapsed_s, seen = monotonic() - started, _ended(new.counts())
+            if elapsed_s >= settings.step_s and seen >= settings.min_requests:
+                break
+            if elapsed_s >= settings.step_timeout_s:
+                raise TrialFailedError(
+                    f"got only {seen} of {settings.min_requests} requests within "
+                    f"step_timeout_s = {settings.step_timeout_s:g} s"
+                )
+            await asyncio.sleep(POLL_INTERVAL_S)
+        logger.info("new: %s; old: %s", _figures(new.counts()), _figures(old.counts()))
+
+    async def shadow(self, version: str, settings: Shadow) -> None:
+        """Returns when the copies' answers agree well enough with the real ones.
+
+        Raises:
+            TrialFailedError: they do not, or there were too few; the trial is still on record.
+        """
+        await self._share(Trial(kind="shadow", version=version, share=settings.share / 100))
+        window = Window(self._gateways, self._name, version)
+        started = monotonic()
+        while (seen := _compared(window.counts())) < settings.min_requests:
+            if monotonic() - started >= settings.timeout_s:
+                raise TrialFailedError(
+                    f"{self._name} {version} is not judged: only {seen} of {settings.min_requests} copied "
+                    f"requests were answered within timeout_s = {settings.timeout_s:g} s"
+                )
+            await asyncio.sleep(POLL_INTERVAL_S)
+        counts = window.counts()
+        shadow = counts.shadow
+        same, failed = shadow.same_class / max(shadow.compared, 1), shadow.failed / seen
+        logger.info(
+            "shadow: %d compared, %.1f %% same class, %d within tolerance, %d failed, %d not copied; %s",
+            *(shadow.compared, same * 100, shadow.within_tolerance, shadow.failed, shadow.skipped),
+            _figures(counts),
+        )
+        if same < settings.min_same_class or failed > settings.max_failed:
+            raise TrialFailedError(
+                f"{self._name} {version} was shadowed: {same:.1%} of {shadow.compared} answers name the same "
+                f"class (min_same_class = {settings.min_same_class:.1%}), {failed:.1%} of the copies failed "
+                f"(max_failed = {settings.max_failed:.1%})"
+            )
+
+    async def _share(self, trial: Trial) -> None:
+        self._serving = self._serving.model_copy(update={"trial": trial})
+        revision = self._record.write(self._name, self._serving)
+        if not await self._gateways.follow(revision):
+            raise TrialFailedError(
+                f"{self._name} {trial.version} cannot be tried: no gateway reports in "
+                f"{self._record.directory}; start one, or deploy with strategy=blue_green"
+            )
+        logger.info("%s: %s %s gets %g %%", trial.kind, self._name, trial.version, trial.share * 100)
+
+
+def find_problem(new: VersionCounts, old: VersionCounts, bounds: Canary) -> str | None:
+    """What the new version does worse than allowed, as the end of a sentence; None while too few to tell."""
+    if _ended(new) < bounds.min_requests:
+        return None
+    allowed = old.error_rate + bounds.max_error_rate_increase
+    if new.error_rate > allowed:
+        return f"failed {new.failed} of {_ended(new)} requests ({new.error_rate:.1%}, allowed {allowed:.1%})"
+    new_p95, old_p95 = new.latency_s(0.95), old.latency_s(0.95)
+    if old_p95 and new_p95 > bounds.max_latency_ratio * old_p95:
+        return (
+            f"has a p95 of {new_p95 * 1000:.0f} ms where the old version has {old_p95 * 1000:.0f} ms "
+            f"(max_latency_ratio = {bounds.max_latency_ratio:g})"
+        )
+    return None
+
+
+def _ended(counts: VersionCounts) -> int:
+    return counts.answered + counts.failed
+
+
+def _compared(counts: VersionCounts) -> int:
+    return counts.shadow.compared + counts.shadow.failed
+
+
+def _figures(counts: VersionCounts) -> str:
+    p95_ms = counts.latency_s(0.95) * 1000
+    return f"{_ended(counts)} requests, {counts.error_rate:.1%} failed, p95 {p95_ms:.0f} ms"

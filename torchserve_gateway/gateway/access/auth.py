@@ -1,0 +1,116 @@
+"""Who may do what: an API key with the right for it, before one byte of the body is read."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from torchserve_gateway.gateway.access.api_keys import KeysFileError, Right, caller_of, read_callers
+from torchserve_gateway.gateway.access.rate_limits import RateLimits
+from torchserve_gateway.gateway.deployed.following import Trouble, repeated
+from torchserve_gateway.gateway.errors import ForbiddenError, UnauthenticatedError
+from torchserve_gateway.gateway.schemas import problems
+from torchserve_gateway.gateway.telemetry.request_context import RequestRecord, request_record
+from torchserve_gateway.settings.composition import ConfigurationError
+from torchserve_gateway.settings.gateway import AuthSettings
+
+logger = logging.getLogger(__name__)
+
+HEADER = "X-API-Key"
+# Swagger UI asks for either behind its button Authorize.
+BEARER = HTTPBearer(scheme_name="bearer", description="an API key", auto_error=False)
+API_KEY = APIKeyHeader(name=HEADER, scheme_name="header", description="an API key", auto_error=False)
+
+
+class Keyring:
+    """The API keys as the file has them; one that cannot be read any more leaves those in force.
+
+    Raises:
+        ConfigurationError: the file cannot be read to begin with.
+    """
+
+    def __init__(self, settings: AuthSettings) -> None:
+        self._settings = settings
+        self._trouble = Trouble(logger)
+        try:
+            self._callers = read_callers(settings.keys_file)
+        except KeysFileError as exc:
+            raise ConfigurationError(f"gateway.auth.keys_file: {exc}") from exc
+
+    def caller_of(self, key: str) -> str | None:
+        """Whose key it is, None if it is nobody's."""
+        return caller_of(key, self._callers)
+
+    def may(self, caller: str, right: Right) -> bool:
+        """Whether a caller has a right."""
+        return right in self._callers[caller].rights
+
+    def followed(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Reads the file again and again, so that a change needs no restart."""
+        return repeated(self._refresh, self._settings.refresh_s)
+
+    async def _refresh(self) -> None:
+        try:
+            # Off the event loop, which has requests to serve.
+            callers = await asyncio.to_thread(read_callers, self._settings.keys_file)
+        except KeysFileError as exc:
+            self._trouble.say(f"the keys that were read last stay in force: {exc}")
+            return
+        self._trouble.say("")
+        if callers != self._callers:
+            logger.info("the API keys have changed; callers: %s", ", ".join(callers) or "none")
+        self._callers = callers
+
+
+class Access:
+    """Guards routers. keyring: None where everybody may do everything."""
+
+    def __init__(self, keyring: Keyring | None, limits: RateLimits) -> None:
+        self._keyring = keyring
+        self._limits = limits
+
+    def guard(self, right: Right) -> dict[str, Any]:
+        """What `include_router` takes besides a router whose routes need `right`.
+
+        As dependencies run before a body is read that no route declares, so does this.
+        """
+        if self._keyring:
+            authorize = partial(self._authorize, self._keyring, right)
+            return {"dependencies": [Depends(_presented(authorize))], "responses": problems(401, 403, 429)}
+        if self._limits.limits_addresses:
+            return {"dependencies": [Depends(self._count)], "responses": problems(429)}
+        return {}
+
+    async def _count(self, request: Request) -> None:
+        await self._limits.charge_address(request_record(request))
+
+    async def _authorize(self, keyring: Keyring, right: Right, record: RequestRecord, presented: str) -> None:
+        await self._limits.charge_address(record)
+        record.caller = keyring.caller_of(presented)
+        if record.caller is None:
+            await self._limits.count_failure(record)
+            # The same for no key and for a wrong one.
+            raise UnauthenticatedError(
+                f"this path needs a valid API key, as Authorization: Bearer or as {HEADER}"
+            )
+        if not keyring.may(record.caller, right):
+            raise ForbiddenError(f"the key of {record.caller} lacks the right '{right}'")
+        await self._limits.charge_caller(record)
+
+
+def _presented(authorize: Callable[[RequestRecord, str], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """As FastAPI wants it: the parameters say where a key may be, in OpenAPI, too."""
+
+    async def dependency(
+        request: Request,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+        api_key: Annotated[str | None, Security(API_KEY)],
+    ) -> None:
+        await authorize(request_record(request), (bearer.credentials if bearer else api_key) or "")
+
+    return dependency

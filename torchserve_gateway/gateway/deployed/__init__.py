@@ -1,0 +1,1 @@
+"""Which versions serve, and whether they are ready. Imported by stages and routes."""

@@ -1,0 +1,72 @@
+"""Whether a prediction would be served now."""
+
+import asyncio
+from dataclasses import dataclass
+
+from torchserve_gateway.gateway.errors import NotReadyError
+from torchserve_gateway.gateway.prediction.admission import Admission
+from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.torchserve_api.connection import TorchServe, replicas
+from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, TorchServeError
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Asks every TorchServe for workers that are READY.
+
+    Its /ping says Healthy without a model, and with one whose workers cannot start.
+    """
+
+    settings: ProjectSettings
+    torchserve: TorchServe
+    admission: Admission
+
+    async def check_gateway(self) -> None:
+        """Passes when the default model would answer.
+
+        Raises:
+            NotReadyError: it would not, or this gateway is stopping.
+        """
+        model = self.settings.gateway.default_model
+        try:
+            await self.check_model(model)
+        except ModelNotFoundError as exc:
+            raise _not_served(model, exc) from exc
+
+    async def check_model(self, model: str, version: str | None = None) -> None:
+        """Passes when the version, or the default one, would answer.
+
+        Raises:
+            NotReadyError: it would not, or this gateway is stopping.
+            ModelNotFoundError: every TorchServe says that there is none.
+        """
+        if self.admission.draining:
+            raise NotReadyError("this gateway is stopping")
+        found = await replicas(self.settings.torchserve, self.torchserve.client)
+        problems = await asyncio.gather(*(self._problem_of(each, model, version) for each in found))
+        troubles = [each for each in problems if each]
+        if len(troubles) == len(problems):
+            raise next((each for each in troubles if isinstance(each, NotReadyError)), troubles[0])
+
+    async def _problem_of(
+        self, replica: TorchServe, model: str, version: str | None
+    ) -> NotReadyError | ModelNotFoundError | None:
+        timeout_s = self.settings.gateway.health_timeout_s
+        try:
+            versions = await replica.management.describe(model, version, timeout_s)
+        except ModelNotFoundError as exc:
+            return exc
+        except TorchServeError as exc:
+            return _not_served(model, exc)
+        # "all" is no version to TorchServe, but stands for every one.
+        described = next((each for each in versions if version in (None, each.model_version)), None)
+        if described is None:
+            message = f"Model version: {version} does not exist for model: {model}"
+            return ModelNotFoundError(404, "ModelVersionNotFoundException", message)
+        if described.ready_workers:
+            return None
+        return NotReadyError(f"{model} {described.model_version} has no worker that is READY")
+
+
+def _not_served(model: str, exc: TorchServeError) -> NotReadyError:
+    return NotReadyError(f"{model} cannot be served: {exc}")

@@ -1,0 +1,68 @@
+"""Keeps the routing in step with the record of what is deployed, and reports to the deployer."""
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from torchserve_gateway.deployment.errors import RecordError
+from torchserve_gateway.gateway.deployed.following import Trouble, repeated
+from torchserve_gateway.gateway.deployed.version_choice import Routing
+from torchserve_gateway.record.record import DeploymentRecord
+from torchserve_gateway.record.reports import DIRECTORY, GatewayReport
+
+logger = logging.getLogger(__name__)
+
+
+class Deployments:
+    """What this gateway exchanges with the deployer through the shared directory, every refresh_s seconds."""
+
+    def __init__(self, routing: Routing, directory: Path, refresh_s: float) -> None:
+        self._routing = routing
+        self._record = DeploymentRecord(directory)
+        self._refresh_s = refresh_s
+        self._gateway = uuid.uuid4().hex
+        self._report = directory / DIRECTORY / f"{self._gateway}.json"
+        self._sequence = 0
+        self._refreshing = asyncio.Lock()
+        self._trouble = Trouble(logger)
+
+    @contextlib.asynccontextmanager
+    async def followed(self) -> AsyncIterator[None]:
+        """Follows the record from before the first request until after the last one."""
+        await self.refresh()
+        try:
+            async with repeated(self.refresh, self._refresh_s):
+                yield
+        finally:
+            self._report.unlink(missing_ok=True)
+
+    async def refresh(self) -> None:
+        """Reads the record and writes the report; with either out of reach the last record stays in force."""
+        async with self._refreshing:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        try:
+            # Off the event loop, which has requests to serve.
+            self._routing.record = await asyncio.to_thread(self._record.read)
+            self._sequence += 1
+            report = GatewayReport(
+                gateway=self._gateway,
+                sequence=self._sequence,
+                revision=self._routing.record.revision,
+                counts={model: dict(counts) for model, counts in self._routing.counts.items()},
+            )
+            await asyncio.to_thread(self._write, report.model_dump_json())
+        except (RecordError, OSError) as exc:
+            self._trouble.say(f"deployments cannot be followed: {exc}")
+        else:
+            self._trouble.say("")
+
+    def _write(self, report: str) -> None:
+        self._report.parent.mkdir(parents=True, exist_ok=True)
+        part = self._report.with_suffix(".part")
+        part.write_text(report)
+        part.replace(self._report)

@@ -1,0 +1,93 @@
+"""Headers that pass through the gateway: a client's to the handler, and the handler's to the client."""
+
+import re
+from collections.abc import Mapping
+
+from fastapi import Request, Response
+
+from torchserve_gateway.gateway.errors import HeadersTooLargeError, MalformedRequestError
+from torchserve_gateway.gateway.http1.protocol import HEADER_NAMES
+from torchserve_gateway.settings.gateway import GatewaySettings
+from torchserve_gateway.torchserve_api.headers import RawHeaders, end_to_end, is_instruction
+from torchserve_gateway.torchserve_api.inference import Prediction
+
+# TorchServe takes 8192 bytes of headers; the rest is for what the gateway sends itself.
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 6144
+# About the body, which the gateway reads and sends anew; credentials, which are for the gateway or for what
+# is in front of it; what the gateway acts on itself; and the trace, which tracing.py continues.
+NOT_FORWARDED = frozenset(
+    {
+        *(b"host", b"content-length", b"content-type", b"content-encoding", b"expect", b"accept-encoding"),
+        *(b"authorization", b"x-api-key", b"cookie", b"x-request-id", b"x-request-timeout"),
+        *(b"inference-header-content-length", b"traceparent", b"tracestate"),
+    }
+)
+# What the gateway or its server says, whether or not it does on this answer; and what would hold for all
+# that browsers get from this address.
+NOT_ANSWERED = frozenset(
+    {
+        *(b"x-request-id", b"x-model-name", b"x-model-version", b"server-timing", b"x-cache"),
+        *(b"ratelimit", b"ratelimit-policy", b"date", b"server"),
+        *(b"set-cookie", b"set-cookie2", b"strict-transport-security", b"alt-svc", b"clear-site-data"),
+    }
+)
+CORS_PREFIX = b"access-control-"
+BODILESS = frozenset({204, 205, 304})
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+
+
+def forwarded_headers(request: Request, settings: GatewaySettings) -> RawHeaders:
+    """What of a request's headers the handler gets, named in the client's own case: handlers look for it.
+
+    Raises:
+        MalformedRequestError: a header that HTTP does not allow.
+        HeadersTooLargeError: more than TorchServe would take.
+    """
+    ours = NOT_FORWARDED | {settings.routing_key_header.lower().encode()}
+    headers = tuple(
+        (name, value.strip(b" \t"))
+        for name, value in end_to_end(_as_sent(request))
+        if name.lower() not in ours and not is_instruction(name)
+    )
+    for name, value in headers:
+        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            raise MalformedRequestError(f"the header {_shown(name)} has characters that HTTP does not allow")
+    size = sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
+    if size > MAX_HEADER_BYTES or len(headers) > MAX_HEADERS:
+        largest = _shown(max(headers, key=lambda each: len(each[1]))[0])
+        raise HeadersTooLargeError(
+            f"{len(headers)} headers with {size} bytes are for the handler, which gets at most {MAX_HEADERS} "
+            f"with {MAX_HEADER_BYTES} bytes; the largest is {largest}"
+        )
+    return headers
+
+
+def passed_on(prediction: Prediction, ours: Mapping[str, str]) -> Response:
+    """The handler's answer: its status, body, content type and headers, and the gateway's own headers."""
+    body = b"" if prediction.status in BODILESS else prediction.body
+    response = Response(body, prediction.status, headers=ours)
+    # Not as `media_type`, to which Starlette adds a charset.
+    if prediction.content_type is not None:
+        response.raw_headers.append((b"content-type", prediction.content_type.encode("latin-1")))
+    response.raw_headers += [
+        (name.lower(), value)
+        for name, value in prediction.headers
+        if name.lower() not in NOT_ANSWERED
+        and not name.lower().startswith(CORS_PREFIX)
+        and _VALUE.fullmatch(value)
+    ]
+    return response
+
+
+def _as_sent(request: Request) -> RawHeaders:
+    headers = tuple(request.scope["headers"])
+    names = request.scope.get("extensions", {}).get(HEADER_NAMES, {}).get("names", ())
+    if [name.lower() for name in names] != [name for name, _ in headers]:
+        return headers
+    return tuple((name, value) for name, (_, value) in zip(names, headers, strict=True))
+
+
+def _shown(name: bytes) -> str:
+    return repr(name[:50].decode("latin-1"))

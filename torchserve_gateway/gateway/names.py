@@ -1,0 +1,52 @@
+"""Names of models and versions in paths: those that TorchServe can serve and HTTP leaves as they are.
+
+Looser than the names that we give (`settings/model.py`): TorchServe registers and serves one that
+starts with `_`, `-` or `.`.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Path
+from pydantic import AfterValidator
+
+from torchserve_gateway.gateway.errors import NameTooLongError
+from torchserve_gateway.torchserve_api.errors import ModelNotFoundError
+
+CHARACTERS = "[A-Za-z0-9_.-]+"
+MAX_MODEL_CHARS = 100
+MAX_VERSION_CHARS = 50
+DOT_SEGMENTS = frozenset({".", ".."})
+_NAME = re.compile(CHARACTERS)
+
+
+def _checked(kind: str, unknown: str, max_chars: int) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        # Not a ValueError, of which FastAPI would make a 400.
+        if len(name) > max_chars:
+            raise NameTooLongError(f"the {kind} has {len(name)} characters, at most {max_chars} are allowed")
+        if name in DOT_SEGMENTS or not _NAME.fullmatch(name):
+            reason = f"there is no {kind} {name!r}: a name has letters, digits, '_', '-' and '.' only"
+            raise ModelNotFoundError(404, unknown, reason)
+        return name
+
+    return check
+
+
+def _schema(max_chars: int) -> dict[str, object]:
+    return {"pattern": f"^{CHARACTERS}$", "maxLength": max_chars}
+
+
+PathModel = Annotated[
+    str,
+    Path(json_schema_extra=_schema(MAX_MODEL_CHARS)),
+    AfterValidator(_checked("model", "ModelNotFoundException", MAX_MODEL_CHARS)),
+]
+"""`{model}` of a route."""
+PathVersion = Annotated[
+    str,
+    Path(json_schema_extra=_schema(MAX_VERSION_CHARS)),
+    AfterValidator(_checked("version", "ModelVersionNotFoundException", MAX_VERSION_CHARS)),
+]
+"""`{version}` of a route."""

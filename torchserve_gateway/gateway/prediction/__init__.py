@@ -1,0 +1,1 @@
+"""Predictions: routes, and the stages that one prediction passes. Imported by the gateway's application."""

@@ -1,0 +1,163 @@
+"""Every error as one kind of answer: RFC 9457 problem details."""
+
+import logging
+import re
+from collections.abc import Mapping
+from http import HTTPMethod, HTTPStatus
+from http.client import responses as phrases
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
+
+from torchserve_gateway.gateway.errors import (
+    GatewayError,
+    ImageFailedError,
+    OverloadedError,
+    RateLimitedError,
+    TooManyFailuresError,
+    UnauthenticatedError,
+    UnsupportedEncodingError,
+    status_of,
+)
+from torchserve_gateway.gateway.intake.content_codings import SUPPORTED
+from torchserve_gateway.gateway.intake.disconnects import CLIENT_CLOSED_REQUEST
+from torchserve_gateway.gateway.shortening import shortened
+from torchserve_gateway.gateway.telemetry.request_context import request_record
+from torchserve_gateway.torchserve_api.errors import HandlerStatusError, RefusedError, TorchServeError
+from ts_serialize.image_header import InputError
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 1
+# Characters of `detail`: what it repeats of a request or of a handler's answer has no limit of its own.
+MAX_DETAIL_LENGTH = 2_000
+TORCHSERVE_PATHS = ("/predictions/", "/explanations/")
+KSERVE_PATHS = ("/v1/", "/v2/")
+
+
+def problem_of(error: Exception) -> dict[str, object]:
+    """The error of one image among others of a request."""
+    return _problem(status_of(error), f"urn:problem:{_kebab(_type_of(error))}", str(error))
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Every exception of every route ends here and nowhere else."""
+    for kind in (GatewayError, InputError, TorchServeError, Exception):
+        app.add_exception_handler(kind, answer_error)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.add_exception_handler(RequestValidationError, _answer_validation_error)
+
+
+def error_response(
+    request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """One problem document; on the paths of other protocols with their keys too, for their clients' sake."""
+    record = request_record(request)
+    # Not request.url.path, which ends at a `?` that the path has encoded.
+    path: str = request.scope["path"]
+    is_torchserve_path = path.startswith(TORCHSERVE_PATHS)
+    shown_type = type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}"
+    problem = _problem(status, shown_type, detail) | {"request_id": record.request_id}
+    if is_torchserve_path:
+        problem |= {"code": status, "message": problem["detail"]}
+    if f"{request.scope['path']}/".startswith(KSERVE_PATHS):
+        problem |= {"error": problem["detail"]}
+    return JSONResponse(
+        problem,
+        status,
+        {"X-Request-ID": record.request_id, **(headers or {})},
+        media_type="application/problem+json",
+    )
+
+
+def answer_error(request: Request, error: Exception) -> JSONResponse:
+    """The answer to whatever was raised; what nobody foresaw is a 500 that says nothing."""
+    detail = shortened(str(error), MAX_DETAIL_LENGTH)
+    if isinstance(error, ImageFailedError):
+        error = error.error
+    request_record(request).error_type = type(error).__name__
+    status = status_of(error)
+    if status == 500 and not isinstance(error, HandlerStatusError):
+        # The cause goes to the log: an unforeseen exception's text may say what is nobody's business.
+        logger.error("unforeseen error", exc_info=error)
+        return error_response(request, status, "InternalServerException", "the gateway failed; see its log")
+    request_record(request).error = f"{type(error).__name__}: {detail}"
+    return error_response(request, status, _type_of(error), detail, _headers(status, error))
+
+
+async def _answer_nobody(request: Request, _: Exception) -> Response:
+    # Asynchronous, since Starlette gives other handlers a thread, and the request is cancelled meanwhile.
+    request_record(request).error = "the client closed the connection before its request was complete"
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    detail, headers, path = error.detail, error.headers, request.scope["path"]
+    if error.status_code == 404:
+        detail = f"there is no {path}; /docs lists what there is"
+    if error.status_code == 405:
+        headers = {"Allow": ", ".join(_methods(request))}
+        detail = f"{request.method} is not offered on {path}, only {headers['Allow']}"
+    type_ = HTTPStatus(error.status_code).phrase.replace(" ", "") + "Exception"
+    return error_response(request, error.status_code, type_, detail, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path offers; Starlette's exception knows only one of its routes."""
+    routes, scope = request.app.routes, request.scope
+    offered = {
+        method
+        for method in HTTPMethod
+        if any(route.matches({**scope, "method": method})[0] == Match.FULL for route in routes)
+    }
+    if HTTPMethod.GET in offered:
+        offered.add(HTTPMethod.HEAD)
+    return sorted(offered)
+
+
+def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    detail = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    return error_response(request, 400, "BadRequestException", detail)
+
+
+def _problem(status: int, type_: str, detail: str) -> dict[str, object]:
+    # A model may answer with a status that has no name.
+    return {
+        "type": type_,
+        "title": phrases.get(status, "Error"),
+        "status": status,
+        "detail": shortened(detail, MAX_DETAIL_LENGTH),
+    }
+
+
+def _headers(status: int, error: Exception) -> dict[str, str]:
+    if isinstance(error, UnauthenticatedError):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, UnsupportedEncodingError):
+        return {"Accept-Encoding": ", ".join(SUPPORTED)}
+    headers = {}
+    # After 408 nobody reads what may still come of the body; who tries keys has to connect for each.
+    if status == 408 or isinstance(error, TooManyFailuresError):
+        headers["Connection"] = "close"
+    if isinstance(error, OverloadedError | RateLimitedError):
+        headers["Retry-After"] = str(error.retry_after_s)
+    elif status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    return headers
+
+
+def _type_of(error: Exception) -> str:
+    """As TorchServe or the handler says, else what they would: BodyTooLargeError -> BodyTooLargeException."""
+    given = error.type if isinstance(error, RefusedError | InputError) else ""
+    return given or type(error).__name__.removesuffix("Error") + "Exception"
+
+
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name.removesuffix("Exception")).lower()

@@ -1,0 +1,185 @@
+"""The Open Inference Protocol, KServe's V2, over REST: encoded images in a BYTES tensor."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from torchserve_gateway.gateway.deployed.fleet import Fleet
+from torchserve_gateway.gateway.deployed.readiness import Readiness
+from torchserve_gateway.gateway.errors import UnknownModelError
+from torchserve_gateway.gateway.intake.handler_bodies import OCTET_STREAM
+from torchserve_gateway.gateway.intake.json_bodies import json_body
+from torchserve_gateway.gateway.names import PathModel, PathVersion
+from torchserve_gateway.gateway.prediction.images import ImagePredictions
+from torchserve_gateway.gateway.prediction.routes import PROBLEMS, prediction_headers
+from torchserve_gateway.gateway.protocols.open_inference_bodies import (
+    CLASSES,
+    PROBABILITIES,
+    InferenceRequest,
+    InferenceResponse,
+)
+from torchserve_gateway.gateway.protocols.open_inference_tensors import (
+    HEADER_LENGTH,
+    read_request,
+    response_to,
+)
+from torchserve_gateway.gateway.schemas import ModelReadiness, problems
+from torchserve_gateway.gateway.telemetry.request_context import request_record
+
+TAG = "Open Inference Protocol"
+BINARY: dict[str, Any] = {OCTET_STREAM: {"schema": {"type": "string", "format": "binary"}}}
+Endpoint = Callable[..., Awaitable[Any]]
+
+
+class Server(BaseModel):
+    """What this server is."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class Live(BaseModel):
+    """The gateway runs."""
+
+    live: bool
+
+
+class Ready(BaseModel):
+    """A prediction would be served now."""
+
+    ready: bool
+
+
+class TensorMetadata(BaseModel):
+    """shape: -1 where any number will do, or is not known."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(BaseModel):
+    """versions: those that may be asked for by name."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+def server_routes(readiness: Readiness) -> APIRouter:
+    """`GET /v2` and `/v2/health/...`, which need no key, like the gateway's own health routes."""
+    router = APIRouter(prefix="/v2", tags=[TAG])
+
+    @router.get("", summary="What this server is")
+    async def server(request: Request) -> Server:
+        app = request.app
+        return Server(name=app.title, version=app.version, extensions=["binary_tensor_data"])
+
+    @router.get("/health/live", summary="The gateway runs")
+    async def live() -> Live:
+        return Live(live=True)
+
+    @router.get("/health/ready", summary="A prediction would be served now", responses=problems(503))
+    async def ready() -> Ready:
+        await readiness.check_gateway()
+        return Ready(ready=True)
+
+    return router
+
+
+def model_routes(images: ImagePredictions, fleet: Fleet, readiness: Readiness) -> APIRouter:
+    """`GET /v2/models/{model}[/versions/{version}][/ready]` and `POST .../infer`."""
+    router = APIRouter(prefix="/v2", tags=[TAG])
+    served = images.served
+
+    async def metadata(model: PathModel, version: PathVersion | None) -> ModelMetadata:
+        versions = [row.version for row in await fleet.versions_of(model) if row.on]
+        if not versions or version not in (None, *versions):
+            there = ", ".join(versions) or "none"
+            raise UnknownModelError(
+                f"there is no version {version} of {model} to ask for; registered: {there}"
+            )
+        return _metadata(model, versions, len(served.labels) if model == served.name else -1)
+
+    async def model_ready(model: PathModel, version: PathVersion | None) -> ModelReadiness:
+        await readiness.check_model(model, version)
+        return ModelReadiness(name=model, ready=True)
+
+    async def infer(request: Request, model: PathModel, version: PathVersion | None) -> Response:
+        body = await images.read_body(request, model)
+        asked, named = await asyncio.to_thread(
+            read_request, body, request.headers.get(HEADER_LENGTH), images.settings.max_batch_images
+        )
+        predictions = await images.predict_all(request, named, model, version)
+        record = request_record(request)
+        content, binary = response_to(asked, model, record.version, predictions)
+        headers = prediction_headers(record)
+        if not binary:
+            return Response(content, media_type="application/json", headers=headers)
+        headers[HEADER_LENGTH] = str(len(content))
+        return Response(content + binary, media_type=OCTET_STREAM, headers=headers)
+
+    _add_model_routes(router, metadata, model_ready, infer)
+    return router
+
+
+def _metadata(model: str, versions: list[str], classes: int) -> ModelMetadata:
+    """classes: -1 where their number is not known."""
+    return ModelMetadata(
+        name=model,
+        versions=versions,
+        platform="torchserve_mar",
+        inputs=[TensorMetadata(name="image", datatype="BYTES", shape=[-1])],
+        outputs=[
+            TensorMetadata(name=CLASSES, datatype="BYTES", shape=[-1, classes]),
+            TensorMetadata(name=PROBABILITIES, datatype="FP32", shape=[-1, classes]),
+        ],
+    )
+
+
+def _add_model_routes(router: APIRouter, metadata: Endpoint, model_ready: Endpoint, infer: Endpoint) -> None:
+    """Each with and without a version in the path."""
+
+    async def metadata_of_default(model: PathModel) -> Any:
+        return await metadata(model, None)
+
+    async def ready_default(model: PathModel) -> Any:
+        return await model_ready(model, None)
+
+    async def infer_by_default(request: Request, model: PathModel) -> Any:
+        return await infer(request, model, None)
+
+    model_path, version_path = "/models/{model}", "/models/{model}/versions/{version}"
+    for path, describe, is_ready, predict in (
+        (model_path, metadata_of_default, ready_default, infer_by_default),
+        (version_path, metadata, model_ready, infer),
+    ):
+        router.add_api_route(
+            path,
+            describe,
+            summary="The tensors of a model",
+            response_model=ModelMetadata,
+            responses=problems(404, 414, 502, 504),
+        )
+        router.add_api_route(
+            f"{path}/ready",
+            is_ready,
+            summary="A prediction would be served now",
+            response_model=ModelReadiness,
+            responses=problems(404, 414, 503),
+        )
+        router.add_api_route(
+            f"{path}/infer",
+            predict,
+            methods=["POST"],
+            summary="Predict images",
+            response_model=InferenceResponse,
+            responses=PROBLEMS | {200: {"content": BINARY}},
+            openapi_extra=json_body(InferenceRequest, **BINARY),
+        )

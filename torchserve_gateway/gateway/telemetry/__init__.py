@@ -1,0 +1,1 @@
+"""Request context, log, metrics and traces. Imported by the whole gateway."""

@@ -1,0 +1,89 @@
+"""One form and one length for all log lines, ours and those of the libraries."""
+
+import logging
+import textwrap
+from typing import Protocol, TextIO, cast
+
+import structlog
+from opentelemetry import trace
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from torchserve_gateway.gateway.shortening import shortened
+from torchserve_gateway.gateway.telemetry.request_context import current_record
+
+# Characters of one field. Clients send paths, names and values as long as they like.
+MAX_FIELD_LENGTH = 1_000
+MAX_TRACEBACK_LENGTH = 16_000
+
+
+class Output(Protocol):
+    """Takes lines, for example `gateway.log_output.LogOutput`."""
+
+    def write(self, line: str, /) -> int:
+        """Takes one line, with its line end."""
+        ...
+
+    def flush(self) -> None:
+        """Called after every line."""
+        ...
+
+
+def configure_logging(log_format: str, output: Output) -> None:
+    """Sends log lines to `output`, for people (`console`) or for machines (`json`)."""
+    renderer: Processor = structlog.processors.JSONRenderer() if log_format == "json" else _for_people
+    steps: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        _add_ids,
+        structlog.processors.format_exc_info,
+        _shorten,
+    ]
+    # What it says of a form that cannot be read, the request's own line says.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    # Unlike print, this logger writes a line and its end by one call, as the handler does.
+    write_lines = structlog.WriteLoggerFactory(cast("TextIO", output))
+    structlog.configure(processors=[*steps, renderer], logger_factory=write_lines)
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *steps],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    # In place of the one that torchserve_gateway/settings/command.py made for commands.
+    logging.getLogger().handlers = [handler]
+
+
+def _add_ids(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Which request, and which trace where tracing is on, a line belongs to."""
+    record = current_record.get(None)
+    if record:
+        event.setdefault("request_id", record.request_id)
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        event["trace_id"] = trace.format_trace_id(span.trace_id)
+    return event
+
+
+def _shorten(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Bounds every text of a line."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = shortened(value, MAX_TRACEBACK_LENGTH if key == "exception" else MAX_FIELD_LENGTH)
+    return event
+
+
+_logfmt = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
+
+
+def _for_people(logger: WrappedLogger, name: str, event: EventDict) -> str:
+    """One line, in which control characters that a client sent are harmless; below it a traceback."""
+    traceback = event.pop("exception", "")
+    line = _logfmt(logger, name, {key: _printable(value) for key, value in event.items()})
+    return f"{line}\n{textwrap.indent(traceback, '    ')}" if traceback else line
+
+
+def _printable(value: object) -> object:
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in value)

@@ -1,0 +1,184 @@
+"""What happened to requests, for Prometheus.
+
+No label takes a value that a client can make up: routes are templates, models and versions those on record,
+callers those of the API keys.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import (
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from torchserve_gateway.gateway.deployed.version_choice import Routing
+from torchserve_gateway.gateway.telemetry.request_context import RequestRecord
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+# In seconds; a stage may take a tenth of a millisecond, a request as long as its deadline.
+DURATIONS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+NO_ROUTE, OTHER, UNKNOWN = "none", "other", "unknown"
+NO_MODEL = ("", "")
+
+Collect = Callable[[], Iterable[Metric]]
+"""Reads what is so at the moment of a scrape."""
+AskFleet = Callable[[], Awaitable[Iterable[Metric]]]
+"""Asks the TorchServes what they have."""
+
+
+class Metrics:
+    """One gateway's metrics, in a registry of their own."""
+
+    def __init__(self, routing: Routing, *collect: Collect) -> None:
+        self.registry = CollectorRegistry()
+        self._routing = routing
+        model = ("model", "version")
+        self._requests = Counter(
+            "gateway_requests",
+            "Answered requests; 499: the client had gone",
+            ("method", "route", *model, "status"),
+            registry=self.registry,
+        )
+        self._callers = Counter(
+            "gateway_caller_requests",
+            "Answered requests with an API key, by whose it is",
+            ("caller", "status"),
+            registry=self.registry,
+        )
+        self._errors = Counter(
+            "gateway_errors", "Failed requests by cause", (*model, "error"), registry=self.registry
+        )
+        self._duration = Histogram(
+            "gateway_request_duration_seconds",
+            "From a request's head to the last byte of its answer",
+            ("route", "model"),
+            buckets=DURATIONS_S,
+            registry=self.registry,
+        )
+        self._stages = Histogram(
+            "gateway_stage_duration_seconds",
+            "Where the time of answered predictions went",
+            (*model, "stage"),
+            buckets=DURATIONS_S,
+            registry=self.registry,
+        )
+        self._batch_size = Histogram(
+            "gateway_batch_size",
+            "Requests in the batch that a prediction ran in",
+            model,
+            buckets=BATCH_SIZES,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "gateway_requests_in_flight", "Requests that are not answered yet", registry=self.registry
+        )
+        ProcessCollector(registry=self.registry)
+        for each in collect:
+            self.registry.register(_StateCollector(each))
+
+    def observe(self, scope: Scope, record: RequestRecord) -> None:
+        """Counts one request that has ended."""
+        method = scope["method"] if scope["method"] in METHODS else OTHER
+        # Starlette leaves here what matched; mounted files and redirects have none. Not `path`, which may
+        # name a convertor.
+        route = getattr(scope.get("route"), "path_format", NO_ROUTE)
+        model, version = self._labels(record.model, record.version)
+        self._requests.labels(method, route, model, version, str(record.status)).inc()
+        if record.caller:
+            self._callers.labels(record.caller, str(record.status)).inc()
+        self._duration.labels(route, model).observe(record.elapsed_s)
+        if record.error_type:
+            self._errors.labels(model, version, record.error_type).inc()
+        if record.answered:
+            self._stages.labels(model, version, "gateway").observe(record.stages_s["gateway"])
+        for answered in record.answered:
+            model, version = self._labels(record.model, answered.prediction.version)
+            stages_s = {"admission": answered.admission_s, **answered.prediction.stages_s}
+            for stage, seconds in stages_s.items():
+                self._stages.labels(model, version, stage).observe(seconds)
+            if answered.prediction.batch_size:
+                self._batch_size.labels(model, version).observe(answered.prediction.batch_size)
+
+    def _labels(self, model: str | None, version: str | None) -> tuple[str, str]:
+        """Model and version as labels; a version that nobody chose yet is empty."""
+        if model is None:
+            return NO_MODEL
+        deployed = self._routing.record.models.get(model)
+        if deployed is None:
+            return UNKNOWN, UNKNOWN
+        if not version:
+            return model, ""
+        return model, version if version in deployed.states else UNKNOWN
+
+
+class _StateCollector(Collector):
+    """A function as prometheus_client wants it."""
+
+    def __init__(self, collect: Collect) -> None:
+        self._collect = collect
+
+    def collect(self) -> Iterable[Metric]:
+        return self._collect()
+
+
+@dataclass(frozen=True)
+class MetricsMiddleware:
+    """Counts every request, inside the middleware that makes its record."""
+
+    app: ASGIApp
+    metrics: Metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one connection event as ASGI wants it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        record = scope["record"]
+        with self.metrics.in_flight.track_inprogress():
+            try:
+                await self.app(scope, receive, send)
+            except Exception as exc:
+                # What nobody foresaw is answered further out.
+                record.error_type = type(exc).__name__
+                raise
+            finally:
+                self.metrics.observe(scope, record)
+
+
+def routes(metrics: Metrics, ask_fleet: AskFleet, torchserve_metrics_url: str) -> APIRouter:
+    """`GET /metrics`."""
+    router = APIRouter(tags=["health"])
+
+    @router.get(
+        "/metrics",
+        summary="The gateway's metrics for Prometheus",
+        description=f"As text, or as OpenMetrics where `Accept` asks for it. TorchServe's own are at "
+        f"`{torchserve_metrics_url}/metrics`.",
+        response_class=PlainTextResponse,
+    )
+    async def scrape(request: Request) -> Response:
+        asked = await ask_fleet()
+        page = _StateCollector(lambda: chain(metrics.registry.collect(), asked))
+        # prometheus_client's own choice of a format fails on a version that is no number.
+        if "application/openmetrics-text" in request.headers.get("accept", ""):
+            return Response(
+                openmetrics.generate_latest(page),  # type: ignore[no-untyped-call]
+                media_type=openmetrics.CONTENT_TYPE_LATEST,
+            )
+        return Response(generate_latest(page), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    return router

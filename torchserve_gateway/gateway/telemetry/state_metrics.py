@@ -1,0 +1,108 @@
+"""What is so at the moment of a scrape: what is deployed, shadow copies, admission."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+
+from torchserve_gateway.gateway.access.rate_limits import RateLimits
+from torchserve_gateway.gateway.deployed.version_choice import Routing
+from torchserve_gateway.gateway.prediction.admission import Admission
+from torchserve_gateway.gateway.prediction.cache import ResponseCache
+from torchserve_gateway.gateway.telemetry.metrics import UNKNOWN, Collect
+
+MODEL = ("model", "version")
+
+
+def collected(
+    routing: Routing,
+    admission: Admission,
+    cache: ResponseCache | None,
+    limits: RateLimits,
+    lost_log_lines: Callable[[], int],
+) -> tuple[Collect, ...]:
+    """What a scrape reads."""
+    state = (
+        partial(deployed, routing),
+        partial(shadowed, routing),
+        partial(admitted, admission),
+        partial(unlimited, limits),
+        partial(unlogged, lost_log_lines),
+    )
+    return (*state, partial(cached, cache)) if cache else state
+
+
+def deployed(routing: Routing) -> Iterator[Metric]:
+    """Each version that is on record, and what it is there for."""
+    versions = InfoMetricFamily("gateway_model_version", "Deployed versions", labels=(*MODEL, "state"))
+    for model, on_record in routing.record.models.items():
+        for version, state in on_record.states.items():
+            versions.add_metric((model, version, state), {})
+    yield versions
+
+
+def shadowed(routing: Routing) -> Iterator[Metric]:
+    """How the answers of shadowed versions compare with those that clients got."""
+    copies = CounterMetricFamily(
+        "gateway_shadow_copies", "Copies of requests for a shadowed version", labels=(*MODEL, "result")
+    )
+    same_class = CounterMetricFamily(
+        "gateway_shadow_same_class", "Compared copies with the same most probable class", labels=MODEL
+    )
+    within_tolerance = CounterMetricFamily(
+        "gateway_shadow_within_tolerance",
+        "Compared copies with all probabilities within the tolerance",
+        labels=MODEL,
+    )
+    for model, on_record in routing.record.models.items():
+        for version in on_record.states.keys() & routing.counts.get(model, {}).keys():
+            shadow = routing.counts[model][version].shadow
+            for result in ("compared", "failed", "skipped"):
+                copies.add_metric((model, version, result), getattr(shadow, result))
+            same_class.add_metric((model, version), shadow.same_class)
+            within_tolerance.add_metric((model, version), shadow.within_tolerance)
+    yield from (copies, same_class, within_tolerance)
+
+
+def cached(cache: ResponseCache) -> Iterator[Metric]:
+    """How predictions were answered; hits / (hits + misses + shared) is the hit ratio."""
+    results = CounterMetricFamily(
+        "gateway_cache_requests", "Predictions by what the response cache did", labels=("result",)
+    )
+    for result, count in cache.counts.results.items():
+        results.add_metric((result,), count)
+    yield results
+
+
+def unlimited(limits: RateLimits) -> Iterator[Metric]:
+    """What no rate limit saw."""
+    yield CounterMetricFamily(
+        "gateway_rate_limit_unchecked",
+        "Counts of requests that were let through since Redis could not be asked",
+        limits.unchecked,
+    )
+
+
+def unlogged(lost: Callable[[], int]) -> Iterator[Metric]:
+    """Counts the gaps in the log."""
+    yield CounterMetricFamily(
+        "gateway_log_lines_lost", "Log lines that could not be written to standard output", lost()
+    )
+
+
+def admitted(admission: Admission) -> Iterator[Metric]:
+    """Who is with TorchServe and who waits for that."""
+    in_flight = GaugeMetricFamily(
+        "gateway_admission_in_flight", "Requests that are with TorchServe", labels=("model",)
+    )
+    waiting = GaugeMetricFamily(
+        "gateway_admission_waiting", "Requests that wait to be sent to TorchServe", labels=("model",)
+    )
+    limit = GaugeMetricFamily(
+        "gateway_admission_limit", "Requests that may be with TorchServe at once", labels=("model",)
+    )
+    for model, lane in admission.lanes.items():
+        in_flight.add_metric((model or UNKNOWN,), lane.in_flight)
+        waiting.add_metric((model or UNKNOWN,), lane.waiting)
+        limit.add_metric((model or UNKNOWN,), lane.limit)
+    yield from (in_flight, waiting, limit)

@@ -1,0 +1,66 @@
+"""The changes that start workers: what they make of a version, and how far it is."""
+
+from collections.abc import Mapping
+
+from torchserve_gateway.management_cli.results import Changed
+from torchserve_gateway.management_cli.session import CommandError
+from torchserve_gateway.torchserve_api.descriptions import ModelVersion
+from torchserve_gateway.torchserve_api.errors import ModelNotFoundError
+from torchserve_gateway.torchserve_api.management import ManagementClient
+from torchserve_gateway.torchserve_api.readiness import WorkersNotReadyError, until_ready
+
+
+async def register(
+    management: ManagementClient,
+    model: str,
+    parameters: Mapping[str, str | int],
+    *,
+    synchronous: bool,
+    wait_s: float | None,
+) -> Changed:
+    """Registers an archive and says which version it is: only the archive knows.
+
+    wait_s: how long to wait for its workers, None: not at all; so for `scale`.
+
+    Raises:
+        CommandError: it is registered, but does not answer within wait_s.
+        TorchServeError: it is not registered.
+    """
+    before = {each.model_version for each in await _registered(management, model)}
+    status = await management.register(model, parameters, synchronous=synchronous)
+    new = [each for each in await _registered(management, model) if each.model_version not in before]
+    if len(new) != 1:
+        raise CommandError(f"{model} was registered, but somebody else changes it too; see describe --all")
+    return Changed(status=status, version=await _after(management, new[0], wait_s))
+
+
+async def scale(
+    management: ManagementClient,
+    model: str,
+    version: str | None,
+    parameters: Mapping[str, str | int],
+    *,
+    synchronous: bool,
+    wait_s: float | None,
+) -> Changed:
+    """Starts or kills workers; None: of the default version. Raises as `register`."""
+    status = await management.scale(model, version, parameters, synchronous=synchronous)
+    described = (await management.describe(model, version))[0]
+    return Changed(status=status, version=await _after(management, described, wait_s))
+
+
+async def _registered(management: ManagementClient, model: str) -> list[ModelVersion]:
+    try:
+        return await management.describe(model, "all")
+    except ModelNotFoundError:
+        return []
+
+
+async def _after(management: ManagementClient, version: ModelVersion, wait_s: float | None) -> ModelVersion:
+    if wait_s is None:
+        return version
+    name, number = version.model_name, version.model_version
+    try:
+        return await until_ready(management, name, number, version.min_workers, wait_s)
+    except WorkersNotReadyError as exc:
+        raise CommandError(f"{name} {number} is registered, but {exc}") from exc

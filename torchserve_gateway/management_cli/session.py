@@ -1,0 +1,66 @@
+"""One command: connects, calls, prints the result, ends with the exit code."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, TypeVar
+
+import typer
+from rich.console import Console, RenderableType
+
+from torchserve_gateway.management_cli.failures import reason
+from torchserve_gateway.settings.command import exit_code
+from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.settings.torchserve import TorchServeSettings
+from torchserve_gateway.torchserve_api.connection import TorchServe
+from torchserve_gateway.torchserve_api.descriptions import Answer
+from torchserve_gateway.torchserve_api.errors import RefusedError, TorchServeError
+from torchserve_gateway.torchserve_api.management import ManagementClient
+
+ResultT = TypeVar("ResultT", bound=Answer)
+Operation = Callable[[ManagementClient], Awaitable[ResultT]]
+
+# Of tables where the output is no terminal.
+WIDTH = 120
+
+
+class CommandError(Exception):
+    """The command failed; the message says why and what would be right."""
+
+
+def run(
+    operation: Operation[ResultT],
+    show: Callable[[ResultT], RenderableType],
+    *,
+    as_json: bool,
+    overrides: list[str] | None,
+    model: str | None = None,
+) -> NoReturn:
+    """Runs `operation` on the configured TorchServe, then prints its result as JSON or as `show` shows it.
+
+    model: which one the command is about, for the message when it fails.
+
+    Raises:
+        typer.Exit: always, with the exit code.
+    """
+
+    def call_and_print() -> None:
+        settings = load("gateway", ProjectSettings, overrides or [])
+        result = asyncio.run(_call(operation, settings.torchserve, model))
+        if as_json:
+            print(result.model_dump_json(by_alias=True, indent=2))
+        else:
+            width = None if sys.stdout.isatty() else WIDTH
+            Console(width=width, markup=False, highlight=False, emoji=False).print(show(result))
+
+    raise typer.Exit(exit_code(call_and_print, (CommandError, TorchServeError)))
+
+
+async def _call(operation: Operation[ResultT], settings: TorchServeSettings, model: str | None) -> ResultT:
+    torchserve = TorchServe.at(settings)
+    async with torchserve.client:
+        try:
+            return await operation(torchserve.management)
+        except RefusedError as exc:
+            raise CommandError(await reason(exc, torchserve.management, model)) from exc

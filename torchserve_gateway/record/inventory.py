@@ -1,0 +1,113 @@
+"""What is deployed, as the record and every TorchServe say together."""
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict
+
+from torchserve_gateway.deployment.registration import default_version, registered
+from torchserve_gateway.record.record import DeployedModel, Record
+from torchserve_gateway.torchserve_api.connection import TorchServe
+from torchserve_gateway.torchserve_api.descriptions import ModelVersion
+
+
+class Row(BaseModel):
+    """One version. on, workers_ready, workers and queued are sums over the replicas, `of` in all.
+
+    state: serving, canary 5 %, shadow 100 %, retiring, kept (for a rollback) or registered (by others);
+    since: when it was deployed, None if the record does not say.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    version: str
+    state: str
+    default_on: int
+    on: int
+    of: int
+    workers_ready: int
+    workers: int
+    batch_size: int
+    max_batch_delay: int
+    queued: int
+    since: str | None
+
+
+async def inventory(names: Iterable[str], record: Record, reached: list[TorchServe], of: int) -> list[Row]:
+    """One row a version of these models. reached: the replicas that answer; of: how many there are.
+
+    Raises:
+        TorchServeError: one that was reached does not answer any more.
+    """
+    return [row for name in sorted(names) for row in await _rows_of(name, record, reached, of)]
+
+
+async def _rows_of(name: str, record: Record, reached: list[TorchServe], of: int) -> list[Row]:
+    described: dict[str, list[ModelVersion]] = {}
+    defaults = []
+    for torchserve in reached:
+        for version, each in (await registered(torchserve.management, name)).items():
+            described.setdefault(version, []).append(each)
+        defaults.append(await default_version(torchserve.management, name))
+    model = record.models.get(name)
+    rows = [
+        Row(
+            model=name,
+            version=version,
+            state=_state(version, model),
+            default_on=defaults.count(version),
+            on=len(each),
+            of=of,
+            workers_ready=sum(one.ready_workers for one in each),
+            workers=sum(one.min_workers for one in each),
+            batch_size=each[0].batch_size,
+            max_batch_delay=each[0].max_batch_delay,
+            queued=sum(one.job_queue_status.pending_requests for one in each if one.job_queue_status),
+            since=_since(version, model),
+        )
+        for version, each in sorted(described.items())
+    ]
+    return rows + _kept(name, model, set(described), of)
+
+
+def _kept(name: str, model: DeployedModel | None, there: set[str], of: int) -> list[Row]:
+    """What is on record and not registered: kept for a rollback, or missing."""
+    if model is None:
+        return []
+    return [
+        Row(
+            model=name,
+            version=each.version,
+            state=_state(each.version, model),
+            default_on=0,
+            on=0,
+            of=of,
+            workers_ready=0,
+            workers=0,
+            batch_size=each.batch_size,
+            max_batch_delay=each.max_batch_delay,
+            queued=0,
+            since=_since(each.version, model),
+        )
+        for each in (model.serving, *model.previous)
+        if each.version not in there
+    ]
+
+
+def _state(version: str, model: DeployedModel | None) -> str:
+    if model is None:
+        return "registered"
+    if version == model.serving.version:
+        return "serving"
+    if model.trial and version == model.trial.version:
+        return f"{model.trial.kind} {model.trial.share * 100:g} %"
+    if version in model.retiring:
+        return "retiring"
+    return "kept" if any(version == each.version for each in model.previous) else "registered"
+
+
+def _since(version: str, model: DeployedModel | None) -> str | None:
+    on_record = (model.serving, *model.previous) if model else ()
+    return next(
+        (f"{each.deployed_at:%Y-%m-%d %H:%M:%S}" for each in on_record if each.version == version), None
+    )

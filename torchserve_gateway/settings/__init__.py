@@ -1,0 +1,1 @@
+"""Hydra configuration as typed settings, and the frame of every command. Imported by all, imports none."""

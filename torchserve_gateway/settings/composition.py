@@ -1,0 +1,149 @@
+"""Hydra config -> typed settings: the one place where configuration enters the program."""
+
+import re
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+from yaml import MarkedYAMLError, safe_load
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+CONFIG_DIR = PROJECT_ROOT / "config"
+# Characters of what a library says of a file; Hydra repeats what is in it.
+MAX_REASON = 600
+
+ProjectPath = Annotated[Path, AfterValidator(lambda path: PROJECT_ROOT / path)]
+"""A path; a relative one counts from the project root, wherever the command was started."""
+
+
+SettingsT = TypeVar("SettingsT", bound="Settings")
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; the message names each key, its value and what would be right."""
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and a key nobody reads is an error, not a silent typo."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def reachable_address(bind_host: str) -> str:
+    """The address at which a service bound to `bind_host` is reached; this machine's own for a wildcard."""
+    if bind_host not in ("0.0.0.0", "::"):
+        return bind_host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Connecting a datagram socket sends nothing; it only picks the interface.
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+OmegaConf.register_new_resolver("reachable_address", reachable_address, replace=True)
+
+
+def compose_yaml(root: str, overrides: Sequence[str] = ()) -> str:
+    """The composed and resolved configuration of one entry point, as YAML.
+
+    Raises:
+        ConfigurationError: an override or a file does not compose.
+    """
+    return OmegaConf.to_yaml(OmegaConf.create(_compose(root, overrides)))
+
+
+def load(root: str, settings_type: type[SettingsT], overrides: Sequence[str] = ()) -> SettingsT:
+    """Composes `config/<root>.yaml` with Hydra overrides and validates the result.
+
+    Raises:
+        ConfigurationError: it does not compose or does not validate.
+    """
+    try:
+        return settings_type.model_validate(_compose(root, overrides))
+    except ValidationError as exc:
+        problems = "; ".join(_problem(error) for error in exc.errors(include_url=False))
+        raise ConfigurationError(f"config/{root}.yaml: {problems}") from exc
+
+
+def as_override(key: str, value: object) -> str:
+    """KEY=VALUE in Hydra's syntax, for a text that may hold what is syntax there: a path with a comma."""
+    # Hydra unescapes quotes and the backslashes before them, OmegaConf those before ${.
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(value))
+    quoted = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text)
+    return f"{key}='{quoted}'"
+
+
+def _problem(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    key = ".".join(map(str, error["loc"]))
+    # A whole group would fill the line; what is wrong with one is said by the message.
+    if isinstance(error["input"], dict):
+        return f"{key}: {message}" if key else message
+    return f"{key} = {error['input']!r}: {message}"
+
+
+def _compose(root: str, overrides: Sequence[str]) -> dict[str, object]:
+    try:
+        with initialize_config_dir(config_dir=str(CONFIG_DIR), version_base="1.3"):
+            composed = compose(config_name=root, overrides=list(overrides))
+        container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    # Hydra, OmegaConf and PyYAML let through what odd files lead them to: ValueError, RecursionError ...
+    except Exception as exc:
+        raise ConfigurationError(_reason(root, exc)) from exc
+    return {str(key): value for key, value in container.items()} if isinstance(container, dict) else {}
+
+
+def _reason(root: str, exc: Exception) -> str:
+    """What keeps the files from being composed, in one line, with the place where it is known."""
+    if isinstance(exc, MarkedYAMLError) and (mark := exc.problem_mark or exc.context_mark):
+        hint = "; indent with spaces" if "'\\t'" in (exc.problem or "") else ""
+        problem = " ".join(each for each in (exc.context, exc.problem) if each)
+        return f"{_shown(mark.name)}, line {mark.line + 1}, column {mark.column + 1}: {problem}{hint}"
+    if isinstance(exc, UnicodeDecodeError):
+        return f"{', '.join(_files_that(_is_not_text)) or f'config/{root}.yaml'}: not UTF-8 ({exc.reason})"
+    texts = (" ".join(str(each).split()) for each in _causes(exc))
+    said = next(filter(None, texts), type(exc).__name__)[:MAX_REASON]
+    odd = "".join(f"; {name} is no YAML with keys and values" for name in _files_that(_is_not_a_map))
+    return f"config/{root}.yaml: {said}{odd}"
+
+
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__ or exc.__context__
+
+
+def _shown(file: str) -> str:
+    path = Path(file)
+    return str(path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path)
+
+
+def _files_that(is_so: Callable[[Path], bool]) -> list[str]:
+    return [_shown(str(file)) for file in sorted(CONFIG_DIR.rglob("*.yaml")) if is_so(file)]
+
+
+def _is_not_text(file: Path) -> bool:
+    try:
+        file.read_text("utf-8")
+    except UnicodeDecodeError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _is_not_a_map(file: Path) -> bool:
+    try:
+        return not isinstance(safe_load(file.read_text("utf-8")), dict | None)
+    except OSError:
+        return False
+    # As in `_compose`.
+    except Exception:  # noqa: BLE001
+        return True

@@ -1,0 +1,103 @@
+"""Both APIs of one TorchServe, or of each of several replicas, over one shared client."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+
+from torchserve_gateway.settings.torchserve import TorchServeSettings
+from torchserve_gateway.torchserve_api.errors import UnreachableError
+from torchserve_gateway.torchserve_api.inference import InferenceClient
+from torchserve_gateway.torchserve_api.management import ManagementClient
+from torchserve_gateway.torchserve_api.tokens import Tokens
+from torchserve_gateway.torchserve_api.transport import Transport, new_client
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TorchServe:
+    """The two APIs, and the client they share; whoever made this closes it, for example by `async with`.
+
+    name: what tells it from other replicas, host and port of its Management API.
+    """
+
+    name: str
+    inference: InferenceClient
+    management: ManagementClient
+    client: httpx.AsyncClient
+
+    @classmethod
+    def at(
+        cls, settings: TorchServeSettings, transport: httpx.AsyncBaseTransport | None = None
+    ) -> "TorchServe":
+        """Connects to nothing yet. transport: what reaches TorchServe; tests pass their own."""
+        client = new_client(settings, transport)
+        return _connect(settings, client, settings.inference_url, settings.management_url)
+
+
+async def replicas(settings: TorchServeSettings, client: httpx.AsyncClient) -> list[TorchServe]:
+    """Every TorchServe behind `management_urls`: one per URL and per address that its host name has now.
+
+    A name without an address is one TorchServe that cannot be reached: a stopped container's name is gone.
+    """
+    found = {}
+    for management_url in settings.management_urls:
+        url = urlsplit(management_url)
+        addresses = await _addresses(url.hostname or "")
+        for address in addresses:
+            # A name that is one machine's is what people, and its TLS certificate, call it.
+            host = url.netloc.rsplit(":", 1)[0] if len(addresses) == 1 else address
+            inference_url = f"{url.scheme}://{host}:{settings.inference_port_of_replicas}"
+            replica = _connect(settings, client, inference_url, f"{url.scheme}://{host}:{url.port}")
+            found[address, url.port] = replica
+    return list(found.values())
+
+
+async def reachable(found: Sequence[TorchServe], timeout_s: float) -> list[TorchServe]:
+    """Those that answer; of the others the log says why not.
+
+    Raises:
+        TorchServeError: none answers, or one is there and does not answer as it should.
+    """
+    reached, trouble = [], None
+    for torchserve in found:
+        try:
+            await torchserve.inference.ping(timeout_s)
+        except UnreachableError as exc:
+            trouble = exc
+            logger.warning("%s is left out: %s", torchserve.name, exc)
+        else:
+            reached.append(torchserve)
+    if not reached and trouble:
+        raise trouble
+    return reached
+
+
+def _connect(
+    settings: TorchServeSettings, client: httpx.AsyncClient, inference_url: str, management_url: str
+) -> TorchServe:
+    tokens = Tokens(settings.key_file, management_url, client)
+    inference = Transport(client, "inference", inference_url, tokens, settings.max_answer_bytes)
+    management = Transport(client, "management", management_url, tokens, settings.max_answer_bytes)
+    name = urlsplit(management_url).netloc
+    return TorchServe(
+        name,
+        InferenceClient(inference, settings.max_response_size),
+        ManagementClient(management, settings),
+        client,
+    )
+
+
+async def _addresses(host: str) -> list[str]:
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return [host]
+    # A machine with an address of each family would count twice.
+    v4 = sorted({str(address[0]) for family, *_, address in found if family == socket.AF_INET})
+    return v4 or sorted({f"[{address[0]}]" for _, *_, address in found})

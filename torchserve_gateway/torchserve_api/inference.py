@@ -1,0 +1,162 @@
+"""TorchServe's Inference API: predictions, explanations and health."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import httpx
+
+from torchserve_gateway.torchserve_api.errors import (
+    HandlerFailedError,
+    HandlerStatusError,
+    InvalidAnswerError,
+    InvalidRequestError,
+    WorkerDiedError,
+)
+from torchserve_gateway.torchserve_api.handler_answers import REQUEST_ID
+from torchserve_gateway.torchserve_api.handler_timing import batch_size, stages_s
+from torchserve_gateway.torchserve_api.headers import RawHeaders, set_by_handler
+from torchserve_gateway.torchserve_api.transport import Transport, path_of
+
+# Of a handler's own error answer, in a message about it.
+SHOWN_BYTES = 200
+
+
+@dataclass(frozen=True)
+class Job:
+    """What TorchServe is asked, as it queues it.
+
+    version: None for the default one; headers: the client's, for the handler.
+    """
+
+    model: str
+    version: str | None
+    body: bytes
+    content_type: str
+    headers: RawHeaders = ()
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer of the handler, of whatever status it set; TorchServe's own errors are exceptions.
+
+    body: as the handler gave it; content_type: None if the handler set none (stock handlers do not);
+    version: the one that answered, if the handler says so; torchserve_s: seconds from sending the request
+    to the complete answer; torchserve_request_id: TorchServe's own, as in its logs; batch_size: requests in
+    the batch it ran in, None if the handler does not say; handler_s: seconds by stage, empty if it does not;
+    status: 200 unless the handler sets another; headers: the handler's own.
+    """
+
+    body: bytes
+    content_type: str | None
+    version: str | None
+    torchserve_s: float
+    torchserve_request_id: str | None
+    batch_size: int | None = None
+    handler_s: Mapping[str, float] = field(default_factory=dict)
+    status: int = 200
+    headers: RawHeaders = ()
+
+    @property
+    def error(self) -> HandlerStatusError | None:
+        """The handler's error status as an exception; None below 400."""
+        if self.status < 400:
+            return None
+        text = self.body[:SHOWN_BYTES].decode(errors="replace")
+        return HandlerStatusError(self.status, "", f"the handler answered {self.status}: {text}")
+
+    @property
+    def stages_s(self) -> dict[str, float]:
+        """Where `torchserve_s` went. queue: all that is not the handler's."""
+        if not self.handler_s:
+            return {"torchserve": self.torchserve_s}
+        return {"queue": self.torchserve_s - sum(self.handler_s.values()), **self.handler_s}
+
+
+class InferenceClient:
+    """Predictions and explanations of one TorchServe. max_response_size: its own limit, in bytes."""
+
+    def __init__(self, transport: Transport, max_response_size: int) -> None:
+        self._transport = transport
+        self._max_response_size = max_response_size
+
+    async def predict(self, job: Job, deadline_s: float) -> Prediction:
+        """Sends one job, which TorchServe batches with others.
+
+        Raises:
+            TorchServeError: as the subclass that fits.
+        """
+        return await self._ask("predictions", job, deadline_s)
+
+    async def explain(self, job: Job, deadline_s: float) -> Prediction:
+        """As `predict`, but asks why; the handler must know how.
+
+        Raises:
+            TorchServeError: as the subclass that fits.
+        """
+        try:
+            return await self._ask("explanations", job, deadline_s)
+        except HandlerFailedError as exc:
+            # All that TorchServe says of a handler without get_insights.
+            message = f"{exc}; the handler of {job.model} may not support explanations"
+            raise HandlerFailedError(exc.status, exc.type, message) from exc
+
+    async def _ask(self, api: str, job: Job, deadline_s: float) -> Prediction:
+        segments = (api, job.model, job.version) if job.version else (api, job.model)
+        start = perf_counter()
+        try:
+            response = await self._transport.call(
+                "POST",
+                path_of(*segments),
+                deadline_s,
+                content=job.body,
+                headers=((b"Content-Type", _ascii(job.content_type)), *job.headers),
+                handler_answers=True,
+            )
+        except WorkerDiedError as exc:
+            raise self._explained(exc) from exc
+        return self._prediction(job, response, perf_counter() - start)
+
+    def _explained(self, exc: WorkerDiedError) -> WorkerDiedError:
+        # TorchServe says the same of all of them; the log says which.
+        message = (
+            f"{exc} It crashed, was killed, took longer than the model's response_timeout, or answered more "
+            f"than the {self._max_response_size} bytes of torchserve.properties.max_response_size"
+        )
+        return WorkerDiedError(exc.status, exc.type, message)
+
+    def _prediction(self, job: Job, response: httpx.Response, torchserve_s: float) -> Prediction:
+        status, headers = response.status_code, response.headers
+        if not 200 <= status < 600 or (status >= 300 and REQUEST_ID not in headers):
+            raise InvalidAnswerError(f"the answer has status {status}, which is none of a prediction's")
+        content_type = _raw(headers, b"content-type")
+        return Prediction(
+            body=response.content,
+            content_type=content_type.decode("latin-1") if content_type is not None else None,
+            version=job.version or headers.get("x-model-version"),
+            torchserve_s=torchserve_s,
+            torchserve_request_id=headers.get(REQUEST_ID),
+            batch_size=batch_size(headers),
+            handler_s=stages_s(headers, torchserve_s),
+            status=status,
+            headers=set_by_handler(headers.raw),
+        )
+
+    async def ping(self, deadline_s: float) -> bytes:
+        """TorchServe's health body. It says Healthy with models that failed to load; see health.py.
+
+        Raises:
+            TorchServeError: as the subclass that fits.
+        """
+        return (await self._transport.call("GET", "/ping", deadline_s)).content
+
+
+def _ascii(content_type: str) -> bytes:
+    try:
+        return content_type.encode("ascii")
+    except UnicodeEncodeError as exc:
+        raise InvalidRequestError(f"the Content-Type {content_type!r} is not ASCII") from exc
+
+
+def _raw(headers: httpx.Headers, wanted: bytes) -> bytes | None:
+    return next((value for name, value in headers.raw if name.lower() == wanted), None)
