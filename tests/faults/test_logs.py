@@ -91,7 +91,7 @@ async def test_what_nobody_foresaw_is_logged_with_its_traceback_and_the_requests
     request, error = sorted(map(json.loads, await lines_of(BUG)), key=lambda line: str(line["event"]))
     assert request["status"] == 500
     assert error["event"] == "unforeseen error"
-    assert error["logger"] == "gateway.problems"
+    assert error["logger"] == "torchserve_gateway.gateway.problems"
     assert error["exception"].endswith("RuntimeError: bug")
     assert error["request_id"] == request["request_id"]
 
@@ -105,7 +105,9 @@ async def test_neither_images_nor_credentials_are_ever_logged(torchserve: FakeTo
 
 
 def said_by_everybody() -> None:
-    logging.getLogger("gateway.deployments").error("the record of %s cannot be read", "genre")
+    logging.getLogger("torchserve_gateway.gateway.deployed.record_follower").error(
+        "the record of %s cannot be read", "genre"
+    )
     uvicorn.Config(app=lambda: None, log_config=None)
     logging.getLogger("uvicorn.error").warning("Exceeded concurrency limit.")
     structlog.get_logger("gateway").warning("ours")
@@ -116,7 +118,11 @@ def test_lines_of_every_library_are_json() -> None:
         said_by_everybody()
     parsed = [json.loads(line) for line in lines]
     assert [(line["level"], line["event"], line.get("logger")) for line in parsed] == [
-        ("error", "the record of genre cannot be read", "gateway.deployments"),
+        (
+            "error",
+            "the record of genre cannot be read",
+            "torchserve_gateway.gateway.deployed.record_follower",
+        ),
         ("warning", "Exceeded concurrency limit.", "uvicorn.error"),
         ("warning", "ours", None),
     ]

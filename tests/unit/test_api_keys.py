@@ -120,7 +120,7 @@ def test_every_hash_is_compared_wherever_the_key_is_found(
         compared.append(valid)
         return compare_digest(presented, valid)
 
-    monkeypatch.setattr("gateway.api_keys.hmac.compare_digest", counted)
+    monkeypatch.setattr("torchserve_gateway.gateway.access.api_keys.hmac.compare_digest", counted)
     for key in (*keys, new_key(), ""):
         compared.clear()
         caller_of(key, read_callers(keys_file))

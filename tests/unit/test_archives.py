@@ -146,7 +146,7 @@ def test_another_checksum_is_refused(server: ArchiveServer) -> None:
     ],
 )
 def test_no_other_url_is_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployment.archives.download", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr("torchserve_gateway.deployment.archives.download", lambda *_: pytest.fail("asked"))
     with (
         pytest.raises(ArchiveRefusedError, match=r"does not match any allowed URL; .* allow: http"),
         remote_archive(settings(), url, "2.0", "0" * 64),

@@ -12,7 +12,7 @@ from torchserve_gateway.gateway.prediction.breaker import Breaker
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Lets seconds pass."""
     now = [1000.0]
-    monkeypatch.setattr("gateway.breaker.monotonic", lambda: now[0])
+    monkeypatch.setattr("torchserve_gateway.gateway.prediction.breaker.monotonic", lambda: now[0])
 
     def pass_by(seconds: float) -> None:
         now[0] += seconds

@@ -126,8 +126,8 @@ def test_a_wildcard_address_becomes_one_that_others_reach() -> None:
 def config_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of config/ that a test may break."""
     copy = shutil.copytree(PROJECT_ROOT / "config", tmp_path / "config")
-    monkeypatch.setattr("configuration.PROJECT_ROOT", tmp_path)
-    monkeypatch.setattr("configuration.CONFIG_DIR", copy)
+    monkeypatch.setattr("torchserve_gateway.settings.composition.PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr("torchserve_gateway.settings.composition.CONFIG_DIR", copy)
     return copy
 
 

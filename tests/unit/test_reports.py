@@ -11,7 +11,7 @@ from torchserve_gateway.record.reports import DIRECTORY, GatewayReport, Gateways
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time as the deployer sees it; the tests set it."""
     now = [100.0]
-    monkeypatch.setattr("deployment.reports.monotonic", lambda: now[0])
+    monkeypatch.setattr("torchserve_gateway.record.reports.monotonic", lambda: now[0])
     return now
 
 

@@ -56,7 +56,7 @@ class Neighbour:
 def neighbour_of(target: Target, image: Path, rate: float = RATE) -> Iterator[Neighbour]:
     """Sends `rate` predictions of the image a second; the first is answered when this yields."""
     url = f"http://{target.host}:{target.port}/predictions/{target.model}"
-    with child_process("bench.hostile_clients.neighbour", url, str(image), str(rate)) as child:
+    with child_process("tools.bench.hostile_clients.neighbour", url, str(image), str(rate)) as child:
         while not child.lines:
             if child.ended:
                 raise RuntimeError("the neighbour does not start")

@@ -50,7 +50,7 @@ class StandIn:
 def gateway_before_stand_in(directory: Path, *overrides: str) -> Iterator[tuple[RunningGateway, StandIn]]:
     """Both, ready. directory: for the log and the state."""
     gateway, inference, management = _free_ports(3)
-    with child_process("bench.hostile_clients.torchserve", str(inference), str(management)) as child:
+    with child_process("tools.bench.hostile_clients.torchserve", str(inference), str(management)) as child:
         settings = (
             f"gateway.port={gateway}",
             f"torchserve.inference_url=http://127.0.0.1:{inference}",
