@@ -105,9 +105,7 @@ async def test_neither_images_nor_credentials_are_ever_logged(torchserve: FakeTo
 
 
 def said_by_everybody() -> None:
-    logging.getLogger("torchserve_gateway.gateway.deployed.record_follower").error(
-        "the record of %s cannot be read", "genre"
-    )
+    logging.getLogger("gateway.deployed").error("the record of %s cannot be read", "genre")
     uvicorn.Config(app=lambda: None, log_config=None)
     logging.getLogger("uvicorn.error").warning("Exceeded concurrency limit.")
     structlog.get_logger("gateway").warning("ours")
@@ -118,11 +116,7 @@ def test_lines_of_every_library_are_json() -> None:
         said_by_everybody()
     parsed = [json.loads(line) for line in lines]
     assert [(line["level"], line["event"], line.get("logger")) for line in parsed] == [
-        (
-            "error",
-            "the record of genre cannot be read",
-            "torchserve_gateway.gateway.deployed.record_follower",
-        ),
+        ("error", "the record of genre cannot be read", "gateway.deployed"),
         ("warning", "Exceeded concurrency limit.", "uvicorn.error"),
         ("warning", "ours", None),
     ]
@@ -134,7 +128,7 @@ def test_lines_of_every_library_are_keys_and_values() -> None:
         said_by_everybody()
     assert all(line.startswith("timestamp=20") for line in lines)
     assert [line.partition(" ")[2] for line in lines] == [
-        'level=error event="the record of genre cannot be read" logger=gateway.deployments',
+        'level=error event="the record of genre cannot be read" logger=gateway.deployed',
         'level=warning event="Exceeded concurrency limit." logger=uvicorn.error',
         "level=warning event=ours",
     ]
