@@ -54,7 +54,7 @@ lint: .venv/.installed-dev ## ruff and mypy --strict
 
 # upload_model builds first; these are for it alone, and nobody takes settings that he does not know.
 UPLOAD_ONLY := strategy% served_model.% request_params.% archive_source.sha256=% keep_previous=% \
-	max_archive_mb=% ready_timeout_s=% drain_timeout_s=% unreachable_replicas=%
+	max_archive_mb=% ready_timeout_s=% drain_timeout_s=% settle_s=% unreachable_replicas=%
 
 download_weights: install ## checkpoint into weights/ from the configured URL, checksum verified
 	@$(RUN) -m torchserve_gateway.commands.download_weights $(CHOICE) $(filter-out $(UPLOAD_ONLY),$(ARGS))

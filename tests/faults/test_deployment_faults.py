@@ -56,6 +56,7 @@ async def swap(
         check=GoldenCheck([], [], tolerance=0, deadline_s=1),
         ready_timeout_s=ready_timeout_s,
         drain_timeout_s=1,
+        settle_s=0.1,
         deadline_s=deadline_s,
         keep_previous=1,
     )

@@ -40,6 +40,7 @@ def deploy(settings: SwapSettings, model: str, wanted: DeployedVersion, archive:
         check=_golden_check(settings.model, wanted.response_timeout),
         ready_timeout_s=settings.ready_timeout_s,
         drain_timeout_s=settings.drain_timeout_s,
+        settle_s=settings.settle_s,
         deadline_s=deadline_s,
         keep_previous=settings.keep_previous,
     )

@@ -18,8 +18,6 @@ from torchserve_gateway.torchserve_api.management import ManagementClient
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 0.25
-# A queue that is empty once may be between two jobs of a client that does not come through a gateway.
-SETTLE_S = 2.0
 
 
 async def drain(
@@ -30,11 +28,12 @@ async def drain(
     revision: int,
     timeout_s: float,
     unreported_s: float,
+    settle_s: float,
 ) -> None:
     """Returns when all gateways follow `revision` and nothing waits for the version, or after timeout_s.
 
     unreported_s: how long nothing must be queued where no gateway reports, or one fell silent: as long as a
-    request may take.
+    request may take; settle_s: how long nothing must be left otherwise.
 
     Raises:
         TorchServeError: a queue cannot be asked for.
@@ -45,7 +44,7 @@ async def drain(
         busy = await _work_left(replicas, gateways, model, version, revision)
         if busy:
             idle_since = monotonic()
-        elif monotonic() - idle_since >= SETTLE_S:
+        elif monotonic() - idle_since >= settle_s:
             if gateways.live() and not gateways.lost_within(unreported_s):
                 return
             if monotonic() - idle_since >= unreported_s:

@@ -27,5 +27,6 @@ class Deployment:
     check: GoldenCheck
     ready_timeout_s: float
     drain_timeout_s: float
+    settle_s: float
     deadline_s: float
     keep_previous: int

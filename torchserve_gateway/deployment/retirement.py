@@ -84,6 +84,7 @@ class Retirement:
             revision,
             deployment.drain_timeout_s,
             deployment.deadline_s,
+            deployment.settle_s,
         )
 
     def unstage_unless_kept(self, archives: set[str]) -> None:

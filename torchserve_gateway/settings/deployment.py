@@ -79,6 +79,7 @@ class SwapSettings(ProjectSettings):
     strategy: Strategy
     ready_timeout_s: PositiveFloat
     drain_timeout_s: PositiveFloat
+    settle_s: NonNegativeFloat
     keep_previous: Annotated[int, Field(ge=0)]
     max_archive_mb: PositiveInt
     unreachable_replicas: Literal["fail", "skip"]
