@@ -11,7 +11,7 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-from torchserve_gateway.deployment.errors import DeploymentError
+from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.inventory import Row, inventory
 from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.command import run

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 from torchserve_gateway.deployment.archives import Archive, local_archive, remote_archive
 from torchserve_gateway.deployment.deploy import deploy
-from torchserve_gateway.deployment.errors import DeploymentError, ModelStoreError
+from torchserve_gateway.deployment.errors import ModelStoreError
+from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedVersion, DeploymentRecord
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.deployment import SwapSettings

@@ -6,11 +6,11 @@ import signal
 import httpx
 
 from torchserve_gateway.deployment.archives import Archive
-from torchserve_gateway.deployment.errors import DeploymentError
 from torchserve_gateway.deployment.golden_check import GoldenCheck, Sample
 from torchserve_gateway.deployment.model_config import as_torchserve_will_run
 from torchserve_gateway.deployment.plan import Deployment
 from torchserve_gateway.deployment.swap import Swap
+from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedVersion, DeploymentRecord
 from torchserve_gateway.settings.deployment import SwapSettings
 from torchserve_gateway.settings.model import ModelSettings

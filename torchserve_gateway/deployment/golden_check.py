@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchserve_gateway.deployment.errors import DeploymentError
+from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.torchserve_api.inference import InferenceClient, Job
 
 PROBABILITY_SUM_TOLERANCE = 1e-3

@@ -4,41 +4,25 @@ import logging
 
 import stamina
 
-from torchserve_gateway.deployment.errors import DeploymentError
 from torchserve_gateway.deployment.model_config import differences
 from torchserve_gateway.downloads import without_credentials
+from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedVersion
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.descriptions import ModelVersion
 from torchserve_gateway.torchserve_api.errors import (
     ArchiveExistsError,
-    ModelNotFoundError,
     TorchServeError,
     UnreachableError,
 )
 from torchserve_gateway.torchserve_api.management import ManagementClient
 from torchserve_gateway.torchserve_api.readiness import WorkersNotReadyError, until_ready
+from torchserve_gateway.torchserve_api.versions import registered
 
 logger = logging.getLogger(__name__)
 
 # A TorchServe that was killed is started again within this time, if at all.
 RESTART_S = 30
-
-
-async def registered(management: ManagementClient, model: str) -> dict[str, ModelVersion]:
-    """All versions of a model by name; empty if there is none."""
-    try:
-        return {each.model_version: each for each in await management.describe(model, "all")}
-    except ModelNotFoundError:
-        return {}
-
-
-async def default_version(management: ManagementClient, model: str) -> str | None:
-    """The version that answers requests that name none."""
-    try:
-        return (await management.describe(model))[0].model_version
-    except ModelNotFoundError:
-        return None
 
 
 async def bring_up(

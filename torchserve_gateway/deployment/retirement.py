@@ -3,10 +3,10 @@
 import logging
 
 from torchserve_gateway.deployment.drain import drain
-from torchserve_gateway.deployment.errors import DeploymentError
 from torchserve_gateway.deployment.model_store import unstage
 from torchserve_gateway.deployment.plan import Deployment
 from torchserve_gateway.deployment.registration import registered_when_back, remove
+from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
 from torchserve_gateway.record.reports import Gateways
 from torchserve_gateway.torchserve_api.connection import TorchServe

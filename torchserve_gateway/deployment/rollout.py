@@ -6,16 +6,17 @@ whomever, stays, and so does an archive that the model store held before.
 
 import logging
 
-from torchserve_gateway.deployment.errors import DeploymentError
 from torchserve_gateway.deployment.model_config import refuse_short_timeout
 from torchserve_gateway.deployment.model_store import holds, stage
 from torchserve_gateway.deployment.plan import Deployment
-from torchserve_gateway.deployment.registration import bring_up, registered, remove_everywhere
+from torchserve_gateway.deployment.registration import bring_up, remove_everywhere
 from torchserve_gateway.deployment.retirement import Retirement
 from torchserve_gateway.record.begun import Begun, BegunDeploys
+from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedModel, DeployedVersion
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.errors import VersionConflictError
+from torchserve_gateway.torchserve_api.versions import registered
 
 logger = logging.getLogger(__name__)
 

@@ -12,13 +12,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torchserve_gateway.deployment.errors import DeploymentError
 from torchserve_gateway.deployment.plan import Deployment
 from torchserve_gateway.deployment.registration import (
     as_described,
-    default_version,
     refuse_differences,
-    registered,
     workers_ready,
 )
 from torchserve_gateway.deployment.retirement import Retirement
@@ -26,11 +23,13 @@ from torchserve_gateway.deployment.rollout import Rollout
 from torchserve_gateway.deployment.trial import Trials
 from torchserve_gateway.downloads import without_credentials
 from torchserve_gateway.record.begun import BegunDeploys
+from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
 from torchserve_gateway.record.reports import Gateways
 from torchserve_gateway.settings.deployment import BlueGreen, Canary
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.errors import RefusedError, TorchServeError
+from torchserve_gateway.torchserve_api.versions import default_version, registered
 
 logger = logging.getLogger(__name__)
 

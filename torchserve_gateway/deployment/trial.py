@@ -8,7 +8,7 @@ import asyncio
 import logging
 from time import monotonic
 
-from torchserve_gateway.deployment.errors import DeploymentError
+from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord, Trial
 from torchserve_gateway.record.reports import Gateways, VersionCounts, Window
 from torchserve_gateway.settings.deployment import Canary, Shadow

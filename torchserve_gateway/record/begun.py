@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from torchserve_gateway.deployment.errors import RecordError
+from torchserve_gateway.record.errors import RecordError
 from torchserve_gateway.record.record import replace_text
 from torchserve_gateway.settings.composition import Settings
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
-from torchserve_gateway.deployment.registration import default_version, registered
 from torchserve_gateway.record.record import DeployedModel, Record
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.descriptions import ModelVersion
+from torchserve_gateway.torchserve_api.versions import default_version, registered
 
 
 class Row(BaseModel):

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from torchserve_gateway.deployment.errors import RecordError
+from torchserve_gateway.record.errors import RecordError
 from torchserve_gateway.settings.composition import Settings
 
 FILE_NAME = "deployed.json"
