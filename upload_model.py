@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
-from torchserve_gateway.deployment.archives import Archive, local_archive, remote_archive
+from torchserve_gateway.deployment.archives.sources import Archive, local_archive, remote_archive
 from torchserve_gateway.deployment.deploy import deploy
 from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedVersion, DeploymentRecord

@@ -22,7 +22,7 @@ from tests.archive_server import ArchiveServer, archive_server, digest, model_ar
 from tests.certificates import self_signed
 from tests.object_store import forget_connections, object_store, put
 from torchserve_gateway import downloads
-from torchserve_gateway.deployment.archives import Archive, local_archive, remote_archive
+from torchserve_gateway.deployment.archives.sources import Archive, local_archive, remote_archive
 from torchserve_gateway.deployment.errors import ArchiveRefusedError, ModelStoreError
 from torchserve_gateway.downloads import without_credentials
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
@@ -146,7 +146,7 @@ def test_another_checksum_is_refused(server: ArchiveServer) -> None:
     ],
 )
 def test_no_other_url_is_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torchserve_gateway.deployment.archives.download", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr("torchserve_gateway.deployment.archives.sources.download", lambda *_: pytest.fail("asked"))
     with (
         pytest.raises(ArchiveRefusedError, match=r"does not match any allowed URL; .* allow: http"),
         remote_archive(settings(), url, "2.0", "0" * 64),

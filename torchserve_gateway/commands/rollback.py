@@ -6,7 +6,7 @@ Exit codes: 0 it serves; 1 it does not, and what served still does; 2 bad config
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
-from torchserve_gateway.deployment.archives import Archive, local_archive, remote_archive
+from torchserve_gateway.deployment.archives.sources import Archive, local_archive, remote_archive
 from torchserve_gateway.deployment.deploy import deploy
 from torchserve_gateway.deployment.errors import ModelStoreError
 from torchserve_gateway.record.errors import DeploymentError

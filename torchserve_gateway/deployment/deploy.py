@@ -5,9 +5,9 @@ import signal
 
 import httpx
 
-from torchserve_gateway.deployment.archives import Archive
+from torchserve_gateway.deployment.archives.model_config import as_torchserve_will_run
+from torchserve_gateway.deployment.archives.sources import Archive
 from torchserve_gateway.deployment.golden_check import GoldenCheck, Sample
-from torchserve_gateway.deployment.model_config import as_torchserve_will_run
 from torchserve_gateway.deployment.plan import Deployment
 from torchserve_gateway.deployment.swap import Swap
 from torchserve_gateway.record.errors import DeploymentError

@@ -4,7 +4,7 @@ import logging
 
 import stamina
 
-from torchserve_gateway.deployment.model_config import differences
+from torchserve_gateway.deployment.archives.model_config import differences
 from torchserve_gateway.downloads import without_credentials
 from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedVersion

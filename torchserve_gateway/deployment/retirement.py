@@ -2,8 +2,8 @@
 
 import logging
 
+from torchserve_gateway.deployment.archives.model_store import unstage
 from torchserve_gateway.deployment.drain import drain
-from torchserve_gateway.deployment.model_store import unstage
 from torchserve_gateway.deployment.plan import Deployment
 from torchserve_gateway.deployment.registration import registered_when_back, remove
 from torchserve_gateway.record.errors import DeploymentError

@@ -19,8 +19,8 @@ from torchserve_gateway.deployment.registration import (
     workers_ready,
 )
 from torchserve_gateway.deployment.retirement import Retirement
-from torchserve_gateway.deployment.rollout import Rollout
 from torchserve_gateway.deployment.trial import Trials
+from torchserve_gateway.deployment.undo import Rollout
 from torchserve_gateway.downloads import without_credentials
 from torchserve_gateway.record.begun import BegunDeploys
 from torchserve_gateway.record.errors import DeploymentError

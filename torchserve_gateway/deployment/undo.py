@@ -6,8 +6,8 @@ whomever, stays, and so does an archive that the model store held before.
 
 import logging
 
-from torchserve_gateway.deployment.model_config import refuse_short_timeout
-from torchserve_gateway.deployment.model_store import holds, stage
+from torchserve_gateway.deployment.archives.model_config import refuse_short_timeout
+from torchserve_gateway.deployment.archives.model_store import holds, stage
 from torchserve_gateway.deployment.plan import Deployment
 from torchserve_gateway.deployment.registration import bring_up, remove_everywhere
 from torchserve_gateway.deployment.retirement import Retirement

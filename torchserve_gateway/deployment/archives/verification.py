@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from torchserve_gateway.deployment.archives.model_config import ModelConfig, model_config_of
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
-from torchserve_gateway.deployment.model_config import ModelConfig, model_config_of
 from torchserve_gateway.downloads import USER_INFO, DownloadError, download, sha256, without_credentials
 
 logger = logging.getLogger(__name__)

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from torchserve_gateway.deployment.errors import ArchiveRefusedError, ModelStoreError
-from torchserve_gateway.deployment.model_config import ModelConfig
-from torchserve_gateway.deployment.verification import (
+from torchserve_gateway.deployment.archives.model_config import ModelConfig
+from torchserve_gateway.deployment.archives.verification import (
     inspected,
     published_checksum,
     refuse_unless_allowed,
     verified,
 )
+from torchserve_gateway.deployment.errors import ArchiveRefusedError, ModelStoreError
 from torchserve_gateway.downloads import (
     DownloadError,
     TooLargeError,
