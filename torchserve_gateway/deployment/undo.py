@@ -1,150 +1,155 @@
-"""One version onto replicas, one after the other; each step is noted before, so that it can be undone.
+"""Undoes a deploy that failed, was interrupted or was killed.
 
-Undoing takes away what this deploy brought and nothing else: a version that was registered before it, by
-whomever, stays, and so does an archive that the model store held before.
+Each change is noted in begun.json before it is made. Undoing removes the noted changes and nothing else: a
+version that was registered before the deploy stays, and so does an archive that the model store held before.
 """
 
 import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from torchserve_gateway.deployment.archives.model_config import refuse_short_timeout
-from torchserve_gateway.deployment.archives.model_store import holds, stage
-from torchserve_gateway.deployment.plan import Deployment
-from torchserve_gateway.deployment.registration import bring_up, remove_everywhere
-from torchserve_gateway.deployment.retirement import Retirement
+from torchserve_gateway.deployment.archives.model_store import holds, stage, unstage_unused
+from torchserve_gateway.deployment.drain import drain
+from torchserve_gateway.deployment.plan import Deployment, Target
+from torchserve_gateway.deployment.registration import remove_everywhere
 from torchserve_gateway.record.begun import Begun, BegunDeploys
 from torchserve_gateway.record.errors import DeploymentError
-from torchserve_gateway.record.record import DeployedModel, DeployedVersion
+from torchserve_gateway.record.record import DeployedModel
 from torchserve_gateway.torchserve_api.connection import TorchServe
-from torchserve_gateway.torchserve_api.errors import VersionConflictError
-from torchserve_gateway.torchserve_api.versions import registered
+from torchserve_gateway.torchserve_api.errors import TorchServeError, VersionConflictError
+from torchserve_gateway.torchserve_api.versions import default_version
 
 logger = logging.getLogger(__name__)
 
 
-class Rollout:
-    """Of one deploy's version. runs: the version, once it is registered with its real parameters."""
+class Changes:
+    """The changes of one deploy.
 
-    def __init__(
-        self, deployment: Deployment, replicas: list[TorchServe], begun: BegunDeploys, retirement: Retirement
-    ) -> None:
+    Args:
+        deployment: the plan.
+        target: its place.
+        served: whether the version serves already, and the deploy adds it to a replica that lacks it.
+    """
+
+    def __init__(self, deployment: Deployment, target: Target, *, served: bool = False) -> None:
         self._deployment = deployment
-        self._replicas = replicas
-        self._begun_deploys = begun
-        self._retirement = retirement
-        self._name = deployment.model
-        self._begun = Begun(version=deployment.wanted.version)
-        self.runs = deployment.wanted
+        self._target = target
+        self._notes = BegunDeploys(target.record.directory)
+        self._begun = Begun(version=deployment.wanted.version, served=served)
+        self._defaults: dict[str, str | None] = {}
+        self._kept = False
 
-    async def take_away_what_was_left(self, before: DeployedModel | None) -> None:
-        """Removes the version that an earlier deploy was killed over.
+    @asynccontextmanager
+    async def undone_unless_kept(self, before: DeployedModel | None) -> AsyncIterator[None]:
+        """Undoes all changes at the end of the block, unless `keep` was called; also after Ctrl-C.
+
+        Args:
+            before: the model's entry in the record; it is restored.
+        """
+        try:
+            yield
+        finally:
+            if not self._kept:
+                await self._undo(before)
+
+    def keep(self) -> None:
+        """Ends the note: the record names the version."""
+        self._kept = True
+        self._notes.write(self._deployment.model, None)
+
+    def stage(self) -> None:
+        """Puts the archive into the model store; noted if the store lacks it.
 
         Raises:
-            DeploymentError: it cannot be removed.
+            ModelStoreError: the store does not take it.
         """
-        left = self._begun_deploys.read(self._name)
-        if left is None:
-            return
-        # It may have been killed right after the record said that its version serves.
-        if before and left.version == before.serving.version and not left.served:
-            self._begun_deploys.write(self._name, None)
-            return
-        logger.warning("an earlier deploy did not end; taking its %s %s away", self._name, left.version)
-        if await self._take_away(left):
-            raise DeploymentError(f"{self._name} {left.version} of an earlier deploy cannot be removed")
+        file, store = self._deployment.archive, self._deployment.model_store
+        if file and store:
+            wanted = self._deployment.wanted
+            if not holds(wanted.archive, store):
+                self._note(self._begun.model_copy(update={"archive": wanted.archive}))
+            stage(file, wanted.sha256, store)
 
-    async def refuse_if_registered(self, before: DeployedModel | None) -> None:
-        """Looks at all replicas before any is touched.
+    async def note_default(self, torchserve: TorchServe) -> None:
+        """Notes a replica's default version, in memory: the record holds it for the next deploy."""
+        self._defaults[torchserve.name] = await default_version(torchserve.management, self._deployment.model)
 
-        Raises:
-            DeploymentError: somebody else registered the version, so that it may answer somebody.
-        """
-        version = self.runs.version
-        for torchserve in self._replicas:
-            found = await registered(torchserve.management, self._name)
-            there = ", ".join(f"{self._name} {each}" for each in found)
-            logger.info("%s: found %s", torchserve.name, there or f"no version of {self._name}")
-            if version not in found:
-                continue
-            if before and version in before.retiring:
-                logger.warning("%s: %s %s was not retired; removing it", torchserve.name, self._name, version)
-                await torchserve.management.unregister(self._name, version)
-                continue
-            other = found[version]
-            raise DeploymentError(
-                f"nothing was changed: {torchserve.name} has {self._name} {version} already, from "
-                f"{other.archive_name} with {other.ready_workers} workers READY, and no deploy on record put "
-                "it there; take another VERSION, or remove that one first: "
-                f'make manage ARGS="unregister {self._name} {version}"'
-            )
-
-    def stage(self, *, noted: bool) -> None:
-        """Puts the archive into the model store. noted: undoing takes it out again, if it was not there."""
-        deployment, name = self._deployment, self.runs.archive
-        if deployment.model_store and deployment.archive:
-            if noted and not holds(name, deployment.model_store):
-                self._note(self._begun.model_copy(update={"archive": name}))
-            stage(deployment.archive, self.runs.sha256, deployment.model_store)
-
-    async def bring_up(self, torchserve: TorchServe, before: DeployedModel | None) -> None:
-        """Registers the version on one replica and returns when it has passed its check.
-
-        Raises:
-            DeploymentError, TorchServeError: it has not; see `undo`.
-        """
-        deployment, without = self._deployment, self._begun
-        on_record = (before.serving, *before.previous) if before else ()
+    @contextmanager
+    def registering(self, torchserve: TorchServe) -> Iterator[None]:
+        """Notes that the block registers the version on a replica, unless somebody else was faster."""
+        without = self._begun
         self._note(without.model_copy(update={"replicas": (*without.replicas, torchserve.name)}))
         try:
-            self.runs = await bring_up(
-                *(torchserve, self._name, self.runs, deployment.url, deployment.ready_timeout_s),
-                was_deployed=any(
-                    (each.archive, each.sha256) == (self.runs.archive, self.runs.sha256) for each in on_record
-                ),
-            )
+            yield
         except VersionConflictError:
-            # Somebody else was faster: it is not ours to remove.
             self._note(without)
             raise
-        await self.check(torchserve, self.runs)
-
-    async def bring_back(self, torchserve: TorchServe, serving: DeployedModel) -> None:
-        """As `bring_up`, on one replica that lacks the version that serves; undone there if it fails."""
-        self._begun = Begun(version=self.runs.version, served=True)
-        try:
-            await self.bring_up(torchserve, serving)
-        except BaseException:
-            await self.undo()
-            raise
-        self.end()
-
-    async def check(self, torchserve: TorchServe, runs: DeployedVersion) -> None:
-        """Asks for the samples' answers.
-
-        Raises:
-            DeploymentError: an answer is wrong, or its parameters do not suit the gateway.
-            TorchServeError: there is no answer.
-        """
-        refuse_short_timeout(runs, self._deployment.deadline_s)
-        await self._deployment.check(torchserve.inference, self._name, runs.version)
-
-    async def undo(self) -> None:
-        """Only what was there before remains; what cannot be taken away now, the next deploy takes away."""
-        logger.info("taking %s %s away again", self._name, self._begun.version)
-        await self._take_away(self._begun)
-
-    def end(self) -> None:
-        """From now on the version is on record, and nothing is to be undone."""
-        self._begun_deploys.write(self._name, None)
-
-    async def _take_away(self, begun: Begun) -> bool:
-        """Whether something is left of it."""
-        reached = [each for each in self._replicas if each.name in begun.replicas]
-        left = await remove_everywhere(reached, self._name, begun.version)
-        if begun.archive:
-            self._retirement.unstage_unless_kept({begun.archive})
-        self._begun_deploys.write(self._name, begun.model_copy(update={"replicas": left}) if left else None)
-        return bool(left)
 
     def _note(self, begun: Begun) -> None:
-        self._begun_deploys.write(self._name, begun)
+        self._notes.write(self._deployment.model, begun)
         self._begun = begun
+
+    async def _undo(self, before: DeployedModel | None) -> None:
+        model, version = self._deployment.model, self._deployment.wanted.version
+        for torchserve in self._target.replicas:
+            old = self._defaults.get(torchserve.name)
+            try:
+                if old and await default_version(torchserve.management, model) == version:
+                    await torchserve.management.set_default(model, old)
+            except TorchServeError as exc:
+                logger.error("%s: the default version may still be %s: %s", torchserve.name, version, exc)
+        if before:
+            await _restore_record(self._deployment, self._target, before, version)
+        logger.info("removing %s %s", model, version)
+        await _remove(self._deployment, self._target, self._begun)
+
+
+async def undo_killed_deploy(deployment: Deployment, target: Target) -> DeployedModel | None:
+    """Undoes an earlier deploy of the model that was killed: its trial, its registrations, its archive.
+
+    Returns:
+        the model's entry in the record, None if it was never deployed.
+
+    Raises:
+        DeploymentError, TorchServeError: the version cannot be removed.
+    """
+    model = deployment.model
+    before = target.on_record(model)
+    if before and before.trial:
+        logger.warning("an earlier deploy ended in the middle of its %s trial", before.trial.kind)
+        version, before = before.trial.version, before.model_copy(update={"trial": None})
+        await _restore_record(deployment, target, before, version)
+    notes = BegunDeploys(target.record.directory)
+    left = notes.read(model)
+    if left is None:
+        return before
+    # The deploy may have been killed after the record named its version.
+    if before and left.version == before.serving.version and not left.served:
+        notes.write(model, None)
+        return before
+    logger.warning("an earlier deploy did not end; removing its %s %s", model, left.version)
+    if await _remove(deployment, target, left):
+        raise DeploymentError(f"{model} {left.version} of an earlier deploy cannot be removed")
+    return before
+
+
+async def _restore_record(
+    deployment: Deployment, target: Target, before: DeployedModel, version: str
+) -> None:
+    """Takes all requests from a version, drains it and restores the record."""
+    model = deployment.model
+    if target.on_record(model) != before:
+        ending = before.model_copy(update={"trial": None, "retiring": (*before.retiring, version)})
+        await drain(deployment, target, version, target.record.write(model, ending))
+    target.record.write(model, before)
+
+
+async def _remove(deployment: Deployment, target: Target, begun: Begun) -> bool:
+    """Removes the noted changes; returns whether a registration is left, which stays noted."""
+    registered_on = [each for each in target.replicas if each.name in begun.replicas]
+    left = await remove_everywhere(registered_on, deployment.model, begun.version)
+    if begun.archive:
+        unstage_unused({begun.archive}, target.record.read(), deployment.model_store)
+    note = begun.model_copy(update={"replicas": left}) if left else None
+    BegunDeploys(target.record.directory).write(deployment.model, note)
+    return bool(left)
