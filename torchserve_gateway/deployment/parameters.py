@@ -1,9 +1,43 @@
 """Registration parameters of a version: asked for, and as TorchServe runs them."""
 
+import logging
+
+from torchserve_gateway.deployment.archives.model_config import ModelConfig
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedVersion
 from torchserve_gateway.torchserve_api.descriptions import ModelVersion
+
+logger = logging.getLogger(__name__)
+
+
+def as_torchserve_will_run(
+    model: str, asked: DeployedVersion, config: ModelConfig | None, deadline_s: float
+) -> DeployedVersion:
+    """The version with the parameters that TorchServe will use; differences are logged as a warning.
+
+    Args:
+        model: name of the served model.
+        asked: the version with the parameters of the registration.
+        config: the archive's model-config.yaml, if it has one.
+        deadline_s: the gateway's deadline.
+
+    Raises:
+        ArchiveRefusedError: TorchServe would kill workers before the gateway's deadline.
+    """
+    runs = config.applied_to(asked) if config else asked
+    if config:
+        conflicts = [*differences(asked, runs), *config.without_effect(runs)]
+        if conflicts:
+            logger.warning(
+                "%s %s: model-config.yaml in %s: %s",
+                model,
+                asked.version,
+                asked.archive,
+                "; ".join(conflicts),
+            )
+    refuse_short_timeout(runs, deadline_s)
+    return runs
 
 
 def as_described(wanted: DeployedVersion, described: ModelVersion) -> DeployedVersion:

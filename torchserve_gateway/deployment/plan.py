@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchserve_gateway.deployment.archives.model_config import as_torchserve_will_run
 from torchserve_gateway.deployment.archives.verification import Archive
 from torchserve_gateway.deployment.golden_check import GoldenCheck
+from torchserve_gateway.deployment.parameters import as_torchserve_will_run
 from torchserve_gateway.downloads import without_credentials
 from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedModel, DeployedVersion, DeploymentRecord

@@ -8,7 +8,6 @@ The archive's manifest names the file (`torch-model-archiver --config-file`).
 """
 
 import json
-import logging
 import zipfile
 from pathlib import Path
 
@@ -17,10 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
-from torchserve_gateway.deployment.parameters import differences, refuse_short_timeout
 from torchserve_gateway.record.record import DeployedVersion
-
-logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT_S = 120
 # Registration parameter -> field of ModelConfig.
@@ -103,35 +99,6 @@ def model_config_of(archive: zipfile.ZipFile, source: str) -> ModelConfig | None
             "requests open; take it out, the gateway has a deadline of its own (gateway.deadline_s)"
         )
     return config
-
-
-def as_torchserve_will_run(
-    model: str, asked: DeployedVersion, config: ModelConfig | None, deadline_s: float
-) -> DeployedVersion:
-    """The version with the parameters that TorchServe will use; differences are logged as a warning.
-
-    Args:
-        model: name of the served model.
-        asked: the version with the parameters of the registration.
-        config: the archive's model-config.yaml, if it has one.
-        deadline_s: the gateway's deadline.
-
-    Raises:
-        ArchiveRefusedError: TorchServe would kill workers before the gateway's deadline.
-    """
-    runs = config.applied_to(asked) if config else asked
-    if config:
-        conflicts = [*differences(asked, runs), *config.without_effect(runs)]
-        if conflicts:
-            logger.warning(
-                "%s %s: model-config.yaml in %s: %s",
-                model,
-                asked.version,
-                asked.archive,
-                "; ".join(conflicts),
-            )
-    refuse_short_timeout(runs, deadline_s)
-    return runs
 
 
 def _positive(seconds: int | None) -> int:
