@@ -52,15 +52,11 @@ lint: .venv/.installed-dev ## ruff and mypy --strict
 	$(RUN) -m ruff format --check --quiet $(SOURCES)
 	$(RUN) -m mypy $(SOURCES)
 
-# upload_model builds first; these are for it alone, and nobody takes settings that he does not know.
-UPLOAD_ONLY := strategy% served_model.% request_params.% archive_source.sha256=% keep_previous=% \
-	max_archive_mb=% ready_timeout_s=% drain_timeout_s=% unreachable_replicas=%
-
 download_weights: install ## checkpoint into weights/ from the configured URL, checksum verified
-	@$(RUN) -m torchserve_gateway.commands.download_weights $(CHOICE) $(filter-out $(UPLOAD_ONLY),$(ARGS))
+	@$(RUN) -m torchserve_gateway.commands.download_weights $(CHOICE) $(ARGS)
 
 generate_mar: download_weights ## archive into model_mars/ (MODEL=genre VERSION=1.0)
-	@$(RUN) -m torchserve_gateway.commands.generate_mar $(CHOICE) $(filter-out $(UPLOAD_ONLY),$(ARGS))
+	@$(RUN) -m torchserve_gateway.commands.generate_mar $(CHOICE) $(ARGS)
 
 train: install ## the demo checkpoint anew: draws posters, trains, evaluates
 	@$(RUN) -m examples.genre.train $(ARGS)
@@ -89,10 +85,7 @@ run_app: install ## the gateway alone in the foreground
 run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
 	@exec $(RUN) -m torchserve_gateway.commands.file_browser $(ARGS)
 
-# With one of these the archive is there already.
-NAMES_ARCHIVE := $(foreach key,archive_source= archive_source.url= request_params.url=,$(findstring $(key),$(ARGS)))
-
-upload_model: $(if $(strip $(NAMES_ARCHIVE)),install,generate_mar) ## swap a version in (MODEL=genre VERSION=1.0)
+upload_model: install ## swap a version in, built first unless ARGS name an archive (MODEL=genre VERSION=1.0)
 	@$(RUN) upload_model.py $(CHOICE) $(ARGS)
 
 rollback: install ## back to the version that served before
@@ -158,7 +151,8 @@ run_ts_cuda: build_ts_cuda ## the same with the machine's GPUs
 
 run_ts_upload_model: generate_mar build_gateway ## swap a version in there (MODEL=genre VERSION=1.0)
 	@$(CONTAINER_ENGINE) run --rm --network container:torchserve --read-only $(TS_VOLUMES) \
-		--volume "$(CURDIR)/model_mars:/app/model_mars:ro" $(IMAGES)/gateway:latest upload_model.py $(CHOICE) $(ARGS)
+		--volume "$(CURDIR)/model_mars:/app/model_mars:ro" $(IMAGES)/gateway:latest \
+		upload_model.py archive_source=model_mars $(CHOICE) $(ARGS)
 
 compose_up: generate_mar build_ts_cpu build_gateway build_haproxy docker/secrets/grafana_password ## the stack in containers, with MODEL, VERSION deployed
 	@$(COMPOSE) $(if $(PROFILE),--profile $(PROFILE)) up -d --scale torchserve=$(TORCHSERVES)

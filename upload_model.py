@@ -1,44 +1,28 @@
-"""`make upload_model`: deploys a version of a model through the Management API and retires the old ones.
+"""`make upload_model`: deploys a version of a model through the Management API and retires the others.
 
-Exit codes: 0 it serves; 1 it does not, and what served before still does; 2 bad configuration.
+Exit codes: 0 the version serves; 1 it does not, and the old version still serves; 2 bad configuration.
 """
 
-import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
 
-from torchserve_gateway.deployment.archives import Archive, local_archive, remote_archive
+from torchserve_gateway.deployment.archives.sources import requested_archive
 from torchserve_gateway.deployment.deploy import deploy
-from torchserve_gateway.deployment.errors import DeploymentError
-from torchserve_gateway.record.record import DeployedVersion, DeploymentRecord
+from torchserve_gateway.deployment.plan import requested_version
+from torchserve_gateway.record.errors import DeploymentError
+from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.deployment import UploadSettings
 
 
 def upload_model(settings: UploadSettings) -> None:
-    """Deploys and says what serves now.
+    """Deploys the configured version and prints the serving version.
 
     Raises:
-        DeploymentError: it was not deployed.
+        DeploymentError: the version was not deployed.
     """
-    params = settings.request_params
-    with DeploymentRecord(settings.torchserve.deployments_dir).lock(), _archive(settings) as archive:
-        wanted = DeployedVersion(
-            version=settings.model.version,
-            source=archive.source,
-            archive=archive.name,
-            sha256=archive.sha256,
-            initial_workers=params.initial_workers or len(os.sched_getaffinity(0)),
-            **params.model_dump(exclude={"url", "initial_workers"}),
-        )
-        print(deploy(settings, settings.served_model.model_name, wanted, archive))
-
-
-def _archive(settings: UploadSettings) -> AbstractContextManager[Archive]:
-    source, sha256 = settings.request_params.url, settings.archive_source.sha256
-    if "://" in source:
-        return remote_archive(settings, source, settings.model.version, sha256)
-    return nullcontext(local_archive(settings, settings.model_mars / source, settings.model.version, sha256))
+    record = DeploymentRecord(settings.torchserve.deployments_dir)
+    with record.lock(), requested_archive(settings) as archive:
+        print(deploy(settings, record, requested_version(settings, archive), archive))
 
 
 if __name__ == "__main__":

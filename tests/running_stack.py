@@ -57,7 +57,12 @@ class RunningStack:
 
     def upload_model(self, version: str, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make upload_model VERSION=...`, of an archive that exists."""
-        return run("upload_model.py", *self._model(version), *extra)
+        named = (
+            ()
+            if any(each.startswith("archive_source=") for each in extra)
+            else ("archive_source=model_mars",)
+        )
+        return run("upload_model.py", *self._model(version), *named, *extra)
 
     def rollback(self, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make rollback`."""

@@ -1,4 +1,4 @@
-"""Downloads a file from any URL fsspec reads: resumed after a break, with progress for people."""
+"""Downloads a file from any URL that fsspec reads; resumes after a break and shows progress on a terminal."""
 
 import hashlib
 import logging
@@ -15,23 +15,23 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
-# A stalled server must not hold the command for ever; a slow one may take as long as it needs.
+# A stalled server must not block the command; a slow server may take as long as it needs.
 HTTP_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
 TRIES = 3
-# The connection was there and broke; the stores' own clients (s3) try again by themselves.
+# Established connections that broke; the stores' own clients (s3) retry by themselves.
 BROKEN_CONNECTION = (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, ConnectionResetError)
 
-# `user@` of http(s), where it may be a token, and `user:password@` of all; a container@account is neither.
+# `user@` in http(s), which may be a token, and `user:password@` in any scheme; container@account is neither.
 USER_INFO = re.compile(r"(https?://)[^\s/?#'\"]*@|(\w+://)[^\s/?#'\"@:]*:[^\s/?#'\"]*@")
 HTTP_QUERY = re.compile(r"(https?://[^\s?'\"]*)\?[^\s'\"]*")
 
 
 class DownloadError(Exception):
-    """The file could not be downloaded; what was is kept, so that the next try goes on from there."""
+    """The download failed; the part that arrived is kept, and the next try resumes from it."""
 
 
 class TooLargeError(DownloadError):
-    """The file is larger than the caller takes."""
+    """The file is larger than the caller accepts."""
 
 
 def sha256(path: Path) -> str:
@@ -41,15 +41,15 @@ def sha256(path: Path) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """A text that may be shown: no password in its URLs, no query (it may be a signature) in http(s) ones."""
+    """Removes passwords from all URLs in a text, and queries, which may be signatures, from http(s) URLs."""
     return HTTP_QUERY.sub(r"\1", USER_INFO.sub(r"\1\2", text))
 
 
 def filesystem_of(url: str) -> tuple[Any, str]:
-    """The file system that fsspec has for a URL, and the file's path in it.
+    """Opens the file system of a URL with fsspec; also returns the path of the file in it.
 
     Raises:
-        whatever fsspec and its back ends raise.
+        Exception: any exception of fsspec and its back ends.
     """
     options: dict[str, object] = {}
     if _is_http(url):
@@ -62,11 +62,11 @@ def filesystem_of(url: str) -> tuple[Any, str]:
 
 
 def download(url: str, part: Path, max_bytes: int | None = None) -> None:
-    """Downloads into `part`, from where an earlier try stopped.
+    """Downloads into `part`; resumes an earlier try.
 
     Raises:
-        TooLargeError: it has more than max_bytes.
-        DownloadError: no connection, no such file, no disk, or a scheme that fsspec does not read.
+        TooLargeError: the file has more than max_bytes.
+        DownloadError: no connection, no such file, no disk space, or a scheme that fsspec does not read.
     """
     for tries_left in reversed(range(TRIES)):
         try:
@@ -74,10 +74,10 @@ def download(url: str, part: Path, max_bytes: int | None = None) -> None:
             _download(url, part, max_bytes)
         except DownloadError:
             raise
-        # fsspec passes on what its back ends raise, and each has exceptions of its own.
+        # fsspec passes on the exceptions of its back ends, and each has its own.
         except Exception as exc:
             if tries_left and any(isinstance(each, BROKEN_CONNECTION) for each in _causes(exc)):
-                logger.warning("%s: the connection broke, going on", without_credentials(url))
+                logger.warning("%s: the connection broke, resuming", without_credentials(url))
                 continue
             raise DownloadError(f"fetching {without_credentials(url)} failed: {_reason(exc, url)}") from exc
         else:
@@ -95,7 +95,7 @@ def _causes(exc: BaseException | None) -> Iterator[BaseException]:
 
 
 def _reason(exc: Exception, url: str) -> str:
-    """What is behind it, in one line: fsspec itself often says no more than FileNotFoundError(url)."""
+    """The innermost cause in one line; fsspec's own exception is often just FileNotFoundError(url)."""
     said = [str(each) or type(each).__name__ for each in _causes(exc)][-1]
     return "there is no such file" if said in url else without_credentials(" ".join(said.split()))
 
@@ -111,12 +111,12 @@ def _download(url: str, part: Path, max_bytes: int | None) -> None:
             with filesystem.open(path, "rb") as source:
                 source.seek(offset)
                 _copy(source, part, "ab", size, max_bytes)
-        # A server without range requests: fsspec finds out when it reads.
+        # The server has no range requests, which fsspec notices when it reads.
         except ValueError as exc:
-            logger.info("starting again: %s", exc)
+            logger.info("restarting the download: %s", exc)
         else:
             return
-    # As a stream, since a seekable file over HTTP needs ranges even to be read in order.
+    # As a stream: over HTTP a seekable file needs range requests even for reading in order.
     with filesystem.open(path, "rb", **({"block_size": 0} if _is_http(url) else {})) as source:
         _copy(source, part, "wb", size, max_bytes)
 
@@ -128,7 +128,7 @@ def _copy(
         task = progress.add_task(part.stem, total=size, completed=target.tell())
         while chunk := source.read(CHUNK_BYTES):
             target.write(chunk)
-            # A server need not say the size, or say the truth.
+            # The announced size may be missing or wrong.
             if max_bytes and target.tell() > max_bytes:
                 raise TooLargeError(f"{part.name} has more than the {max_bytes} bytes that are allowed")
             progress.advance(task, len(chunk))

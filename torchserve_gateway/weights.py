@@ -1,4 +1,4 @@
-"""Fetches a checkpoint: any URL fsspec reads, verified, never half in place."""
+"""Downloads a checkpoint from any URL that fsspec reads, verifies it and puts it in place atomically."""
 
 import logging
 from pathlib import Path
@@ -10,18 +10,21 @@ logger = logging.getLogger(__name__)
 
 
 class WeightsError(Exception):
-    """The checkpoint could not be fetched or is not the expected one; a file that was there is untouched."""
+    """The checkpoint cannot be downloaded or has another checksum; an existing file is unchanged."""
 
 
 def fetch_weights(weights: WeightsSettings) -> Path:
-    """Makes sure that the configured checkpoint lies at `weights.path`.
+    """Downloads the configured checkpoint, unless it exists.
+
+    Returns:
+        `weights.path`.
 
     Raises:
-        WeightsError: no source, no connection, no disk, or another checksum than configured.
+        WeightsError: no source, no connection, no disk space, or another checksum than configured.
     """
     try:
         if weights.path.exists() and weights.sha256 in (None, sha256(weights.path)):
-            logger.info("%s is there, nothing to fetch", weights.path.name)
+            logger.info("%s exists, nothing to download", weights.path.name)
             return weights.path
         if weights.url is None:
             raise WeightsError(_no_source(weights))
@@ -39,7 +42,7 @@ def fetch_weights(weights: WeightsSettings) -> Path:
             )
         part.replace(weights.path)
     except (DownloadError, OSError) as exc:
-        raise WeightsError(f"{exc}; the next run goes on where this one stopped") from exc
+        raise WeightsError(f"{exc}; the next run resumes the download") from exc
     logger.info("fetched %s into %s", without_credentials(weights.url), weights.path)
     return weights.path
 
@@ -48,7 +51,7 @@ def _no_source(weights: WeightsSettings) -> str:
     if weights.path.exists():
         return (
             f"{weights.path} has sha256 {sha256(weights.path)}, the configuration expects {weights.sha256}, "
-            "and model.weights.url is null, so there is nowhere to fetch it from"
+            "and model.weights.url is null, so there is no source to download it from"
         )
     return (
         f"{weights.path} is missing and model.weights.url is null: set the URL and its sha256, "

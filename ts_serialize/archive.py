@@ -15,9 +15,9 @@ from model_archiver.model_archiver_error import ModelArchiverError
 from model_archiver.model_packaging import generate_model_archive
 
 from torchserve_gateway.downloads import sha256
-from torchserve_gateway.settings.composition import PROJECT_ROOT, ProjectPath
+from torchserve_gateway.settings.archive import ArchiveSettings
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 from torchserve_gateway.settings.model import ModelSettings
-from torchserve_gateway.settings.project import ProjectSettings
 from ts_serialize.checkpoint_kinds import other_kind
 from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
 from ts_serialize.preprocessing import input_size
@@ -27,18 +27,6 @@ logger = logging.getLogger(__name__)
 
 # The oldest time a zip file can hold: identical inputs give identical archives.
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-class ArchiveSettings(ProjectSettings):
-    """The root `config/archive.yaml`."""
-
-    model_mars: ProjectPath
-    force: bool
-
-    @property
-    def archive_path(self) -> Path:
-        """Where the archive is written."""
-        return self.model_mars / self.model.archive_name
 
 
 class ArchiveError(Exception):

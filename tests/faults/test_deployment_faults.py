@@ -12,11 +12,11 @@ import pytest
 
 from tests.fake_torchserve import FakeTorchServe, described, error, version
 from tests.unit.test_deployment_record import VERSION
-from torchserve_gateway.deployment.errors import DeploymentError
 from torchserve_gateway.deployment.golden_check import GoldenCheck
 from torchserve_gateway.deployment.plan import Deployment
 from torchserve_gateway.deployment.swap import Swap
 from torchserve_gateway.record.begun import Begun, BegunDeploys
+from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
 from torchserve_gateway.settings.composition import load
 from torchserve_gateway.settings.deployment import BlueGreen
@@ -56,6 +56,7 @@ async def swap(
         check=GoldenCheck([], [], tolerance=0, deadline_s=1),
         ready_timeout_s=ready_timeout_s,
         drain_timeout_s=1,
+        settle_s=0.1,
         deadline_s=deadline_s,
         keep_previous=1,
     )

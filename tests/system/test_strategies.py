@@ -306,7 +306,7 @@ def test_with_the_drain_every_request_of_the_old_version_is_answered(
 def start_deploy(stack: RunningStack, version: str, *extra: str) -> subprocess.Popen[str]:
     command = [sys.executable, "upload_model.py", f'model.version="{version}"', *stack.overrides]
     return subprocess.Popen(
-        [*command, f"model_mars={stack.directory}/model_mars", *extra],
+        [*command, f"model_mars={stack.directory}/model_mars", "archive_source=model_mars", *extra],
         cwd=PROJECT_ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

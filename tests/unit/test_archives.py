@@ -22,7 +22,9 @@ from tests.archive_server import ArchiveServer, archive_server, digest, model_ar
 from tests.certificates import self_signed
 from tests.object_store import forget_connections, object_store, put
 from torchserve_gateway import downloads
-from torchserve_gateway.deployment.archives import Archive, local_archive, remote_archive
+from torchserve_gateway.deployment.archives.remote import remote_archive
+from torchserve_gateway.deployment.archives.sources import local_archive
+from torchserve_gateway.deployment.archives.verification import Archive
 from torchserve_gateway.deployment.errors import ArchiveRefusedError, ModelStoreError
 from torchserve_gateway.downloads import without_credentials
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
@@ -114,7 +116,7 @@ def test_without_a_usable_checksum_the_archive_is_not_even_downloaded(
     url = server.publish("/genre-2.0.mar", ARCHIVE)
     server.files["/genre-2.0.mar.sha256"] = beside
     message = refused(url)
-    assert f"nobody says what {url} must be: set archive_source.sha256" in message
+    assert f"the checksum of {url} is not known: set archive_source.sha256" in message
     assert said in message
     assert "/genre-2.0.mar" not in server.requests
 
@@ -146,7 +148,9 @@ def test_another_checksum_is_refused(server: ArchiveServer) -> None:
     ],
 )
 def test_no_other_url_is_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torchserve_gateway.deployment.archives.download", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr(
+        "torchserve_gateway.deployment.archives.remote.download", lambda *_: pytest.fail("asked")
+    )
     with (
         pytest.raises(ArchiveRefusedError, match=r"does not match any allowed URL; .* allow: http"),
         remote_archive(settings(), url, "2.0", "0" * 64),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from torchserve_gateway.deployment.errors import RecordError
+from torchserve_gateway.record.errors import RecordError
 from torchserve_gateway.record.record import DeployedModel, DeployedVersion, DeploymentRecord, Trial
 
 VERSION = DeployedVersion(

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.test_deployment_record import VERSION
+from torchserve_gateway.deployment.archives.model_config import ModelConfig
+from torchserve_gateway.deployment.archives.verification import inspected
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
-from torchserve_gateway.deployment.model_config import ModelConfig, as_torchserve_will_run
-from torchserve_gateway.deployment.verification import inspected
+from torchserve_gateway.deployment.parameters import as_torchserve_will_run
 
 ASKED = VERSION.model_copy(update={"startup_timeout": 90})
 

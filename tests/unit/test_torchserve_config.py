@@ -10,8 +10,8 @@ import pytest
 
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.commands.torchserve import provide_kill, render_properties
+from torchserve_gateway.deployment.archives.model_store import stage, unstage
 from torchserve_gateway.deployment.errors import ModelStoreError
-from torchserve_gateway.deployment.model_store import stage, unstage
 from torchserve_gateway.downloads import sha256
 from torchserve_gateway.record.record import model_snapshot
 from torchserve_gateway.settings.composition import load

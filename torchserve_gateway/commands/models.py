@@ -1,6 +1,6 @@
-"""`make models`: what is deployed, as the record and every TorchServe say.
+"""`make models`: prints the versions on record and on every reachable TorchServe.
 
-Exit codes: 0 shown, of the replicas that can be reached; 1 none can; 2 bad configuration.
+Exit codes: 0 printed; 1 no TorchServe answers, or the record is damaged; 2 bad configuration.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-from torchserve_gateway.deployment.errors import DeploymentError
+from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.inventory import Row, inventory
 from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.command import run
@@ -31,10 +31,10 @@ class OverviewSettings(ProjectSettings):
 
 
 def overview(settings: OverviewSettings) -> None:
-    """Prints one row a version.
+    """Prints a row for each version.
 
     Raises:
-        DeploymentError: no TorchServe can be asked, or the record is damaged.
+        DeploymentError: no TorchServe answers, or the record is damaged.
     """
     rows = asyncio.run(_rows(settings))
     if settings.format == "json":
@@ -57,7 +57,7 @@ def overview(settings: OverviewSettings) -> None:
 
 
 def _default(row: Row) -> str:
-    """Whether all replicas answer with it by default, or how many."""
+    """Yes for the default version of all replicas, else the number of these replicas."""
     if not row.default_on:
         return ""
     return "yes" if row.default_on == row.of else f"{row.default_on}/{row.of}"

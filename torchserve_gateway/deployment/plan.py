@@ -1,31 +1,113 @@
-"""What one deploy is to do."""
+"""The plan of one deploy and its target, which all steps share."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from torchserve_gateway.deployment.archives.verification import Archive
 from torchserve_gateway.deployment.golden_check import GoldenCheck
-from torchserve_gateway.record.record import DeployedVersion
-from torchserve_gateway.settings.deployment import BlueGreen, Canary, Shadow
+from torchserve_gateway.deployment.parameters import as_torchserve_will_run
+from torchserve_gateway.downloads import without_credentials
+from torchserve_gateway.record.errors import DeploymentError
+from torchserve_gateway.record.record import DeployedModel, DeployedVersion, DeploymentRecord
+from torchserve_gateway.record.reports import Gateways
+from torchserve_gateway.settings.deployment import BlueGreen, Canary, Shadow, SwapSettings, UploadSettings
+from torchserve_gateway.torchserve_api.connection import TorchServe
+from torchserve_gateway.torchserve_api.errors import RefusedError
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What to deploy.
-
-    wanted: with the parameters that TorchServe will run it with;
-    url: what TorchServe loads, a file name in its model store or an address; archive: the file to put into
-    the store first, None if TorchServe downloads it; model_store: None where TorchServe's is not on our
-    disk; deadline_s: how long a request may take, waited for where no gateway says that none is left.
-    """
+    """One version to deploy, and how."""
 
     model: str
+    """Name under which the model is served."""
     wanted: DeployedVersion
+    """The version, with the parameters that TorchServe will use."""
     url: str
+    """Source for TorchServe: a file name in its model store, or an address."""
     archive: Path | None
+    """File to put into the model store first; None if TorchServe downloads the archive."""
     model_store: Path | None
+    """TorchServe's model store; None if it is on another disk."""
     strategy: BlueGreen | Canary | Shadow
     check: GoldenCheck
     ready_timeout_s: float
+    """Time for the workers to become READY."""
     drain_timeout_s: float
+    """Time for the old version to finish its requests."""
+    settle_s: float
+    """Time that its queues must stay empty."""
     deadline_s: float
+    """Longest duration of a request; a drain waits this long where no gateway reports."""
     keep_previous: int
+    """Number of previous versions to keep for a rollback."""
+
+    def failed(self, reason: object) -> DeploymentError:
+        """The error that ends this deploy; TorchServe repeats URLs, which may be presigned."""
+        return DeploymentError(
+            f"{self.model} {self.wanted.version} was not deployed: {without_credentials(str(reason))}"
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """Collaborators that all steps of a deploy share."""
+
+    replicas: list[TorchServe]
+    """All TorchServes that get the version."""
+    record: DeploymentRecord
+    """Locked by the caller."""
+    gateways: Gateways
+
+    def on_record(self, model: str) -> DeployedModel | None:
+        """The model's entry in the record, None if it was never deployed."""
+        return self.record.read().models.get(model)
+
+
+@contextmanager
+def naming_replica(torchserve: TorchServe, deployment: Deployment) -> Iterator[None]:
+    """Adds the replica's name to a refusal; connection errors hold its address already."""
+    try:
+        yield
+    except RefusedError as exc:
+        raise deployment.failed(f"{torchserve.name}: {exc}") from exc
+
+
+def requested_version(settings: UploadSettings, archive: Archive) -> DeployedVersion:
+    """The version to upload, with the configured parameters; by default one worker per core."""
+    params = settings.request_params
+    return DeployedVersion(
+        version=settings.model.version,
+        source=archive.source,
+        archive=archive.name,
+        sha256=archive.sha256,
+        initial_workers=params.initial_workers or len(os.sched_getaffinity(0)),
+        **params.model_dump(exclude={"url", "initial_workers"}),
+    )
+
+
+def planned(settings: SwapSettings, asked: DeployedVersion, archive: Archive) -> Deployment:
+    """Plans the deploy of a version from its archive.
+
+    Raises:
+        DeploymentError: the archive's model-config.yaml does not suit the gateway, or a sample is missing.
+    """
+    model, deadline_s = settings.served_model.model_name, settings.gateway.deadline_s
+    wanted = as_torchserve_will_run(model, asked, archive.config, deadline_s)
+    return Deployment(
+        model=model,
+        wanted=wanted,
+        url=archive.url,
+        archive=archive.file,
+        model_store=settings.torchserve.model_store,
+        strategy=settings.strategy,
+        check=GoldenCheck.of(settings.model, wanted.response_timeout),
+        ready_timeout_s=settings.ready_timeout_s,
+        drain_timeout_s=settings.drain_timeout_s,
+        settle_s=settings.settle_s,
+        deadline_s=deadline_s,
+        keep_previous=settings.keep_previous,
+    )

@@ -1,86 +1,82 @@
-"""One version on one TorchServe: registered beside the others, READY, answering right; or gone again."""
+"""One version on a TorchServe: registered beside the others, READY, checked; or removed again."""
 
 import logging
 
 import stamina
 
-from torchserve_gateway.deployment.errors import DeploymentError
-from torchserve_gateway.deployment.model_config import differences
+from torchserve_gateway.deployment.parameters import as_described, differences, refuse_short_timeout
+from torchserve_gateway.deployment.plan import Deployment, Target
 from torchserve_gateway.downloads import without_credentials
-from torchserve_gateway.record.record import DeployedVersion
+from torchserve_gateway.record.errors import DeploymentError
+from torchserve_gateway.record.record import DeployedModel, DeployedVersion
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.descriptions import ModelVersion
-from torchserve_gateway.torchserve_api.errors import (
-    ArchiveExistsError,
-    ModelNotFoundError,
-    TorchServeError,
-    UnreachableError,
-)
-from torchserve_gateway.torchserve_api.management import ManagementClient
+from torchserve_gateway.torchserve_api.errors import ArchiveExistsError, TorchServeError, UnreachableError
 from torchserve_gateway.torchserve_api.readiness import WorkersNotReadyError, until_ready
+from torchserve_gateway.torchserve_api.versions import registered
 
 logger = logging.getLogger(__name__)
 
-# A TorchServe that was killed is started again within this time, if at all.
+# A killed TorchServe restarts within this time, if at all.
 RESTART_S = 30
 
 
-async def registered(management: ManagementClient, model: str) -> dict[str, ModelVersion]:
-    """All versions of a model by name; empty if there is none."""
-    try:
-        return {each.model_version: each for each in await management.describe(model, "all")}
-    except ModelNotFoundError:
-        return {}
+async def refuse_if_registered(deployment: Deployment, target: Target, before: DeployedModel | None) -> None:
+    """Looks at all replicas before any is changed; removes the version where it is left from a retirement.
 
-
-async def default_version(management: ManagementClient, model: str) -> str | None:
-    """The version that answers requests that name none."""
-    try:
-        return (await management.describe(model))[0].model_version
-    except ModelNotFoundError:
-        return None
+    Raises:
+        DeploymentError: somebody else registered the version, so that it may have requests.
+        TorchServeError: a replica gives no valid answer.
+    """
+    model, version = deployment.model, deployment.wanted.version
+    for torchserve in target.replicas:
+        found = await registered(torchserve.management, model)
+        there = ", ".join(f"{model} {each}" for each in found)
+        logger.info("%s: found %s", torchserve.name, there or f"no version of {model}")
+        if version not in found:
+            continue
+        if before and version in before.retiring:
+            logger.warning("%s: %s %s was not retired; removing it", torchserve.name, model, version)
+            await torchserve.management.unregister(model, version)
+            continue
+        other = found[version]
+        raise DeploymentError(
+            f"nothing was changed: {torchserve.name} has {model} {version} already, from "
+            f"{other.archive_name} with {other.ready_workers} workers READY, and no deploy on record put "
+            "it there; take another VERSION, or remove that one first: "
+            f'make manage ARGS="unregister {model} {version}"'
+        )
 
 
 async def bring_up(
-    torchserve: TorchServe,
-    model: str,
-    wanted: DeployedVersion,
-    url: str,
-    ready_timeout_s: float,
-    *,
-    was_deployed: bool,
+    torchserve: TorchServe, deployment: Deployment, wanted: DeployedVersion, before: DeployedModel | None
 ) -> DeployedVersion:
-    """Registers a version from `url` and returns when its workers are READY; it gets no request yet.
+    """Registers a version and returns when its workers are READY.
 
-    was_deployed: whether this very archive is on record.
+    Args:
+        torchserve: the replica.
+        deployment: the plan.
+        wanted: the version with the parameters to register.
+        before: the model's entry in the record.
 
     Returns:
-        the version with the parameters that TorchServe runs it with.
+        the version with the parameters that TorchServe runs.
 
     Raises:
-        DeploymentError, TorchServeError: it is not READY; what was registered of it is still there, see
-            `remove`. VersionConflictError alone means that nothing was.
+        VersionConflictError: somebody else registered the version.
+        DeploymentError, TorchServeError: it is not READY; it may still be registered.
     """
-    management, version = torchserve.management, wanted.version
-    before = await registered(management, model)
-    status = await _register(management, model, wanted, url, was_deployed=was_deployed)
-    source = without_credentials(url)
+    management, model, version = torchserve.management, deployment.model, wanted.version
+    others = set(await registered(management, model))
+    status = await _register(torchserve, deployment, wanted, before)
+    source = without_credentials(deployment.url)
     logger.info("%s: registering %s %s from %s: %s", torchserve.name, model, version, source, status)
-    after = await registered(management, model)
-    new = set(after) - set(before)
-    if new != {version}:
-        for other in new:
-            await management.unregister(model, other)
-        raise DeploymentError(
-            f"{model} {version} was not deployed: {wanted.archive} is no model archive "
-            f"or one of version {', '.join(sorted(new)) or 'unknown'}"
-        )
-    started = max(after[version].min_workers, 1)
-    # One after the other: each takes a core while it loads, which the version that serves needs, too.
+    started = await _started_workers(torchserve, deployment, others)
+    # In turn: each worker takes a core while it loads, which the serving version needs, too.
     for workers in range(started, max(started, wanted.initial_workers) + 1):
         if workers > started:
             await management.scale(model, version, {"min_worker": workers, "max_worker": workers})
-        await workers_ready(management, model, version, workers, ready_timeout_s)
+        await workers_ready(torchserve, deployment, workers)
     runs = as_described(wanted, (await management.describe(model, version))[0])
     logger.info("%s: %d workers of %s %s READY", torchserve.name, runs.initial_workers, model, version)
     if unlike := differences(wanted, runs):
@@ -88,63 +84,43 @@ async def bring_up(
     return runs
 
 
-def as_described(wanted: DeployedVersion, described: ModelVersion) -> DeployedVersion:
-    """The version with the parameters that TorchServe says it has."""
-    return wanted.model_copy(
-        update={
-            "batch_size": described.batch_size,
-            "max_batch_delay": described.max_batch_delay,
-            "initial_workers": described.min_workers,
-            "response_timeout": described.response_timeout,
-            "startup_timeout": described.startup_timeout or wanted.startup_timeout,
-        }
-    )
-
-
-async def _register(
-    management: ManagementClient, model: str, wanted: DeployedVersion, url: str, *, was_deployed: bool
-) -> str:
-    parameters = {**wanted.parameters(), "initial_workers": 1}
-    try:
-        return await management.register(model, {"url": url, **parameters})
-    except ArchiveExistsError as exc:
-        # TorchServe removes what it downloaded with the version, but not if it was restarted in between.
-        if not was_deployed:
-            raise DeploymentError(
-                f"{model} {wanted.version} was not deployed: TorchServe's model store holds another "
-                f"{wanted.archive}; remove it there or give the new one another file name"
-            ) from exc
-        logger.info("TorchServe still has %s", wanted.archive)
-        return await management.register(model, {"url": wanted.archive, **parameters})
-
-
-async def workers_ready(
-    management: ManagementClient, model: str, version: str, workers: int, timeout_s: float
-) -> None:
-    """Returns when as many workers are READY.
+async def workers_ready(torchserve: TorchServe, deployment: Deployment, workers: int) -> None:
+    """Returns when this many workers of the version are READY.
 
     Raises:
-        DeploymentError: they are not within timeout_s, or they die while they load.
-        TorchServeError: TorchServe cannot be asked.
+        DeploymentError: they are not within ready_timeout_s, or they die while they load.
+        TorchServeError: TorchServe gives no valid answer.
     """
+    version, timeout_s = deployment.wanted.version, deployment.ready_timeout_s
     try:
-        await until_ready(management, model, version, workers, timeout_s)
+        await until_ready(torchserve.management, deployment.model, version, workers, timeout_s)
     except WorkersNotReadyError as exc:
-        raise DeploymentError(f"{model} {version} was not deployed: {exc}") from exc
+        raise deployment.failed(exc) from exc
+
+
+async def check(torchserve: TorchServe, deployment: Deployment, runs: DeployedVersion) -> None:
+    """Asks for the samples' answers.
+
+    Raises:
+        DeploymentError: an answer is wrong, or the parameters do not suit the gateway.
+        TorchServeError: TorchServe gives no answer.
+    """
+    refuse_short_timeout(runs, deployment.deadline_s)
+    await deployment.check(torchserve.inference, deployment.model, runs.version)
 
 
 @stamina.retry(on=UnreachableError, attempts=None, timeout=RESTART_S, wait_initial=0.5, wait_max=2)
 async def registered_when_back(torchserve: TorchServe, model: str) -> dict[str, ModelVersion]:
-    """As `registered`; waits for a TorchServe that is just being started again.
+    """All registered versions of a model; waits for a TorchServe that is restarting.
 
     Raises:
-        TorchServeError: it does not come back, or cannot be asked.
+        TorchServeError: it does not come back, or gives no valid answer.
     """
     return await registered(torchserve.management, model)
 
 
 async def remove(torchserve: TorchServe, model: str, version: str) -> None:
-    """Unregisters a version if it is there; waits for a TorchServe that is just being started again.
+    """Unregisters a version, if it is registered; waits for a TorchServe that is restarting.
 
     Raises:
         TorchServeError: it may still be registered.
@@ -155,10 +131,10 @@ async def remove(torchserve: TorchServe, model: str, version: str) -> None:
 
 
 async def remove_everywhere(replicas: list[TorchServe], model: str, version: str) -> tuple[str, ...]:
-    """Unregisters a version from all replicas.
+    """Unregisters a version from all replicas. Failures are logged.
 
     Returns:
-        the names of those on which it may still be registered, which is logged.
+        the names of replicas on which it may still be registered.
     """
     left = []
     for torchserve in replicas:
@@ -170,15 +146,34 @@ async def remove_everywhere(replicas: list[TorchServe], model: str, version: str
     return tuple(left)
 
 
-def refuse_differences(model: str, wanted: DeployedVersion, serving: ModelVersion) -> None:
-    """A version that serves keeps its parameters.
+async def _register(
+    torchserve: TorchServe, deployment: Deployment, wanted: DeployedVersion, before: DeployedModel | None
+) -> str:
+    management, model = torchserve.management, deployment.model
+    parameters = {**wanted.parameters(), "initial_workers": 1}
+    try:
+        return await management.register(model, {"url": deployment.url, **parameters})
+    except ArchiveExistsError as exc:
+        # TorchServe removes a download with its version, but not if it restarted in between.
+        on_record = (before.serving, *before.previous) if before else ()
+        if not any((each.archive, each.sha256) == (wanted.archive, wanted.sha256) for each in on_record):
+            raise deployment.failed(
+                f"TorchServe's model store holds another {wanted.archive}; remove it there or give the new "
+                "one another file name"
+            ) from exc
+        logger.info("TorchServe still has %s", wanted.archive)
+        return await management.register(model, {"url": wanted.archive, **parameters})
 
-    Raises:
-        DeploymentError: it was registered with others than wanted.
-    """
-    differing = differences(wanted, as_described(wanted, serving))
-    if differing:
-        raise DeploymentError(
-            f"{model} {wanted.version} serves already, but {', '.join(differing)}; "
-            "a version keeps its parameters, so deploy the new ones as a new VERSION"
+
+async def _started_workers(torchserve: TorchServe, deployment: Deployment, others: set[str]) -> int:
+    """The number of workers that the registration started; `others` were registered before."""
+    management, model, wanted = torchserve.management, deployment.model, deployment.wanted
+    after = await registered(management, model)
+    new = set(after) - others
+    if new != {wanted.version}:
+        for other in new:
+            await management.unregister(model, other)
+        raise deployment.failed(
+            f"{wanted.archive} is no model archive or one of version {', '.join(sorted(new)) or 'unknown'}"
         )
+    return max(after[wanted.version].min_workers, 1)

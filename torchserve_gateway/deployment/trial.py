@@ -1,55 +1,78 @@
-"""A new version beside the one that serves, before it takes over: canary and shadow.
+"""Trials of a new version beside the serving version: canary and shadow.
 
-The gateways divide the requests as the record says and count what became of them; here the shares are set
-and the counts judged.
+The gateways divide the requests by the shares on record and count the outcomes. A trial sets the shares and
+judges the counts.
 """
 
 import asyncio
 import logging
 from time import monotonic
 
-from torchserve_gateway.deployment.errors import DeploymentError
-from torchserve_gateway.record.record import DeployedModel, DeploymentRecord, Trial
-from torchserve_gateway.record.reports import Gateways, VersionCounts, Window
-from torchserve_gateway.settings.deployment import Canary, Shadow
+from torchserve_gateway.deployment.errors import TrialFailedError
+from torchserve_gateway.deployment.plan import Deployment, Target
+from torchserve_gateway.record.record import DeployedModel, Trial
+from torchserve_gateway.record.reports import VersionCounts, Window
+from torchserve_gateway.settings.deployment import BlueGreen, Canary, Shadow
 
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 0.5
 
 
-class TrialFailedError(DeploymentError):
-    """The new version did not do well enough, or there were not enough requests to tell."""
+async def passes_trial(deployment: Deployment, target: Target, before: DeployedModel | None) -> bool:
+    """Runs the trial of the deploy's strategy, if it has one.
+
+    Args:
+        deployment: the plan.
+        target: its place.
+        before: the model's entry in the record; without it there is no serving version to compare with.
+
+    Returns:
+        whether to promote the version; False after a shadow trial with promote=false.
+
+    Raises:
+        TrialFailedError: the version failed; its share is still on record.
+    """
+    strategy = deployment.strategy
+    if isinstance(strategy, BlueGreen):
+        return True
+    if before is None:
+        logger.info("no version serves yet, so %s has no trial", deployment.wanted.version)
+        return True
+    trials = Trials(deployment, target, before)
+    if isinstance(strategy, Canary):
+        await trials.canary(strategy)
+        return True
+    await trials.shadow(strategy)
+    return strategy.promote
 
 
 class Trials:
-    """Trials of one model's versions. serving: what is on record."""
+    """Trials of the deployed version beside the serving version."""
 
-    def __init__(
-        self, record: DeploymentRecord, gateways: Gateways, name: str, serving: DeployedModel
-    ) -> None:
-        self._record = record
-        self._gateways = gateways
-        self._name = name
+    def __init__(self, deployment: Deployment, target: Target, serving: DeployedModel) -> None:
+        self._name, self._version = deployment.model, deployment.wanted.version
+        self._record = target.record
+        self._gateways = target.gateways
         self._serving = serving
 
-    async def canary(self, version: str, settings: Canary) -> None:
-        """Returns when the version has done well at every step.
+    async def canary(self, settings: Canary) -> None:
+        """Returns when the version has kept to the bounds at every step.
 
         Raises:
-            TrialFailedError: it has not; the share it had is still on record.
+            TrialFailedError: it has not; its share is still on record.
         """
         for percent in settings.steps:
-            await self._share(Trial(kind="canary", version=version, share=percent / 100))
+            await self._share(Trial(kind="canary", version=self._version, share=percent / 100))
             try:
-                await self._step(version, settings)
+                await self._step(settings)
             except TrialFailedError as exc:
                 raise TrialFailedError(
-                    f"{self._name} {version} was rolled back at {percent:g} %: it {exc}"
+                    f"{self._name} {self._version} was rolled back at {percent:g} %: it {exc}"
                 ) from exc
 
-    async def _step(self, version: str, settings: Canary) -> None:
-        new = Window(self._gateways, self._name, version)
+    async def _step(self, settings: Canary) -> None:
+        new = Window(self._gateways, self._name, self._version)
         old = Window(self._gateways, self._name, self._serving.serving.version)
         started = monotonic()
         while True:
@@ -67,23 +90,25 @@ class Trials:
             await asyncio.sleep(POLL_INTERVAL_S)
         logger.info("new: %s; old: %s", _figures(new.counts()), _figures(old.counts()))
 
-    async def shadow(self, version: str, settings: Shadow) -> None:
-        """Returns when the copies' answers agree well enough with the real ones.
+    async def shadow(self, settings: Shadow) -> None:
+        """Returns when the answers to copies agree with the clients' answers within the bounds.
 
         Raises:
             TrialFailedError: they do not, or there were too few; the trial is still on record.
         """
-        await self._share(Trial(kind="shadow", version=version, share=settings.share / 100))
-        window = Window(self._gateways, self._name, version)
+        await self._share(Trial(kind="shadow", version=self._version, share=settings.share / 100))
+        window = Window(self._gateways, self._name, self._version)
         started = monotonic()
         while (seen := _compared(window.counts())) < settings.min_requests:
             if monotonic() - started >= settings.timeout_s:
                 raise TrialFailedError(
-                    f"{self._name} {version} is not judged: only {seen} of {settings.min_requests} copied "
-                    f"requests were answered within timeout_s = {settings.timeout_s:g} s"
+                    f"{self._name} {self._version} is not judged: only {seen} of {settings.min_requests} "
+                    f"copied requests were answered within timeout_s = {settings.timeout_s:g} s"
                 )
             await asyncio.sleep(POLL_INTERVAL_S)
-        counts = window.counts()
+        self._judge(window.counts(), seen, settings)
+
+    def _judge(self, counts: VersionCounts, seen: int, settings: Shadow) -> None:
         shadow = counts.shadow
         same, failed = shadow.same_class / max(shadow.compared, 1), shadow.failed / seen
         logger.info(
@@ -93,9 +118,9 @@ class Trials:
         )
         if same < settings.min_same_class or failed > settings.max_failed:
             raise TrialFailedError(
-                f"{self._name} {version} was shadowed: {same:.1%} of {shadow.compared} answers name the same "
-                f"class (min_same_class = {settings.min_same_class:.1%}), {failed:.1%} of the copies failed "
-                f"(max_failed = {settings.max_failed:.1%})"
+                f"{self._name} {self._version} was shadowed: {same:.1%} of {shadow.compared} answers name "
+                f"the same class (min_same_class = {settings.min_same_class:.1%}), {failed:.1%} of the "
+                f"copies failed (max_failed = {settings.max_failed:.1%})"
             )
 
     async def _share(self, trial: Trial) -> None:
@@ -110,7 +135,11 @@ class Trials:
 
 
 def find_problem(new: VersionCounts, old: VersionCounts, bounds: Canary) -> str | None:
-    """What the new version does worse than allowed, as the end of a sentence; None while too few to tell."""
+    """Compares a canary's counts with the old version's.
+
+    Returns:
+        the end of a sentence that begins with "it"; None within the bounds, or below min_requests.
+    """
     if _ended(new) < bounds.min_requests:
         return None
     allowed = old.error_rate + bounds.max_error_rate_increase

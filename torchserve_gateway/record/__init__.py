@@ -1,1 +1,1 @@
-"""What is deployed, in files that deployer, gateways and a starting TorchServe share."""
+"""Deployed versions, in files that deployer, gateways and a starting TorchServe share; imports neither."""

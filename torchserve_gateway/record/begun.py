@@ -1,14 +1,14 @@
-"""What a deploy has put onto TorchServes so far: that, and nothing else, is taken away when it fails.
+"""Changes that a running deploy has made to TorchServes; undoing removes these and nothing else.
 
-`begun.json` lies beside the record. A deploy that is killed leaves it behind, so that the next one tells its
-leftovers from what others registered.
+`begun.json` lies beside the record. A killed deploy leaves it behind, so that the next deploy can tell its
+leftovers from versions that others registered.
 """
 
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from torchserve_gateway.deployment.errors import RecordError
+from torchserve_gateway.record.errors import RecordError
 from torchserve_gateway.record.record import replace_text
 from torchserve_gateway.settings.composition import Settings
 
@@ -16,29 +16,28 @@ FILE_NAME = "begun.json"
 
 
 class Begun(Settings):
-    """One deploy that has not ended.
-
-    archive: what it put into the model store, None if that held it before; replicas: names of the TorchServes
-    on which it registered the version; served: whether the version served already, and these lacked it.
-    """
+    """One deploy that has not ended."""
 
     version: str
     archive: str | None = None
+    """File that the deploy put into the model store; None if the store had it before."""
     replicas: tuple[str, ...] = ()
+    """Names of the TorchServes on which the deploy registered the version."""
     served: bool = False
+    """Whether the version serves already, and these replicas lacked it."""
 
 
 _BY_MODEL = TypeAdapter(dict[str, Begun])
 
 
 class BegunDeploys:
-    """The file; the caller holds the record's lock."""
+    """The note of begun deploys on disk; the caller holds the record's lock."""
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / FILE_NAME
 
     def read(self, model: str) -> Begun | None:
-        """What an earlier deploy of the model left; None if it ended.
+        """The note of an earlier deploy of the model; None if that deploy ended.
 
         Raises:
             RecordError: the file is damaged or cannot be read.
@@ -46,7 +45,7 @@ class BegunDeploys:
         return self._all().get(model)
 
     def write(self, model: str, begun: Begun | None) -> None:
-        """Notes how far a deploy is; None: it has ended.
+        """Replaces the model's note; None removes it, because the deploy has ended.
 
         Raises:
             RecordError: the file cannot be read or written.

@@ -1,53 +1,62 @@
-"""What is deployed, as the record and every TorchServe say together."""
+"""Overview of versions, from the record and every TorchServe."""
 
 from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
-from torchserve_gateway.deployment.registration import default_version, registered
 from torchserve_gateway.record.record import DeployedModel, Record
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.descriptions import ModelVersion
+from torchserve_gateway.torchserve_api.versions import default_version, registered
 
 
 class Row(BaseModel):
-    """One version. on, workers_ready, workers and queued are sums over the replicas, `of` in all.
-
-    state: serving, canary 5 %, shadow 100 %, retiring, kept (for a rollback) or registered (by others);
-    since: when it was deployed, None if the record does not say.
-    """
+    """One version of a model; numbers are sums over the replicas."""
 
     model_config = ConfigDict(frozen=True)
 
     model: str
     version: str
     state: str
+    """serving, canary 5 %, shadow 100 %, retiring, kept (for a rollback) or registered (by others)."""
     default_on: int
+    """Replicas on which it is the default version."""
     on: int
+    """Replicas on which it is registered."""
     of: int
+    """All replicas."""
     workers_ready: int
     workers: int
     batch_size: int
     max_batch_delay: int
+    """In ms."""
     queued: int
+    """Jobs in TorchServe's queue; running batches are not counted."""
     since: str | None
+    """Time of its deploy; None if it is not on record."""
 
 
 async def inventory(names: Iterable[str], record: Record, reached: list[TorchServe], of: int) -> list[Row]:
-    """One row a version of these models. reached: the replicas that answer; of: how many there are.
+    """Lists all versions of these models, registered or on record.
+
+    Args:
+        names: the models.
+        record: the record of deployed versions.
+        reached: replicas that answer.
+        of: number of all replicas.
 
     Raises:
-        TorchServeError: one that was reached does not answer any more.
+        TorchServeError: a reached replica no longer gives a valid answer.
     """
     return [row for name in sorted(names) for row in await _rows_of(name, record, reached, of)]
 
 
 async def _rows_of(name: str, record: Record, reached: list[TorchServe], of: int) -> list[Row]:
-    described: dict[str, list[ModelVersion]] = {}
+    by_version: dict[str, list[ModelVersion]] = {}
     defaults = []
     for torchserve in reached:
         for version, each in (await registered(torchserve.management, name)).items():
-            described.setdefault(version, []).append(each)
+            by_version.setdefault(version, []).append(each)
         defaults.append(await default_version(torchserve.management, name))
     model = record.models.get(name)
     rows = [
@@ -58,20 +67,24 @@ async def _rows_of(name: str, record: Record, reached: list[TorchServe], of: int
             default_on=defaults.count(version),
             on=len(each),
             of=of,
-            workers_ready=sum(one.ready_workers for one in each),
-            workers=sum(one.min_workers for one in each),
+            workers_ready=sum(described.ready_workers for described in each),
+            workers=sum(described.min_workers for described in each),
             batch_size=each[0].batch_size,
             max_batch_delay=each[0].max_batch_delay,
-            queued=sum(one.job_queue_status.pending_requests for one in each if one.job_queue_status),
+            queued=sum(_queued(described) for described in each),
             since=_since(version, model),
         )
-        for version, each in sorted(described.items())
+        for version, each in sorted(by_version.items())
     ]
-    return rows + _kept(name, model, set(described), of)
+    return rows + _kept(name, model, set(by_version), of)
+
+
+def _queued(version: ModelVersion) -> int:
+    return version.job_queue_status.pending_requests if version.job_queue_status else 0
 
 
 def _kept(name: str, model: DeployedModel | None, there: set[str], of: int) -> list[Row]:
-    """What is on record and not registered: kept for a rollback, or missing."""
+    """Versions that are on record but not registered: kept for a rollback, or missing."""
     if model is None:
         return []
     return [

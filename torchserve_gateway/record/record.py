@@ -1,9 +1,9 @@
-"""What is deployed: one file that deployer, gateways and a starting TorchServe share.
+"""The record of deployed versions: a file that deployer, gateways and a starting TorchServe share.
 
 `deployed.json` lies in a directory that all of them see, with the lock of the deployer and the reports of
-the gateways. The deployer alone writes it; every write raises `revision`, so that a gateway can say which
-one it follows. TorchServe's own snapshots are not used: they also hold versions that were registered but
-never passed their check, and a snapshot that names one missing archive keeps TorchServe from starting.
+the gateways. The deployer alone writes it; every write raises `revision`, and gateways report the revision
+that they follow. TorchServe's own snapshots are not used: they also hold versions that were registered but
+never passed their check, and a snapshot that names a missing archive keeps TorchServe from starting.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from torchserve_gateway.deployment.errors import RecordError
+from torchserve_gateway.record.errors import RecordError
 from torchserve_gateway.settings.composition import Settings
 
 FILE_NAME = "deployed.json"
@@ -27,16 +27,15 @@ def _now() -> datetime:
 
 
 class DeployedVersion(Settings):
-    """One version. `batch_size` .. `startup_timeout` are TorchServe's parameters in its units.
-
-    source: where the archive came from, a file name or a URL; archive: its file name in the model store;
-    sha256: of the archive.
-    """
+    """One version. `batch_size` .. `startup_timeout` are TorchServe's parameters in its units."""
 
     version: str
     source: str
+    """Origin of the archive: a file name, or a URL without credentials."""
     archive: str
+    """File name in the model store."""
     sha256: str
+    """Hex digest of the archive."""
     batch_size: int
     max_batch_delay: int
     initial_workers: int
@@ -45,7 +44,7 @@ class DeployedVersion(Settings):
     deployed_at: datetime = Field(default_factory=_now)
 
     def parameters(self) -> dict[str, str | int]:
-        """What `POST /models` gets besides the archive."""
+        """The parameters of `POST /models`, without the archive."""
         names = {"batch_size", "max_batch_delay", "initial_workers", "response_timeout", "startup_timeout"}
         return self.model_dump(include=names)
 
@@ -55,29 +54,29 @@ class DeployedVersion(Settings):
 
 
 class Trial(Settings):
-    """A version on trial beside the one that serves. share: of the requests, 0 to 1, that reach it."""
+    """A version on trial beside the serving version."""
 
     kind: Literal["canary", "shadow"]
     version: str
     share: Annotated[float, Field(ge=0, le=1)]
+    """Share of the requests that reach it, 0 to 1."""
 
 
 class DeployedModel(Settings):
-    """What is on record of one model.
-
-    replicas: TorchServes that have it; previous: newest first, their archives are kept for a rollback;
-    retiring: versions that get no request any more.
-    """
+    """The entry of one model."""
 
     serving: DeployedVersion
     replicas: int = 1
+    """Number of TorchServes that have the serving version."""
     previous: tuple[DeployedVersion, ...] = ()
+    """Versions for a rollback, newest first; their archives are kept."""
     trial: Trial | None = None
     retiring: tuple[str, ...] = ()
+    """Versions that get no more requests."""
 
     @property
     def states(self) -> dict[str, str]:
-        """What each version that TorchServe has is there for: serving, canary, shadow or retiring."""
+        """Versions on TorchServe with their state: serving, canary, shadow or retiring."""
         trial = {self.trial.version: self.trial.kind} if self.trial else {}
         return dict.fromkeys(self.retiring, "retiring") | trial | {self.serving.version: "serving"}
 
@@ -97,7 +96,7 @@ class DeploymentRecord:
         self._file = directory / FILE_NAME
 
     def read(self) -> Record:
-        """The record as it is now; revision 0 and empty if nothing was deployed yet.
+        """The current record; empty with revision 0 before the first deploy.
 
         Raises:
             RecordError: the file is damaged or cannot be read.
@@ -110,13 +109,13 @@ class DeploymentRecord:
             raise RecordError(f"{self._file} cannot be used: {exc}") from exc
 
     def write(self, name: str, model: DeployedModel) -> int:
-        """Replaces one model's entry; readers see the old file or the new one, never half.
+        """Replaces one model's entry atomically.
 
         Returns:
-            the revision, a new one unless nothing changed.
+            the revision, raised if the entry changed.
 
         Raises:
-            RecordError: it cannot be read or written.
+            RecordError: the file cannot be read or written.
         """
         record = self.read()
         if record.models.get(name) == model:
@@ -146,10 +145,10 @@ class DeploymentRecord:
 
 
 def replace_text(file: Path, text: str) -> None:
-    """Writes a file so that readers see the old content or the new one.
+    """Writes a file atomically.
 
     Raises:
-        RecordError: it cannot be written.
+        RecordError: the file cannot be written.
     """
     part = file.with_name(f".{file.name}.part")
     try:
@@ -160,7 +159,7 @@ def replace_text(file: Path, text: str) -> None:
 
 
 def model_snapshot(versions: dict[str, DeployedVersion]) -> str:
-    """The value of TorchServe's `model_snapshot` property: these models, registered before it listens."""
+    """Renders TorchServe's `model_snapshot` property: models that it registers before it listens."""
     entries = {
         name: {
             version.version: {

@@ -1,8 +1,7 @@
-"""What a gateway tells the deployer: which record it follows and how each version did.
+"""Reports of the gateways for the deployer: the revision that they follow, and counts by version.
 
-Every gateway replaces its own file in `gateways/` beside the record, several times a second. Counts only
-grow, from the gateway's start; the deployer takes differences. A file that stops changing is that of a
-gateway that is gone.
+Every gateway replaces its own file in `gateways/` beside the record, several times a second. Counts grow from
+the gateway's start; the deployer takes differences. A file that stops changing belongs to a stopped gateway.
 """
 
 import asyncio
@@ -24,38 +23,41 @@ DIRECTORY = "gateways"
 LATENCY_BOUNDS_S = tuple(
     itertools.accumulate(itertools.repeat(1.1, 120), lambda bound, by: bound * by, initial=0.001)
 )
-# A gateway writes twice a second; one that did not for this long is gone.
+# A gateway writes twice a second; after this long without a write it counts as stopped.
 GONE_AFTER_S = 3.0
 POLL_INTERVAL_S = 0.2
 
 
 class Comparison(BaseModel):
-    """Shadowed answers beside the real ones. skipped: not copied, since enough copies were on their way."""
+    """Answers to shadow copies compared with the clients' answers."""
 
     compared: int = 0
     same_class: int = 0
     within_tolerance: int = 0
     failed: int = 0
     skipped: int = 0
+    """Requests not copied because enough copies were in flight."""
 
 
 class VersionCounts(BaseModel):
-    """One version's requests. failed: by TorchServe or the model, not by what the client sent."""
+    """Requests of one version."""
 
     in_flight: int = 0
     answered: int = 0
     failed: int = 0
+    """Failures of TorchServe or the model; invalid requests are not counted."""
     latencies: Counter[int] = Counter()
+    """Answers by index of their bucket in LATENCY_BOUNDS_S."""
     shadow: Comparison = Comparison()
 
     def observe(self, latency_s: float) -> None:
-        """Counts one answer. latency_s: seconds from sending the request to TorchServe's complete answer."""
+        """Counts one answer; latency_s runs from sending the request to TorchServe's complete answer."""
         self.answered += 1
         self.latencies[bisect.bisect_left(LATENCY_BOUNDS_S, latency_s)] += 1
 
     @property
     def error_rate(self) -> float:
-        """Failed of all that ended, 0 to 1."""
+        """Failed share of all ended requests, 0 to 1."""
         return self.failed / max(self.answered + self.failed, 1)
 
     def latency_s(self, quantile: float) -> float:
@@ -67,7 +69,7 @@ class VersionCounts(BaseModel):
         return 0.0
 
     def plus(self, other: "VersionCounts", sign: int = 1) -> "VersionCounts":
-        """The sum of two, or with sign=-1 what came after `other`."""
+        """The sum of both; with sign=-1 the counts since `other`."""
         latencies = Counter(self.latencies)
         for bucket, count in other.latencies.items():
             latencies[bucket] += sign * count
@@ -85,12 +87,16 @@ Counts = Mapping[str, Mapping[str, VersionCounts]]
 
 
 class GatewayReport(BaseModel):
-    """revision: of the record that all requests admitted since follow; counts: by model and version."""
+    """One report of one gateway."""
 
     gateway: str
+    """Identifies the gateway process."""
     sequence: int
+    """Grows with every report."""
     revision: int
+    """Revision of the record that newly admitted requests follow."""
     counts: dict[str, dict[str, VersionCounts]]
+    """By model and version; version "" counts requests for which TorchServe chooses."""
 
     def of(self, model: str, version: str) -> VersionCounts:
         """One version's counts; zeros if it had no request."""
@@ -98,16 +104,16 @@ class GatewayReport(BaseModel):
 
 
 class Gateways:
-    """The gateways that are alive, as their reports in the directory show."""
+    """The live gateways, by their reports in the directory of the record."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory / DIRECTORY
-        # By gateway: its newest sequence number and when we saw it change, by our own clock.
+        # By gateway: newest sequence number, and when it changed by this process's clock.
         self._seen: dict[str, tuple[int, float]] = {}
         self._last_lost = -math.inf
 
     def live(self) -> dict[str, GatewayReport]:
-        """The newest report of each gateway that still writes; those of dead ones are removed."""
+        """The newest report of each gateway that still writes; reports of stopped gateways are removed."""
         now, live = monotonic(), {}
         for file in self._directory.glob("*.json"):
             try:
@@ -128,18 +134,19 @@ class Gateways:
         return live
 
     def lost_within(self, seconds: float) -> bool:
-        """Whether a gateway fell silent in that time, without saying that it ended: killed, or only stuck."""
+        """Whether a gateway fell silent in that time without a regular end: killed, or stuck."""
         return monotonic() - self._last_lost < seconds
 
     async def follow(self, revision: int) -> bool:
-        """Returns when every gateway follows the record's revision: True, or False if there is no gateway.
+        """Waits until every live gateway follows the record's revision; a starting gateway reads it first.
 
-        A gateway that dies meanwhile is not waited for; one that starts reads the record first.
+        Returns:
+            False if there is no gateway.
         """
         first_look = monotonic()
         while True:
             reports = self.live().values()
-            # Only after this long a file of a dead gateway is told from a live one's.
+            # Files of stopped and live gateways differ only after this long.
             if monotonic() - first_look > GONE_AFTER_S and not reports:
                 return False
             if reports and all(report.revision >= revision for report in reports):
@@ -147,7 +154,7 @@ class Gateways:
             await asyncio.sleep(POLL_INTERVAL_S)
 
     def in_flight(self, model: str, version: str) -> int:
-        """Requests that wait for the version, and those for which TorchServe chooses one."""
+        """Requests in flight for the version, plus those for which TorchServe chooses the version."""
         return sum(
             report.of(model, version).in_flight + report.of(model, "").in_flight
             for report in self.live().values()
@@ -155,14 +162,14 @@ class Gateways:
 
 
 class Window:
-    """What a version did since this was made, over all gateways."""
+    """Counts of a version since the creation of the window, over all gateways."""
 
     def __init__(self, gateways: Gateways, model: str, version: str) -> None:
         self._gateways, self._model, self._version = gateways, model, version
         self._start = self._read()
 
     def counts(self) -> VersionCounts:
-        """The sum over the gateways that are alive."""
+        """The sum over the live gateways."""
         total = VersionCounts()
         for gateway, counts in self._read().items():
             total = total.plus(counts.plus(self._start.get(gateway, VersionCounts()), sign=-1))

@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
-from torchserve_gateway.settings.composition import ProjectPath, Settings
+from torchserve_gateway.settings.archive import ArchiveSettings
+from torchserve_gateway.settings.composition import Settings
 from torchserve_gateway.settings.model import ModelName, Sha256
 from torchserve_gateway.settings.project import ProjectSettings
 
@@ -79,6 +80,7 @@ class SwapSettings(ProjectSettings):
     strategy: Strategy
     ready_timeout_s: PositiveFloat
     drain_timeout_s: PositiveFloat
+    settle_s: NonNegativeFloat
     keep_previous: Annotated[int, Field(ge=0)]
     max_archive_mb: PositiveInt
     unreachable_replicas: Literal["fail", "skip"]
@@ -116,26 +118,29 @@ class SwapSettings(ProjectSettings):
 
 
 class RequestParams(Settings):
-    """TorchServe's parameters of `POST /models`. initial_workers: None for one per core."""
+    """TorchServe's parameters of `POST /models`, in its units."""
 
-    url: Annotated[str, Field(min_length=1)]
+    url: Annotated[str, Field(min_length=1)] | None
+    """Archive to deploy, as in ArchiveSourceSettings."""
     batch_size: PositiveInt
     initial_workers: PositiveInt | None
+    """None: one per core."""
     max_batch_delay: Annotated[int, Field(ge=0)]
     response_timeout: PositiveInt
     startup_timeout: PositiveInt
 
 
 class ArchiveSourceSettings(Settings):
-    """Where the archive comes from: a file name in model_mars, or a URL; sha256: of the archive."""
+    """Origin of the archive."""
 
-    url: Annotated[str, StringConstraints(min_length=1)]
+    url: Annotated[str, StringConstraints(min_length=1)] | None
+    """File name in model_mars, or a URL; None: the archive is built from the model's parts."""
     sha256: Sha256 | None
+    """Hex digest of the archive; None: `<url>.sha256` holds it, and a local file is not compared."""
 
 
-class UploadSettings(SwapSettings):
-    """The root `config/upload.yaml`."""
+class UploadSettings(SwapSettings, ArchiveSettings):
+    """The root `config/upload.yaml`: the deploy, and the build of its archive."""
 
     archive_source: ArchiveSourceSettings
     request_params: RequestParams
-    model_mars: ProjectPath

@@ -1,21 +1,23 @@
-"""Archives into and out of the model store of a TorchServe that shares a disk with us."""
+"""Archives into and out of the model store of a TorchServe on the same disk."""
 
 import os
 import shutil
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from torchserve_gateway.deployment.errors import ModelStoreError
 from torchserve_gateway.downloads import sha256
+from torchserve_gateway.record.record import Record
 
 
 def stage(archive: Path, digest: str, model_store: Path) -> Path:
-    """Puts an archive into the model store, whole and with that sha256 or not at all.
+    """Copies an archive into the model store atomically and compares the copy with its checksum.
 
     Returns:
-        the file in the store, which unregistering does not remove: see `unstage`.
+        the file in the store. Unregistering does not remove it, `unstage_unused` does.
 
     Raises:
-        ModelStoreError: another archive has that name there, it is not what was verified, or no space.
+        ModelStoreError: another archive has that name there, the copy has another checksum, or no space.
     """
     staged = model_store / archive.name
     try:
@@ -45,5 +47,16 @@ def holds(name: str, model_store: Path) -> bool:
 
 
 def unstage(name: str, model_store: Path) -> None:
-    """Takes an archive that no version needs any more out of the model store."""
+    """Removes an archive from the model store."""
     (model_store / name).unlink(missing_ok=True)
+
+
+def unstage_unused(archives: AbstractSet[str], record: Record, model_store: Path | None) -> None:
+    """Removes those of the archives that no model on record serves or keeps for a rollback."""
+    if model_store is None:
+        return
+    # All models: two may be served from the same archive.
+    models = record.models.values()
+    kept = {each.archive for model in models for each in (model.serving, *model.previous)}
+    for archive in archives - kept:
+        unstage(archive, model_store)

@@ -1,4 +1,4 @@
-"""`model-config.yaml` in an archive, and where TorchServe 0.12.0 prefers it to a registration's parameters.
+"""`model-config.yaml` in an archive, parts of which TorchServe 0.12.0 prefers to registration parameters.
 
     initial_workers                     the file's minWorkers, if it has maxWorkers >= minWorkers > 0
     response_timeout, startup_timeout   the file's; 120 s where there is a file without them
@@ -8,7 +8,6 @@ The archive's manifest names the file (`torch-model-archiver --config-file`).
 """
 
 import json
-import logging
 import zipfile
 from pathlib import Path
 
@@ -19,11 +18,9 @@ from pydantic.alias_generators import to_camel
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.record.record import DeployedVersion
 
-logger = logging.getLogger(__name__)
-
 DEFAULT_TIMEOUT_S = 120
-# By the registration's parameter: the file's key.
-KEYS = {
+# Registration parameter -> field of ModelConfig.
+FIELDS = {
     "batch_size": "batch_size",
     "max_batch_delay": "max_batch_delay",
     "initial_workers": "min_workers",
@@ -33,9 +30,9 @@ KEYS = {
 
 
 class ModelConfig(BaseModel):
-    """The keys that meet parameters of a registration. None: the file lacks it."""
+    """The keys that correspond to registration parameters; None where the file lacks the key."""
 
-    # TorchServe passes over values of other types and says so in its log alone.
+    # TorchServe ignores values of other types, with a line in its own log.
     model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
 
     min_workers: int | None = None
@@ -47,7 +44,7 @@ class ModelConfig(BaseModel):
     client_timeout_in_mills: object | None = None
 
     def applied_to(self, asked: DeployedVersion) -> DeployedVersion:
-        """The version with the parameters that TorchServe will run it with."""
+        """The version with the parameters that TorchServe will use."""
         workers = self.min_workers or 0
         decides = 0 < workers <= (self.max_workers or 0)
         return asked.model_copy(
@@ -59,20 +56,24 @@ class ModelConfig(BaseModel):
         )
 
     def without_effect(self, runs: DeployedVersion) -> list[str]:
-        """What the file says and TorchServe does not do."""
+        """Keys of the file that TorchServe ignores, each with the value it uses."""
         return [
-            f"its {to_camel(key)} = {said} has no effect, {parameter} is {getattr(runs, parameter)}"
-            for parameter, key in KEYS.items()
-            if (said := getattr(self, key)) not in (None, getattr(runs, parameter))
+            f"its {to_camel(key)} = {value} has no effect, {parameter} is {getattr(runs, parameter)}"
+            for parameter, key in FIELDS.items()
+            if (value := getattr(self, key)) not in (None, getattr(runs, parameter))
         ]
 
 
 def model_config_of(archive: zipfile.ZipFile, source: str) -> ModelConfig | None:
-    """The file in an archive, None if it has none. source: how messages call the archive.
+    """Reads the file from an archive; None if the manifest names none.
+
+    Args:
+        archive: opened for reading.
+        source: name of the archive in messages.
 
     Raises:
-        ArchiveRefusedError: it cannot be read, or it makes TorchServe drop answers.
-        KeyError, ValueError, TypeError: the archive has no proper manifest.
+        ArchiveRefusedError: the file cannot be read, or it makes TorchServe drop answers.
+        KeyError, ValueError, TypeError: the archive has no valid manifest.
     """
     name = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"].get("configFile")
     if name is None:
@@ -98,53 +99,6 @@ def model_config_of(archive: zipfile.ZipFile, source: str) -> ModelConfig | None
             "requests open; take it out, the gateway has a deadline of its own (gateway.deadline_s)"
         )
     return config
-
-
-def as_torchserve_will_run(
-    model: str, asked: DeployedVersion, config: ModelConfig | None, deadline_s: float
-) -> DeployedVersion:
-    """The version as it will run; where that is not what was asked for, a line of the log says so.
-
-    deadline_s: of the gateway.
-
-    Raises:
-        ArchiveRefusedError: TorchServe would kill workers before the gateway's deadline.
-    """
-    runs = config.applied_to(asked) if config else asked
-    if config:
-        conflicts = [*differences(asked, runs), *config.without_effect(runs)]
-        if conflicts:
-            logger.warning(
-                "%s %s: model-config.yaml in %s: %s",
-                model,
-                asked.version,
-                asked.archive,
-                "; ".join(conflicts),
-            )
-    refuse_short_timeout(runs, deadline_s)
-    return runs
-
-
-def refuse_short_timeout(runs: DeployedVersion, deadline_s: float) -> None:
-    """Holds the rule of the settings for what TorchServe really runs.
-
-    Raises:
-        ArchiveRefusedError: response_timeout is not above the gateway's deadline.
-    """
-    if deadline_s >= runs.response_timeout:
-        raise ArchiveRefusedError(
-            f"{runs.archive} runs with response_timeout = {runs.response_timeout} s, which must be above "
-            f"gateway.deadline_s = {deadline_s:g}: at that age TorchServe kills the worker and its batch"
-        )
-
-
-def differences(asked: DeployedVersion, runs: DeployedVersion) -> list[str]:
-    """Parameters that are not as asked for, each with both numbers."""
-    return [
-        f"{key} is {getattr(runs, key)}, not {getattr(asked, key)}"
-        for key in KEYS
-        if getattr(runs, key) != getattr(asked, key)
-    ]
 
 
 def _positive(seconds: int | None) -> int:

@@ -1,0 +1,72 @@
+"""Verifies an archive before TorchServe runs the code in it: checksum, version and model-config.yaml."""
+
+import json
+import logging
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchserve_gateway.deployment.archives.model_config import ModelConfig, model_config_of
+from torchserve_gateway.deployment.errors import ArchiveRefusedError
+from torchserve_gateway.downloads import sha256
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A verified archive."""
+
+    source: str
+    """Origin for the record: a file name, or a URL without credentials."""
+    url: str
+    """Value of `url` in `POST /models`: a file name in the model store, or an address."""
+    file: Path | None
+    """File to put into the model store first; None if TorchServe downloads the archive."""
+    name: str
+    """File name in the model store."""
+    sha256: str
+    """Hex digest of the content."""
+    config: ModelConfig | None = None
+    """Its model-config.yaml, if it has one."""
+
+
+def verified(file: Path, source: str, version: str, expected_sha256: str | None) -> Archive:
+    """Checks a file in full.
+
+    Args:
+        file: the archive; its name becomes the name in the model store.
+        source: name of the archive in messages.
+        version: model version that the archive must hold.
+        expected_sha256: hex digest; None if it is not known.
+
+    Raises:
+        ArchiveRefusedError: wrong checksum, no model archive, another version, or a bad model-config.yaml.
+    """
+    digest = sha256(file)
+    if expected_sha256 and digest != expected_sha256:
+        raise ArchiveRefusedError(f"{source} has sha256 {digest}, expected is {expected_sha256}")
+    logger.info("%s has %ssha256 %s", source, "the expected " if expected_sha256 else "", digest)
+    return Archive(source, file.name, file, file.name, digest, inspected(file, source, version))
+
+
+def inspected(file: Path, source: str, version: str) -> ModelConfig | None:
+    """Reads manifest and model-config.yaml; TorchServe would keep a downloaded file that it cannot use.
+
+    Returns:
+        the model-config.yaml, None if the archive has none.
+
+    Raises:
+        ArchiveRefusedError: no model archive, another version, or a bad model-config.yaml.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"]["modelVersion"]
+            config = model_config_of(archive, source)
+    # RuntimeError: encrypted, or packed in a way that Python cannot read.
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, ValueError, TypeError) as exc:
+        raise ArchiveRefusedError(f"{source} is no model archive: {exc}") from exc
+    if found != version:
+        raise ArchiveRefusedError(f"{source} is an archive of version {found}, not {version}")
+    return config
