@@ -14,7 +14,7 @@ RUN := .venv/bin/python
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
-.PHONY: help install demo test lint download_weights generate_mar train evaluate up down status logs \
+.PHONY: help install demo check test test_all lint download_weights generate_mar train evaluate up down status logs \
 	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress \
 	bench scaling dashboard format lock clean \
 	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
@@ -44,8 +44,17 @@ demo: install ## everything from nothing: predicts every image of imgs/ through 
 	.venv-kserve/bin/pip install --quiet --disable-pip-version-check --no-input -r tests/kserve-client.txt
 	touch $@
 
-test: lint .venv-kserve/.installed ## lint and all tests
-	@$(RUN) -m pytest $(PYTEST_ARGS)
+# Most of a test's time is waiting. A file's tests share what they start, so they stay together.
+PYTEST := $(RUN) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+check: lint ## lint, unit tests and tests before a failing TorchServe: for every commit
+	@$(PYTEST) tests/unit tests/faults $(PYTEST_ARGS)
+
+test: lint .venv-kserve/.installed ## lint and all tests but the long ones
+	@$(PYTEST) -m "not long" $(PYTEST_ARGS)
+
+test_all: lint .venv-kserve/.installed ## lint and all tests: also of parts that die, halt or fill up, and of replicas
+	@$(PYTEST) $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev ## ruff and mypy --strict
 	@$(RUN) -m ruff check --quiet $(SOURCES)

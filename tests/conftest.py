@@ -3,20 +3,37 @@
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings as hypothesis_settings
 
-from tests.running_stack import RunningStack
+from tests.running_stack import RunningStack, generate_mar
 from torchserve_gateway.load_test.images import image_files
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.project import ProjectSettings
 
 # In CI more examples, and the same in each run, so that a failure there is one that others can repeat.
-hypothesis_settings.register_profile("few", deadline=None, max_examples=50)
-hypothesis_settings.register_profile("ci", deadline=None, max_examples=150, derandomize=True)
+hypothesis_settings.register_profile("few", deadline=None, max_examples=15)
+hypothesis_settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "few")
+
+SYSTEM = PROJECT_ROOT / "tests" / "system"
+
+
+class NewStack(Protocol):
+    """Chooses ports and a folder of that name for a stack; starts nothing."""
+
+    def __call__(self, name: str, *overrides: str) -> RunningStack: ...
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, so that parallel workers end at about the same time."""
+    items.sort(key=lambda item: not item.path.is_relative_to(SYSTEM))
 
 
 @pytest.fixture(scope="session")
@@ -32,17 +49,45 @@ def settings() -> ProjectSettings:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """Real TorchServe, real handler, real gateway, with genre 1.0 deployed."""
-    stack = RunningStack.configure(tmp_path_factory.mktemp("stack"))
-    started = stack.stack("up")
-    assert started.returncode == 0, started.stderr
-    try:
-        stack.deploy("1.0")
+def built_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of genre 1.0 as `make generate_mar` builds it, once for all parallel workers."""
+    # The folder of the run; each parallel worker has one below it.
+    directory = tmp_path_factory.getbasetemp()
+    directory = directory.parent if "PYTEST_XDIST_WORKER" in os.environ else directory
+    archive = directory / "built" / "genre-1.0.mar"
+    with FileLock(directory / "built.lock"):
+        if not archive.exists():
+            built = generate_mar("1.0", f"model_mars={archive.parent}")
+            assert built.returncode == 0, built.stderr
+    return archive
+
+
+@pytest.fixture(scope="session")
+def new_stack(tmp_path_factory: pytest.TempPathFactory, built_archive: Path) -> NewStack:
+    """For stacks that start and deploy as fast as they can."""
+
+    def configure(name: str, *overrides: str) -> RunningStack:
+        stack = RunningStack.configure(
+            tmp_path_factory.mktemp(name),
+            "model.workers=1",
+            "gateway.deployments_refresh_s=0.1",
+            # As long as a request may take: busy cores make requests wait, and fail none.
+            "gateway.admission.max_wait_s=20",
+            *overrides,
+        )
+        return replace(stack, built=built_archive, deploy_overrides=("settle_s=0.2",))
+
+    return configure
+
+
+@pytest.fixture(scope="session")
+def stack(new_stack: NewStack) -> Iterator[RunningStack]:
+    """Real TorchServe, real handler, real gateway, with a version of genre deployed.
+
+    Tests share it: each leaves a version that answers right, and takes new ones from `fresh_version`.
+    """
+    with new_stack("stack").running("1.0") as stack:
         yield stack
-    finally:
-        stopped = stack.stack("down")
-        assert stopped.returncode == 0, stopped.stderr
 
 
 def require_program(*names: str) -> str:

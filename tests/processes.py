@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
-GIVE_UP_S = 90
+GIVE_UP_S = 180
 
 
 def until(holds: Callable[[], object]) -> None:

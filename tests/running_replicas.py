@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 
 from tests.free_ports import free_ports
+from tests.http_client import HTTP
 from tests.processes import Process, until
-from tests.running_stack import RunningStack, run
+from tests.running_stack import RunningStack
 from torchserve_gateway.settings.composition import load
 from torchserve_gateway.settings.local_stack import StackSettings
 
@@ -82,8 +83,8 @@ class RunningReplicas:
     processes: list[Process] = field(default_factory=list)
 
     @classmethod
-    def configure(cls, directory: Path) -> "RunningReplicas":
-        """Chooses ports and folders; starts nothing."""
+    def configure(cls, directory: Path, built: Path) -> "RunningReplicas":
+        """Chooses ports and folders; starts nothing. built: an archive."""
         inference, management, metrics, grpc1, grpc2, balancer, gateway = free_ports(7)
         shared = (
             f"torchserve.model_store={directory}/model_store",
@@ -116,6 +117,7 @@ class RunningReplicas:
                 # So long every request is in TorchServe: whenever a replica is killed it holds some.
                 "model.max_batch_delay=500",
             ),
+            built,
         )
         url = f"http://127.0.0.1:{gateway}"
         return cls(directory, replicas, deployer, inference, management, f"127.0.0.1:{balancer}", url)
@@ -150,7 +152,7 @@ class RunningReplicas:
 
     def overview(self) -> subprocess.CompletedProcess[str]:
         """`make models`, as JSON."""
-        return run("-m", "torchserve_gateway.commands.models", *self.deployer.overrides, "format=json")
+        return self.deployer.overview("format=json")
 
     def _start_haproxy(self, program: str, *arguments: str) -> None:
         servers = self.directory / "servers.cfg"
@@ -180,5 +182,5 @@ class RunningReplicas:
 
     def _gateway_answers(self) -> bool:
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.gateway_url}/health/live").status_code == 200
+            return HTTP.get(f"{self.gateway_url}/health/live").status_code == 200
         return False

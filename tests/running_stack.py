@@ -1,14 +1,19 @@
 """The real stack, started and spoken to as a user does: through the project's own commands."""
 
+import functools
+import itertools
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
+from tests.archives import with_files, with_handler, with_manifest
 from tests.free_ports import free_ports
+from tests.http_client import HTTP
+from torchserve_gateway.downloads import sha256
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.local_stack import StackSettings
 from torchserve_gateway.settings.project import ProjectSettings
@@ -16,10 +21,17 @@ from torchserve_gateway.settings.project import ProjectSettings
 
 @dataclass(frozen=True)
 class RunningStack:
-    """A stack of its own: own ports, own state. overrides: what sets it apart, for every command."""
+    """A stack of its own: own ports, own state."""
 
     directory: Path
     overrides: tuple[str, ...]
+    """Hydra overrides that set it apart, for every command."""
+    built: Path | None = None
+    """A built archive, from which `add_archive` makes others; None: `deploy` builds each."""
+    deploy_overrides: tuple[str, ...] = ()
+    """Hydra overrides for the commands that deploy and roll back."""
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(100))
+    """Of the versions that `fresh_version` gives out."""
 
     @classmethod
     def configure(cls, directory: Path, *extra: str) -> "RunningStack":
@@ -42,7 +54,7 @@ class RunningStack:
             ),
         )
 
-    @property
+    @functools.cached_property
     def settings(self) -> StackSettings:
         return load("stack", StackSettings, [*self.overrides, *self._own("state_dir", "model_mars")])
 
@@ -53,26 +65,98 @@ class RunningStack:
 
     def generate_mar(self, version: str, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make generate_mar VERSION=...`."""
-        return run("-m", "torchserve_gateway.commands.generate_mar", *self._model(version), *extra)
+        return generate_mar(version, *self._model(version)[1:], *extra)
 
     def upload_model(self, version: str, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make upload_model VERSION=...`, of an archive that exists."""
-        named = (
-            ()
-            if any(each.startswith("archive_source=") for each in extra)
-            else ("archive_source=model_mars",)
-        )
-        return run("upload_model.py", *self._model(version), *named, *extra)
+        named = any(each.startswith("archive_source=") for each in extra)
+        return run(*self.upload_command(version), *(() if named else ("archive_source=model_mars",)), *extra)
+
+    def upload_command(self, version: str) -> tuple[str, ...]:
+        """The arguments of Python for `make upload_model`, of an archive that exists."""
+        return "upload_model.py", *self._model(version), *self.deploy_overrides
 
     def rollback(self, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make rollback`."""
-        return run("-m", "torchserve_gateway.commands.rollback", *self.overrides, *extra)
+        return run(
+            "-m", "torchserve_gateway.commands.rollback", *self.overrides, *self.deploy_overrides, *extra
+        )
+
+    def overview(self, *extra: str) -> subprocess.CompletedProcess[str]:
+        """`make models`."""
+        return run("-m", "torchserve_gateway.commands.models", *self.overrides, *extra)
+
+    def grpc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`make grpc`."""
+        return run("-m", "torchserve_gateway.commands.grpc", *self._set(*arguments))
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`make manage`."""
+        return run("torchserve_gateway/commands/manage.py", *self._set(*arguments))
+
+    @contextmanager
+    def running(self, version: str | None = None, *extra: str) -> Iterator["RunningStack"]:
+        """Up, with this version deployed; down at the end."""
+        started = self.stack("up", *extra)
+        assert started.returncode == 0, started.stderr
+        try:
+            if version:
+                self.deploy(version)
+            yield self
+        finally:
+            stopped = self.stack("down")
+            assert stopped.returncode == 0, stopped.stderr
+
+    def fresh_version(self) -> str:
+        """A version that this stack has given to no other test."""
+        return f"{next(self.numbers)}.0"
+
+    def archive(
+        self,
+        version: str,
+        model: str = "genre",
+        handler: str | None = None,
+        files: Mapping[str, bytes | None] | None = None,
+    ) -> bytes:
+        """The built archive as another version.
+
+        handler: one of tests/handlers/; files: in the place of its own.
+        """
+        assert self.built
+        archive = with_manifest(self.built.read_bytes(), modelName=model, modelVersion=version)
+        if handler:
+            archive = with_handler(archive, handler)
+        return with_files(archive, files or {})
+
+    def add_archive(
+        self,
+        version: str,
+        model: str = "genre",
+        handler: str | None = None,
+        files: Mapping[str, bytes | None] | None = None,
+    ) -> Path:
+        """Puts such an archive, with its checksum, where `make generate_mar` does."""
+        archive = self.directory / "model_mars" / f"{model}-{version}.mar"
+        archive.parent.mkdir(exist_ok=True)
+        archive.write_bytes(self.archive(version, model, handler, files))
+        archive.with_name(f"{archive.name}.sha256").write_text(f"{sha256(archive)}  {archive.name}\n")
+        return archive
 
     def deploy(self, version: str, *extra: str) -> None:
-        """Builds and uploads; both must succeed."""
-        for step in (self.generate_mar, self.upload_model):
-            result = step(version, *extra)
-            assert result.returncode == 0, result.stderr
+        """Provides the archive and uploads it; both must succeed."""
+        if self.built:
+            self.add_archive(version)
+        else:
+            built = self.generate_mar(version, *extra)
+            assert built.returncode == 0, built.stderr
+        deployed = self.upload_model(version, *extra)
+        assert deployed.returncode == 0, deployed.stderr
+
+    def deploy_fresh(self, *extra: str) -> str:
+        """Deploys a version that no other test knows, and returns it."""
+        version = self.fresh_version()
+        self.deploy(version, *extra)
+        return version
 
     def load(self, *extra: str) -> "BackgroundLoad":
         """`make run_stress` in the background; there is traffic when this returns."""
@@ -81,15 +165,19 @@ class RunningStack:
     def versions(self, model: str = "genre") -> list[str]:
         """What TorchServe has registered."""
         url = f"{self.settings.torchserve.management_url}/models/{model}/all"
-        return sorted(each["modelVersion"] for each in httpx.get(url).json())
+        return sorted(each["modelVersion"] for each in HTTP.get(url).json())
 
     def pid(self, part: str) -> int:
         """Of `torchserve`, `gateway`, or the first `worker` of the default version."""
         if part == "worker":
-            described = httpx.get(f"{self.settings.torchserve.management_url}/models/genre").json()
+            described = HTTP.get(f"{self.settings.torchserve.management_url}/models/genre").json()
             return int(described[0]["workers"][0]["pid"])
         lines = self.stack("status").stdout.splitlines()
         return next(int(line.split("pid ")[1].split()[0]) for line in lines if line.startswith(part))
+
+    def _set(self, command: str, *arguments: str) -> tuple[str, ...]:
+        # The last one counts, so that the arguments may set others.
+        return command, *(f"--set={each}" for each in self.overrides), *arguments
 
     def _model(self, version: str) -> tuple[str, ...]:
         return (f'model.version="{version}"', *self.overrides, *self._own("model_mars"))
@@ -97,6 +185,11 @@ class RunningStack:
     def _own(self, *keys: str) -> tuple[str, ...]:
         folders = {"state_dir": "var", "model_mars": "model_mars"}
         return tuple(f"{key}={self.directory}/{folders[key]}" for key in keys)
+
+
+def generate_mar(version: str, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """`make generate_mar VERSION=...`."""
+    return run("-m", "torchserve_gateway.commands.generate_mar", f'model.version="{version}"', *overrides)
 
 
 def handler(name: str) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.open_load import open_load
 from tests.processes import until
 from tests.running_containers import SERVICES, Containers
+from tests.steady_load import steady_load
 
 TORCHSERVES = 3
 # Answers while one of them is gone.
@@ -88,7 +88,7 @@ def test_scaled_up_every_torchserve_serves_what_is_on_record(scaled: Containers)
 
 
 def test_a_deploy_and_a_rollback_under_load_lose_no_request(scaled: Containers) -> None:
-    with open_load(scaled.gateway_url) as tally:
+    with steady_load(scaled.gateway_url) as tally:
         scaled.make("compose_upload_model", "VERSION=2.0", "ARGS=model.workers=1")
         assert serves_everywhere(scaled, "2.0")
         scaled.make("compose_rollback")
@@ -98,7 +98,7 @@ def test_a_deploy_and_a_rollback_under_load_lose_no_request(scaled: Containers) 
 
 def test_a_killed_torchserve_costs_no_request_and_comes_back(scaled: Containers) -> None:
     [first, *_] = scaled.of("torchserve")
-    with open_load(scaled.gateway_url) as tally:
+    with steady_load(scaled.gateway_url) as tally:
         scaled("kill", first)
         before = tally.answered
         until(lambda: tally.answered >= before + MEANWHILE)

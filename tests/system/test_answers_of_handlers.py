@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.http_client import HTTP
 from tests.running_stack import RunningStack
 from tests.small_archive import small_archive
 
@@ -27,16 +28,16 @@ def both(stack: RunningStack) -> Iterator[tuple[str, str]]:
     archive = small_archive(stack.directory / "model_store", MODEL, source)
     parameters: dict[str, str | int] = {"url": archive.name, "initial_workers": 1, "synchronous": "true"}
     models = f"{torchserve.management_url}/models"
-    httpx.post(models, params=parameters, timeout=120).raise_for_status()
+    HTTP.post(models, params=parameters, timeout=120).raise_for_status()
     yield torchserve.inference_url, stack.settings.gateway.url
-    httpx.delete(f"{models}/{MODEL}").raise_for_status()
+    HTTP.delete(f"{models}/{MODEL}").raise_for_status()
 
 
 def ask(
     base: str, wanted: dict[str, Any], path: str = "predictions", headers: dict[str, str] | None = None
 ) -> httpx.Response:
     content = json.dumps(wanted).encode()
-    return httpx.post(f"{base}/{path}/{MODEL}", content=content, headers=headers, timeout=60)
+    return HTTP.post(f"{base}/{path}/{MODEL}", content=content, headers=headers, timeout=60)
 
 
 @pytest.mark.parametrize("path", ["predictions", "explanations"])
@@ -96,7 +97,7 @@ def test_a_clients_headers_reach_the_handler_as_they_were_sent(both: tuple[str, 
         "Content-Type": "image/jpeg",
     }
     direct, through = (
-        httpx.post(f"{base}/{path}/{MODEL}", content=b"{}", headers=sent).json() for base in both
+        HTTP.post(f"{base}/{path}/{MODEL}", content=b"{}", headers=sent).json() for base in both
     )
     for name, value in sent.items():
         assert through[name] == direct[name] == value

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.running_stack import RunningStack
+from tests.conftest import NewStack
 from tools.bench.hostile_clients.arena import ATTACKS, HEADING, IMAGE, Arena, target_of
 from tools.bench.hostile_clients.gateway_process import RunningGateway
 from tools.bench.hostile_clients.observed_neighbour import neighbour_of
@@ -18,19 +18,14 @@ RATE = 10
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+def arena(new_stack: NewStack) -> Iterator[Arena]:
     """A stack of its own, since others' requests must not be among those that an attack delays."""
-    stack = RunningStack.configure(tmp_path_factory.mktemp("hostile"), "model.workers=1", *TIME_OUTS)
-    assert stack.stack("up").returncode == 0
-    try:
-        stack.deploy("1.0")
+    with new_stack("hostile", *TIME_OUTS).running("1.0") as stack:
         log = stack.directory / "var" / "log" / "gateway.log"
         gateway = RunningGateway(stack.settings.gateway.url, stack.pid("gateway"), log)
         target = target_of(gateway)
         with neighbour_of(target, IMAGE, RATE) as neighbour:
             yield Arena(gateway, target, neighbour)
-    finally:
-        assert stack.stack("down").returncode == 0
 
 
 async def test_no_attack_keeps_a_neighbour_from_its_predictions(arena: Arena) -> None:

@@ -12,14 +12,17 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.open_load import open_load, until_undisturbed
 from tests.processes import until_gone
 from tests.running_stack import RunningStack
+from tests.steady_load import steady_load, until_undisturbed
 
+pytestmark = pytest.mark.long
 # What the gateway says of a TorchServe that is not there, ends in the middle of an answer, or is too slow.
 TOLD = ("HTTP 502", "HTTP 503", "HTTP 504")
 # What a client meets whose gateway is gone; a ReadTimeout, that is a request that hangs, is not among them.
@@ -55,16 +58,14 @@ def open_files(limit: int) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def stack(directory: Path) -> Iterator[RunningStack]:
+def stack(directory: Path, built_archive: Path) -> Iterator[RunningStack]:
     """A stack of its own: the others' requests must not be among those that a kill fails."""
-    stack = RunningStack.configure(directory, "model.workers=1")
-    with open_files(USUAL_OPEN_FILES):
-        assert stack.stack("up", "min_free_disk_mb=1").returncode == 0
-    try:
+    stack = replace(RunningStack.configure(directory, "model.workers=1"), built=built_archive)
+    with ExitStack() as cleanup:
+        with open_files(USUAL_OPEN_FILES):
+            cleanup.enter_context(stack.running(None, "min_free_disk_mb=1"))
         stack.deploy("1.5")
         yield stack
-    finally:
-        assert stack.stack("down").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -73,12 +74,13 @@ def stack(directory: Path) -> Iterator[RunningStack]:
 def test_a_killed_part_is_back_with_the_deployed_version(
     stack: RunningStack, part: str, seen: tuple[str, ...]
 ) -> None:
-    with open_load(stack.settings.gateway.url, seen) as load:
+    before = stack.versions()
+    with steady_load(stack.settings.gateway.url, seen) as load:
         pid = stack.pid(part)
         os.kill(pid, signal.SIGKILL)
         until_gone(pid)
         until_undisturbed(load)
-    assert set(load.versions) == {"1.5"}
+    assert set(load.versions) == set(before)
     assert load.unverified == 0
 
 
@@ -86,41 +88,43 @@ def test_a_killed_part_is_back_with_the_deployed_version(
 def test_a_part_that_halts_and_goes_on_is_waited_for_or_its_callers_are_told(
     stack: RunningStack, part: str
 ) -> None:
-    with open_load(stack.settings.gateway.url, TOLD) as load:
+    before = stack.versions()
+    with steady_load(stack.settings.gateway.url, TOLD) as load:
         pid = stack.pid(part)
         os.kill(pid, signal.SIGSTOP)
         time.sleep(HALT_S)
         os.kill(pid, signal.SIGCONT)
         until_undisturbed(load)
-    assert set(load.versions) == {"1.5"}
+    assert set(load.versions) == set(before)
 
 
 def test_a_full_disk_fails_the_deployment_and_no_request(stack: RunningStack, directory: Path) -> None:
     if not os.path.ismount(directory):
         pytest.skip("only root may make a disk that is full")
-    assert stack.generate_mar("1.6").returncode == 0
+    before, version = stack.versions(), stack.fresh_version()
+    stack.add_archive(version)
     filler = directory / "filler"
-    with open_load(stack.settings.gateway.url) as load:
+    with steady_load(stack.settings.gateway.url) as load:
         with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(1 << 16))
-        refused = stack.upload_model("1.6")
+        refused = stack.upload_model(version)
         assert refused.returncode == 1
         assert "No space left on device" in refused.stderr
-        assert stack.versions() == ["1.5"]
+        assert stack.versions() == before
         filler.unlink()
-        accepted = stack.upload_model("1.6")
+        accepted = stack.upload_model(version)
         assert accepted.returncode == 0, accepted.stderr
         until_undisturbed(load)
-    assert set(load.versions) == {"1.5", "1.6"}
+    assert set(load.versions) == {*before, version}
 
 
 def test_two_thousand_idle_connections_keep_nobody_from_an_answer(stack: RunningStack) -> None:
     gateway = stack.settings.gateway
     with (
         open_files(2 * IDLE_CONNECTIONS),
-        contextlib.ExitStack() as connections,
-        open_load(gateway.url) as load,
+        ExitStack() as connections,
+        steady_load(gateway.url) as load,
     ):
         for number in range(IDLE_CONNECTIONS):
             idle = socket.create_connection((gateway.host, gateway.port))

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.http_client import HTTP
 from tests.running_stack import RunningStack
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
@@ -104,9 +105,7 @@ def ask(stack: RunningStack) -> Callable[[Request], tuple[httpx.Response, httpx.
     urls = stack.settings.torchserve.inference_url, stack.settings.gateway.url
 
     def both(sent: Request) -> tuple[httpx.Response, httpx.Response]:
-        first, second = (
-            httpx.request(**sent | {"url": url + sent["url"]}, timeout=60, trust_env=False) for url in urls
-        )
+        first, second = (HTTP.request(**sent | {"url": url + sent["url"]}, timeout=60) for url in urls)
         return first, second
 
     return both

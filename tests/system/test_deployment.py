@@ -2,21 +2,18 @@
 
 import io
 import json
-import zipfile
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 import torch
 
+from tests.archives import with_files, with_manifest
+from tests.http_client import HTTP
+from tests.processes import until
 from tests.running_stack import RunningStack
-
-
-def versions(stack: RunningStack) -> list[str]:
-    described = httpx.get(f"{stack.settings.torchserve.management_url}/models/genre/all").json()
-    return sorted(each["modelVersion"] for each in described)
 
 
 def store(stack: RunningStack) -> dict[str, bytes]:
@@ -24,21 +21,28 @@ def store(stack: RunningStack) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in files if not file.name.startswith(".")}
 
 
+def answers(stack: RunningStack, version: str) -> bool:
+    counted = rf'gateway_requests_total\{{[^}}]*version="{re.escape(version)}"[^}}]*\}} [1-9]'
+    return re.search(counted, HTTP.get(f"{stack.settings.gateway.url}/metrics").text) is not None
+
+
 @pytest.mark.parametrize(
-    ("version", "load"),
-    # Requests that come whether or not others are answered; and as many as two cores answer.
-    [("2.0", ["rate=20"]), ("2.0.1", ["clients=64"])],
+    ("load", "workers"),
+    # Requests that come whether or not others are answered; and as many as the cores answer.
+    [("rate=5", "1"), ("clients=32", "null")],
 )
-def test_a_swap_under_load_fails_no_request(stack: RunningStack, version: str, load: list[str]) -> None:
-    stack.generate_mar(version)
-    running = stack.load("rounds=30", "round_s=3", *load)
-    before = versions(stack)
-    deployed = stack.upload_model(version)
+def test_a_swap_under_load_fails_no_request(stack: RunningStack, load: str, workers: str) -> None:
+    version = stack.fresh_version()
+    stack.add_archive(version)
+    running = stack.load("rounds=1000", "round_s=3", load)
+    before = stack.versions()
+    deployed = stack.upload_model(version, f"model.workers={workers}")
+    until(lambda: answers(stack, version))
     running.stop()
     code, output = running.result()
     assert deployed.returncode == 0, deployed.stderr
     assert code == 0, output
-    assert versions(stack) == [version]
+    assert stack.versions() == [version]
     [answered] = [line for line in output.splitlines() if "Answered" in line]
     assert all(f"{each}: " in answered for each in [*before, version])
     assert "Mean performance: " in output
@@ -55,7 +59,7 @@ def test_a_swap_under_load_fails_no_request(stack: RunningStack, version: str, l
 
 
 def test_deploying_what_serves_changes_nothing(stack: RunningStack) -> None:
-    [version] = versions(stack)
+    version = stack.deploy_fresh()
     before = store(stack)
     result = stack.upload_model(version)
     assert result.returncode == 0, result.stderr
@@ -64,45 +68,35 @@ def test_deploying_what_serves_changes_nothing(stack: RunningStack) -> None:
 
 
 def test_new_parameters_need_a_new_version(stack: RunningStack) -> None:
-    [version] = versions(stack)
+    version = stack.deploy_fresh()
     result = stack.upload_model(version, "model.batch_size=4")
     assert result.returncode == 1
     assert "serves already, but batch_size is 8, not 4" in result.stderr
-    stack.deploy("2.1", "model.batch_size=4")
-    described = httpx.get(f"{stack.settings.torchserve.management_url}/models/genre").json()
+    stack.deploy_fresh("model.batch_size=4")
+    described = HTTP.get(f"{stack.settings.torchserve.management_url}/models/genre").json()
     assert described[0]["batchSize"] == 4
 
 
-def rewritten(name: str, content: bytes) -> Callable[[Path], None]:
+def rewritten(name: str, content: bytes) -> Callable[[Path], object]:
     """Replaces one file in an archive."""
-
-    def rewrite(archive: Path) -> None:
-        with zipfile.ZipFile(archive) as source:
-            files = {entry: source.read(entry) for entry in source.namelist()} | {name: content}
-        with zipfile.ZipFile(archive, "w") as target:
-            for entry, data in files.items():
-                target.writestr(entry, data)
-
-    return rewrite
+    return lambda archive: archive.write_bytes(with_files(archive.read_bytes(), {name: content}))
 
 
-def manifest_of_another_version(archive: Path) -> None:
-    with zipfile.ZipFile(archive) as source:
-        manifest = json.loads(source.read("MAR-INF/MANIFEST.json"))
-    manifest["model"]["modelVersion"] = "7.7"
-    rewritten("MAR-INF/MANIFEST.json", json.dumps(manifest).encode())(archive)
+def of_another_version(archive: Path) -> None:
+    archive.write_bytes(with_manifest(archive.read_bytes(), modelVersion="7.7"))
 
 
 def test_two_deploys_at_once_are_one_and_a_clear_refusal(stack: RunningStack) -> None:
-    stack.generate_mar("2.2")
-    stack.generate_mar("2.3")
+    both = [stack.fresh_version() for _ in range(2)]
+    for version in both:
+        stack.add_archive(version)
     with ThreadPoolExecutor() as pool:
-        results = list(pool.map(stack.upload_model, ["2.2", "2.3"]))
+        results = list(pool.map(stack.upload_model, both))
     assert sorted(result.returncode for result in results) == [0, 1]
     [refused] = [result.stderr for result in results if result.returncode == 1]
     assert refused == "failed: another deploy is running; wait until it has ended\n"
-    [deployed] = versions(stack)
-    assert deployed in ("2.2", "2.3")
+    [deployed] = stack.versions()
+    assert deployed in both
 
 
 def three_classes() -> bytes:
@@ -124,7 +118,7 @@ LABELS_BACKWARDS = json.dumps({str(9 - i): label for i, label in enumerate("ABCD
         (rewritten("handler.py", b"import nonesuch"), [], "die while they load"),
         (rewritten("genre.pt", b"rubbish"), [], "die while they load"),
         (rewritten("genre.pt", three_classes()), [], "die while they load"),
-        (manifest_of_another_version, [], "of version 7.7"),
+        (of_another_version, [], "of version 7.7"),
         (lambda archive: archive.write_bytes(archive.read_bytes()[:9999]), [], "bad-1.mar"),
         (lambda archive: archive.write_bytes(b"no zip"), [], "is no model archive"),
         (lambda archive: archive.unlink(), [], "does not exist"),
@@ -134,19 +128,17 @@ LABELS_BACKWARDS = json.dumps({str(9 - i): label for i, label in enumerate("ABCD
     ],
 )
 def test_a_deploy_that_fails_changes_nothing(
-    stack: RunningStack, damage: Callable[[Path], None] | None, extra: list[str], said: str
+    stack: RunningStack, damage: Callable[[Path], object] | None, extra: list[str], said: str
 ) -> None:
-    archive = stack.directory / "model_mars" / "bad-1.mar"
-    built = stack.generate_mar("bad", "model.name=bad", "force=true")
-    assert built.returncode == 0, built.stderr
-    (stack.directory / "model_mars" / "bad-bad.mar").rename(archive)
+    added = stack.add_archive("bad", model="bad")
+    archive = added.rename(added.with_name("bad-1.mar"))
     if damage:
         damage(archive)
-    before = versions(stack), store(stack)
+    before = stack.versions(), store(stack)
     result = stack.upload_model("bad", "request_params.url=bad-1.mar", *extra)
     assert result.returncode == 1
     failed = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
     assert len(failed) == 1
     assert said in failed[0]
-    assert (versions(stack), store(stack)) == before
-    assert httpx.get(f"{stack.settings.gateway.url}/health/ready").status_code == 200
+    assert (stack.versions(), store(stack)) == before
+    assert HTTP.get(f"{stack.settings.gateway.url}/health/ready").status_code == 200

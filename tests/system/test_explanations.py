@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.http_client import HTTP
 from tests.running_stack import RunningStack
 from tests.small_archive import small_archive
 
@@ -41,19 +42,19 @@ def unexplained(stack: RunningStack) -> Iterator[str]:
     name, management = "unexplained", stack.settings.torchserve.management_url
     archive = small_archive(stack.directory / "model_store", name, NO_EXPLANATIONS)
     registration = {"url": archive.name, "model_name": name, "initial_workers": "1"}
-    httpx.post(f"{management}/models", params=registration, timeout=60).raise_for_status()
+    HTTP.post(f"{management}/models", params=registration, timeout=60).raise_for_status()
     yield name
-    httpx.delete(f"{management}/models/{name}").raise_for_status()
+    HTTP.delete(f"{management}/models/{name}").raise_for_status()
     archive.unlink()
 
 
 def test_every_poster_is_explained_by_its_genre(gateway: str, images: list[Path]) -> None:
     grids = []
     for image in images:
-        prediction = httpx.put(f"{gateway}/predictions/genre", content=image.read_bytes())
+        prediction = HTTP.put(f"{gateway}/predictions/genre", content=image.read_bytes())
         version = prediction.headers["x-model-version"]
         for path in ("/explanations/genre", f"/explanations/genre/{version}"):
-            response = httpx.put(f"{gateway}{path}", content=image.read_bytes())
+            response = HTTP.put(f"{gateway}{path}", content=image.read_bytes())
             explanation = response.raise_for_status().json()
             label = next(iter(prediction.json()))
             assert explanation["class"] == label
@@ -70,13 +71,13 @@ def test_every_poster_is_explained_by_its_genre(gateway: str, images: list[Path]
 def test_the_class_to_explain_can_be_chosen(gateway: str, images: list[Path]) -> None:
     url, image = f"{gateway}/explanations/genre", images[0].read_bytes()
     encoded = base64.b64encode(image).decode()
-    by_form = httpx.post(url, files={"data": ("a.jpg", image)}, data={"target": "Comedy"}).json()
-    by_json = httpx.post(url, json={"data": encoded, "target": "Comedy"}).json()
-    by_curl = httpx.post(url, data={"data": encoded, "target": "Comedy"}).json()
+    by_form = HTTP.post(url, files={"data": ("a.jpg", image)}, data={"target": "Comedy"}).json()
+    by_json = HTTP.post(url, json={"data": encoded, "target": "Comedy"}).json()
+    by_curl = HTTP.post(url, data={"data": encoded, "target": "Comedy"}).json()
     assert by_form["class"] == by_json["class"] == by_curl["class"] == "Comedy"
     for ours, theirs in zip(by_form["attributions"], by_json["attributions"], strict=True):
         assert ours == pytest.approx(theirs, abs=1e-3)
-    unknown = httpx.post(url, json={"data": encoded, "target": "Nonesuch"})
+    unknown = HTTP.post(url, json={"data": encoded, "target": "Nonesuch"})
     assert unknown.status_code == 400
     assert "'Nonesuch' is none of the classes Action, " in unknown.json()["detail"]
 
@@ -106,14 +107,14 @@ async def test_predictions_and_explanations_at_once_get_what_each_asked_for(
 
 
 def test_a_handler_without_explanations_is_named(gateway: str, unexplained: str) -> None:
-    assert httpx.post(f"{gateway}/predictions/{unexplained}", content=b"x").text == "answer"
-    response = httpx.post(f"{gateway}/explanations/{unexplained}", content=b"x")
+    assert HTTP.post(f"{gateway}/predictions/{unexplained}", content=b"x").text == "answer"
+    response = HTTP.post(f"{gateway}/explanations/{unexplained}", content=b"x")
     assert response.status_code == response.json()["code"] == 502
     assert response.json()["detail"].endswith("the handler of unexplained may not support explanations")
 
 
 @pytest.mark.parametrize("path", ["/explanations/nonesuch", "/explanations/genre/9.9"])
 def test_an_unknown_model_or_version_is_404(gateway: str, images: list[Path], path: str) -> None:
-    response = httpx.post(f"{gateway}{path}", content=images[0].read_bytes())
+    response = HTTP.post(f"{gateway}{path}", content=images[0].read_bytes())
     assert response.status_code == response.json()["code"] == 404
     assert path.rsplit("/", maxsplit=1)[-1] in response.json()["detail"]

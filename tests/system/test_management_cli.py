@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.running_stack import RunningStack, run
+from tests.http_client import HTTP
+from tests.running_stack import RunningStack
 from tests.small_archive import small_archive
 
 
@@ -17,24 +17,24 @@ class Manage:
     """`make manage` on one stack."""
 
     def __init__(self, stack: RunningStack) -> None:
-        self._overrides = [f"--set={override}" for override in stack.overrides]
+        self._manage = stack.manage
 
     def __call__(self, *arguments: str) -> Any:
         """The JSON document of a command that must succeed."""
-        result = run("-m", "torchserve_gateway.commands.manage", *arguments, "--json", *self._overrides)
+        result = self._manage(*arguments, "--json")
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
         return json.loads(result.stdout)
 
     def table(self, *arguments: str) -> str:
         """What people see of a command that must succeed."""
-        result = run("-m", "torchserve_gateway.commands.manage", *arguments, *self._overrides)
+        result = self._manage(*arguments)
         assert result.returncode == 0, result.stderr
         return result.stdout
 
     def failure(self, *arguments: str) -> str:
         """The one line of a command that must fail."""
-        result = run("-m", "torchserve_gateway.commands.manage", *arguments, *self._overrides)
+        result = self._manage(*arguments)
         assert result.returncode == 1, result.stdout
         assert result.stdout == ""
         [line] = result.stderr.splitlines()
@@ -42,11 +42,9 @@ class Manage:
 
 
 def add_to_model_store(stack: RunningStack, version: str) -> str:
-    built = stack.generate_mar(version, "model.name=managed")
-    assert built.returncode == 0, built.stderr
-    name = f"managed-{version}.mar"
-    shutil.copy(stack.directory / "model_mars" / name, stack.directory / "model_store")
-    return name
+    archive = stack.add_archive(version, model="managed")
+    shutil.copy(archive, stack.directory / "model_store")
+    return archive.name
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +61,12 @@ def manage(stack: RunningStack, archives: None) -> Iterator[Manage]:
     """What a test registers is gone afterwards."""
     manage = Manage(stack)
     yield manage
-    for model in {model["modelName"] for model in manage("list", "--all-pages")["models"]} - {"genre"}:
-        described = manage("describe", model, "--all")
-        versions = [version["modelVersion"] for version in described["versions"]]
-        for version in sorted(versions, key=described["defaultVersion"].__eq__):  # the default one last
-            manage("unregister", model, version)
+    management = f"{stack.settings.torchserve.management_url}/models"
+    for model in {model["modelName"] for model in HTTP.get(management).json()["models"]} - {"genre"}:
+        default = HTTP.get(f"{management}/{model}").json()[0]["modelVersion"]
+        # TorchServe keeps the default one as long as there is another.
+        for version in sorted(stack.versions(model), key=default.__eq__):
+            HTTP.delete(f"{management}/{model}/{version}").raise_for_status()
 
 
 def register(manage: Manage, version: str, *options: str) -> Any:
@@ -96,7 +95,7 @@ def test_the_whole_life_of_a_model(manage: Manage, stack: RunningStack, images: 
     [default] = manage("describe", "managed")["versions"]
     assert default["modelVersion"] == "2.0"
     url = f"{stack.settings.torchserve.inference_url}/predictions/managed"
-    response = httpx.put(url, content=images[0].read_bytes())
+    response = HTTP.put(url, content=images[0].read_bytes())
     assert response.headers["x-model-version"] == "2.0"
 
     assert "Cannot remove default version" in manage.failure("unregister", "managed")
@@ -174,26 +173,3 @@ def test_what_torchserve_refuses_is_said_with_what_helps(manage: Manage) -> None
         "scale", "managed", "--min-worker", "2", "--max-worker", "1"
     )
     assert "no worker" in manage.failure("describe", "managed", "--customized")
-
-
-def test_it_works_with_tokens_on_and_names_what_is_wrong_with_them(tmp_path: Path) -> None:
-    stack = RunningStack.configure(tmp_path, "torchserve.token_authorization=true")
-    up = stack.stack("up")
-    assert up.returncode == 0, up.stderr
-    try:
-        manage = Manage(stack)
-        add_to_model_store(stack, "1.0")
-        register(manage, "1.0", "--initial-workers", "1", "--wait", "60")
-        manage("scale", "managed", "--min-worker", "0")
-        manage("unregister", "managed")
-        assert manage("list") == {"models": [], "nextPageToken": None}
-        key_file = stack.settings.torchserve.key_file
-        keys = json.loads(key_file.read_text())
-        key_file.unlink()
-        assert f"wants a token; no key file at {key_file}" in manage.failure("list")
-        wrong = {api: {**key, "key": "wrong"} for api, key in keys.items()}
-        key_file.write_text(json.dumps(wrong))
-        assert f"no new management token; is {key_file} its key file?" in manage.failure("list")
-    finally:
-        stopped = stack.stack("down")
-        assert stopped.returncode == 0, stopped.stderr

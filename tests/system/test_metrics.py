@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from tests.http_client import HTTP
 from tests.running_stack import RunningStack
 from torchserve_gateway.load_test.images import client_images
 
@@ -18,7 +19,7 @@ HANDLER = ("preprocess", "inference", "postprocess")
 
 
 def scrape(url: str) -> list[Sample]:
-    page = httpx.get(f"{url}/metrics").raise_for_status().text
+    page = HTTP.get(f"{url}/metrics").raise_for_status().text
     return [sample for family in text_string_to_metric_families(page) for sample in family.samples]
 
 

@@ -12,9 +12,10 @@ import yaml
 
 from tests.conftest import require_program
 from tests.free_ports import free_ports
-from tests.open_load import open_load
+from tests.http_client import HTTP
 from tests.processes import Process, until
 from tests.running_stack import RunningStack
+from tests.steady_load import steady_load
 from tools.dashboard.dashboard import FILE, rendered
 from tools.dashboard.panels import DEPLOYED
 from torchserve_gateway.settings.composition import PROJECT_ROOT
@@ -54,20 +55,20 @@ class Prometheus:
     @property
     def ready(self) -> bool:
         try:
-            return httpx.get(f"{self._url}/-/ready").status_code == 200
+            return HTTP.get(f"{self._url}/-/ready").status_code == 200
         except httpx.TransportError:
             return False
 
     def query(self, expression: str) -> list[dict[str, str]]:
         """The labels of all that has a value now."""
-        answer = httpx.get(f"{self._url}/api/v1/query", params={"query": expression}).json()
+        answer = HTTP.get(f"{self._url}/api/v1/query", params={"query": expression}).json()
         assert answer["status"] == "success", answer
         return [each["metric"] for each in answer["data"]["result"] if each["value"][1] != "NaN"]
 
     def has_data(self, expression: str) -> bool:
         # There is an error rate only where requests fail: these end at the gateway or at TorchServe.
         for deadline_s in ("0.002", "0.005"):
-            httpx.put(self._predictions, content=self._image, headers={"X-Request-Timeout": deadline_s})
+            HTTP.put(self._predictions, content=self._image, headers={"X-Request-Timeout": deadline_s})
         return bool(self.query(expression))
 
 
@@ -91,7 +92,7 @@ def prometheus(
     try:
         prometheus = Prometheus(f"http://127.0.0.1:{port}", stack, images[0].read_bytes())
         until(lambda: prometheus.ready)
-        with open_load(stack.settings.gateway.url):
+        with steady_load(stack.settings.gateway.url):
             yield prometheus
     finally:
         process.terminate()
@@ -106,8 +107,8 @@ def test_there_is_data_for_every_panel_and_rule(prometheus: Prometheus, expressi
 
 
 def test_a_deployment_is_a_mark_in_every_panel(prometheus: Prometheus, stack: RunningStack) -> None:
-    stack.deploy("60.0")
-    until(lambda: {"model": "genre", "version": "60.0"} in prometheus.query(DEPLOYED))
+    version = stack.deploy_fresh()
+    until(lambda: {"model": "genre", "version": version} in prometheus.query(DEPLOYED))
 
 
 def test_nothing_that_is_well_raises_an_alert(prometheus: Prometheus) -> None:

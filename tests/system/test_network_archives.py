@@ -4,20 +4,19 @@ import json
 import os
 import signal
 import subprocess
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 
 from tests.archive_server import ArchiveServer, archive_server, digest
+from tests.conftest import NewStack
+from tests.http_client import HTTP
 from tests.object_store import object_store, put
 from tests.processes import until_gone
 from tests.running_stack import RunningStack
@@ -28,26 +27,20 @@ OWN_DISK = "torchserve.model_store=null"
 
 @dataclass(frozen=True)
 class Network:
-    """A stack, and where it may take archives from. built: an archive of version 1.0."""
+    """A stack, and where it may take archives from."""
 
     stack: RunningStack
     server: ArchiveServer
-    built: bytes
 
     def archive(self, version: str, code: str = "") -> bytes:
         """The built one as another version; code: what its handler does when it is imported."""
-        target = BytesIO()
-        with zipfile.ZipFile(BytesIO(self.built)) as source, zipfile.ZipFile(target, "w") as archive:
-            for entry in source.namelist():
-                content = source.read(entry)
-                if entry == "MAR-INF/MANIFEST.json":
-                    manifest = json.loads(content)
-                    manifest["model"]["modelVersion"] = version
-                    content = json.dumps(manifest).encode()
-                if entry == "handler.py":
-                    content += f"\n{code}\n".encode()
-                archive.writestr(entry, content)
-        return target.getvalue()
+        handler = self.stack.settings.model.handler
+        content = handler.read_bytes() + f"\n{code}\n".encode()
+        return self.stack.archive(version, files={handler.name: content})
+
+    def publish(self, version: str, content: bytes | None = None) -> str:
+        """The URL of an archive of this version."""
+        return self.server.publish(f"/allowed/genre-{version}.mar", content or self.archive(version))
 
     def upload(self, version: str, url: str, *extra: str) -> subprocess.CompletedProcess[str]:
         with leaves_no_download():
@@ -66,7 +59,7 @@ class Network:
 
     def model_url(self) -> str:
         """What TorchServe loaded."""
-        described = httpx.get(f"{self.stack.settings.torchserve.management_url}/models/genre").json()
+        described = HTTP.get(f"{self.stack.settings.torchserve.management_url}/models/genre").json()
         return str(described[0]["modelUrl"])
 
     def store(self) -> dict[str, str]:
@@ -86,20 +79,11 @@ class Network:
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+def network(new_stack: NewStack) -> Iterator[Network]:
     with archive_server() as server, object_store() as store:
         allowed = [f"{server.url}/allowed/.*", f"{store}/models/allowed/.*", "s3://models/allowed/.*"]
-        stack = RunningStack.configure(
-            tmp_path_factory.mktemp("network"), "model.workers=1", f"torchserve.allowed_urls={allowed}"
-        )
-        started = stack.stack("up")
-        assert started.returncode == 0, started.stderr
-        try:
-            stack.deploy("1.0")
-            built = (stack.directory / "model_mars" / "genre-1.0.mar").read_bytes()
-            yield Network(stack, server, built)
-        finally:
-            assert stack.stack("down").returncode == 0
+        with new_stack("network", f"torchserve.allowed_urls={allowed}").running("1.0") as stack:
+            yield Network(stack, server)
 
 
 @contextmanager
@@ -118,7 +102,7 @@ def nothing_changes(network: Network) -> Iterator[None]:
     before = state()
     yield
     assert state() == before
-    assert httpx.get(f"{network.stack.settings.gateway.url}/health/ready").status_code == 200
+    assert HTTP.get(f"{network.stack.settings.gateway.url}/health/ready").status_code == 200
 
 
 def failure(result: subprocess.CompletedProcess[str]) -> str:
@@ -131,36 +115,39 @@ def failure(result: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_an_object_is_deployed_and_torchserve_asks_nobody_for_it(network: Network) -> None:
-    archive = network.archive("1.1")
-    put("allowed/genre/1.1/model.mar", archive)
-    put("allowed/genre/1.1/model.mar.sha256", digest(archive).encode())
-    network.deploy("1.1", "s3://models/allowed/genre/1.1/model.mar")
-    assert network.model_url() == "genre-1.1.mar"
-    assert network.store()["genre-1.1.mar"] == digest(archive)
+    version = network.stack.fresh_version()
+    archive = network.archive(version)
+    key = f"allowed/genre/{version}/model.mar"
+    put(key, archive)
+    put(f"{key}.sha256", digest(archive).encode())
+    network.deploy(version, f"s3://models/{key}")
+    assert network.model_url() == f"genre-{version}.mar"
+    assert network.store()[f"genre-{version}.mar"] == digest(archive)
 
 
 def test_a_version_from_a_url_is_rolled_back_to_without_asking_for_it_again(network: Network) -> None:
-    before = network.serving()
-    archive = network.archive("1.2")
-    network.deploy("1.2", network.server.publish("/allowed/genre-1.2.mar", archive))
-    network.deploy("1.3", network.server.publish("/allowed/genre-1.3.mar", network.archive("1.3")))
+    other, first, second = (network.stack.fresh_version() for _ in range(3))
+    for version in (other, first, second):
+        network.deploy(version, network.publish(version))
     # Kept are the last two.
-    assert set(network.store()) == {"genre-1.2.mar", "genre-1.3.mar"}
+    archives = [f"genre-{version}.mar" for version in (other, first, second)]
+    assert network.store().keys() & set(archives) == set(archives[1:])
     network.server.requests.clear()
     result = network.rollback()
     assert result.returncode == 0, result.stderr
-    assert network.stack.versions() == ["1.2"] != [before]
+    assert network.stack.versions() == [first]
     assert network.server.requests == []
-    assert network.store() == {"genre-1.2.mar": digest(archive)}
+    assert network.store().keys() & set(archives) == {archives[1]}
+    assert network.store()[archives[1]] == digest(network.archive(first))
 
 
 @pytest.mark.parametrize("extra", [[], [OWN_DISK]])
 def test_the_code_in_another_archive_than_expected_never_runs(
     network: Network, tmp_path: Path, extra: list[str]
 ) -> None:
-    version, ran = f"2.{len(extra)}", tmp_path / "ran"
+    version, ran = network.stack.fresh_version(), tmp_path / "ran"
     archive = network.archive(version, code=f"open({str(ran)!r}, 'w').close()")
-    url = network.server.publish(f"/allowed/genre-{version}.mar", archive)
+    url = network.publish(version, archive)
     with nothing_changes(network):
         refused = network.upload(version, url, *extra, f"archive_source.sha256={'0' * 64}")
     assert failure(refused) == f"failed: {url} has sha256 {digest(archive)}, expected is {'0' * 64}"
@@ -203,7 +190,7 @@ def test_torchserve_takes_no_archive_from_elsewhere(network: Network) -> None:
 def test_the_management_api_takes_no_archive_from_elsewhere(network: Network, url: str) -> None:
     models = f"{network.stack.settings.torchserve.management_url}/models"
     with nothing_changes(network):
-        refused = httpx.post(models, params={"model_name": "genre", "url": url})
+        refused = HTTP.post(models, params={"model_name": "genre", "url": url})
     assert refused.status_code == 404
     assert "does not match any allowed URL(s)" in refused.json()["message"]
 
@@ -221,7 +208,7 @@ def test_the_management_api_takes_no_archive_from_elsewhere(network: Network, ur
 def test_what_is_no_archive_of_that_version_never_reaches_torchserve(
     network: Network, extra: list[str], found: HTTPStatus | bytes | None, said: str
 ) -> None:
-    content = found or network.built
+    content = found or network.archive("1.0")
     network.server.files["/allowed/genre-4.0.mar"] = content
     expected = digest(content) if isinstance(content, bytes) else "0" * 64
     url = f"{network.server.url}/allowed/genre-4.0.mar"
@@ -238,54 +225,54 @@ def test_a_torchserve_with_another_disk_downloads_through_a_presigned_url(
     network: Network, images: list[Path]
 ) -> None:
     image = images[0].read_bytes()
-    first, second = network.archive("5.0"), network.archive("5.1")
-    put("allowed/5.0/model.mar", first)
-    logged = network.deploy(
-        "5.0", "s3://models/allowed/5.0/model.mar", OWN_DISK, f"archive_source.sha256={digest(first)}"
-    )
+    version, next_version = network.stack.fresh_version(), network.stack.fresh_version()
+    first, second = network.archive(version), network.archive(next_version)
+    key, next_key = f"allowed/{version}/model.mar", f"allowed/{next_version}/model.mar"
+    put(key, first)
+    logged = network.deploy(version, f"s3://models/{key}", OWN_DISK, f"archive_source.sha256={digest(first)}")
     query = parse_qs(urlsplit(network.model_url()).query)
     assert {"AWSAccessKeyId", "Signature", "Expires"} <= set(query)
     assert network.store()["model.mar"] == digest(first)
-    assert '"s3://models/allowed/5.0/model.mar"' in network.record()
+    assert f'"s3://models/{key}"' in network.record()
     assert "Signature" not in logged + network.logs() + network.record()
 
     # TorchServe starts from the file that it downloaded.
     pid = network.stack.pid("torchserve")
     os.kill(pid, signal.SIGKILL)
     until_gone(pid)
-    assert until_answered(network.stack, image).headers["x-model-version"] == "5.0"
+    assert until_answered(network.stack, image).headers["x-model-version"] == version
     assert network.model_url() == "model.mar"
 
     # From now on it takes the file for its own and keeps it: what comes next needs another name ...
-    put("allowed/5.1/model.mar", second)
+    put(next_key, second)
     with nothing_changes(network):
         refused = network.upload(
-            "5.1", "s3://models/allowed/5.1/model.mar", OWN_DISK, f"archive_source.sha256={digest(second)}"
+            *(next_version, f"s3://models/{next_key}", OWN_DISK, f"archive_source.sha256={digest(second)}"),
         )
         assert "model store holds another model.mar" in failure(refused)
-    url = network.server.publish("/allowed/genre-5.1.mar", second)
-    network.deploy("5.1", url, OWN_DISK)
+    network.deploy(next_version, network.publish(next_version, second), OWN_DISK)
 
     # ... and a rollback finds it there.
     back = network.rollback(OWN_DISK)
     assert back.returncode == 0, back.stderr
     assert "TorchServe still has model.mar" in back.stderr
-    assert network.stack.versions() == ["5.0"]
-    # What was downloaded for 5.1 went with it.
-    assert "genre-5.1.mar" not in network.store()
+    assert network.stack.versions() == [version]
+    # What was downloaded for the other went with it.
+    assert f"genre-{next_version}.mar" not in network.store()
 
 
 def test_a_rollback_is_downloaded_and_verified_again(network: Network) -> None:
-    archive = network.archive("6.0")
-    url = network.server.publish("/allowed/genre-6.0.mar", archive)
-    network.deploy("6.0", url, OWN_DISK)
-    network.deploy("6.1", network.server.publish("/allowed/genre-6.1.mar", network.archive("6.1")), OWN_DISK)
-    assert "genre-6.0.mar" not in network.store()
-    network.server.files["/allowed/genre-6.0.mar"] = network.archive("6.0", code="overwritten = True")
+    version, other = network.stack.fresh_version(), network.stack.fresh_version()
+    archive = network.archive(version)
+    url = network.publish(version, archive)
+    network.deploy(version, url, OWN_DISK)
+    network.deploy(other, network.publish(other), OWN_DISK)
+    assert f"genre-{version}.mar" not in network.store()
+    network.publish(version, network.archive(version, code="overwritten = True"))
     with nothing_changes(network):
         assert f"expected is {digest(archive)}" in failure(network.rollback(OWN_DISK))
-    network.server.files["/allowed/genre-6.0.mar"] = archive
+    network.publish(version, archive)
     back = network.rollback(OWN_DISK)
     assert back.returncode == 0, back.stderr
-    assert network.stack.versions() == ["6.0"]
+    assert network.stack.versions() == [version]
     assert network.model_url() == url

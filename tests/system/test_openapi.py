@@ -59,7 +59,6 @@ def url() -> Iterator[str]:
 
 # What an explanation's request may say, the handler knows and the fake does not.
 @schema.exclude(path_regex="^/explanations/").parametrize()
-@settings(deadline=None, max_examples=100)
 def test_every_route_keeps_to_its_schema(case: schemathesis.Case[Any], url: str) -> None:
     case.call_and_validate(base_url=url)
 

@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
+from tests.http_client import HTTP
 from tests.random_forms import FORM_TYPES, FORMS
 from tests.running_stack import RunningStack
 from torchserve_gateway.load_test.clients import same_answer
@@ -51,7 +52,7 @@ def genre_of(image: Path) -> str:
 
 def test_every_sample_poster_is_classified_as_its_name_says(gateway: str, images: list[Path]) -> None:
     for image in images:
-        response = httpx.post(f"{gateway}/predict", files={"file": (image.name, image.read_bytes())})
+        response = HTTP.post(f"{gateway}/predict", files={"file": (image.name, image.read_bytes())})
         answer = response.raise_for_status().json()
         assert next(iter(answer)) == genre_of(image)
         assert response.headers["x-model-name"] == "genre"
@@ -63,23 +64,23 @@ def test_all_ways_to_send_an_image_give_the_same_answer(gateway: str, images: li
     image = images[0].read_bytes()
     url = f"{gateway}/predictions/genre"
     responses = [
-        httpx.put(url, content=image),  # curl -T
-        httpx.post(url, content=image),
-        httpx.post(url, content=image, headers={"content-type": "application/x-www-form-urlencoded"}),
-        httpx.post(url, content=image, headers={"content-type": "image/jpeg"}),
-        httpx.post(url, files={"data": ("a.jpg", image)}),  # curl -F data=@
-        httpx.post(url, json={"data": base64.b64encode(image).decode()}),
-        httpx.post(f"{gateway}/predict", files={"file": ("a.jpg", image)}),
+        HTTP.put(url, content=image),  # curl -T
+        HTTP.post(url, content=image),
+        HTTP.post(url, content=image, headers={"content-type": "application/x-www-form-urlencoded"}),
+        HTTP.post(url, content=image, headers={"content-type": "image/jpeg"}),
+        HTTP.post(url, files={"data": ("a.jpg", image)}),  # curl -F data=@
+        HTTP.post(url, json={"data": base64.b64encode(image).decode()}),
+        HTTP.post(f"{gateway}/predict", files={"file": ("a.jpg", image)}),
     ]
     responses += [
-        httpx.post(url, content=content, headers={"content-type": type_} if type_ else {})
+        HTTP.post(url, content=content, headers={"content-type": type_} if type_ else {})
         for content, type_ in ways_to_write(image)
     ]
     responses.append(
-        httpx.post(url, content=gzip.compress(image, 1), headers={"content-encoding": "gzip"}),
+        HTTP.post(url, content=gzip.compress(image, 1), headers={"content-encoding": "gzip"}),
     )
     version = responses[0].headers["x-model-version"]
-    responses.append(httpx.post(f"{url}/{version}", content=image))
+    responses.append(HTTP.post(f"{url}/{version}", content=image))
     first = responses[0].raise_for_status().json()
     for response in responses:
         assert same_answer(response.raise_for_status().json(), first, TOLERANCE)
@@ -92,7 +93,7 @@ def test_a_batch_gets_what_its_images_get_alone(gateway: str, images: list[Path]
     }
     names = sorted(sent)
     files = [("files", (name, sent[name])) for name in names]
-    response = httpx.post(f"{gateway}/predict/batch", files=files, timeout=60)
+    response = HTTP.post(f"{gateway}/predict/batch", files=files, timeout=60)
     assert response.status_code == 200
     assert response.headers["x-model-version"]
     answers = response.json()
@@ -101,26 +102,23 @@ def test_a_batch_gets_what_its_images_get_alone(gateway: str, images: list[Path]
         if answer["filename"] in broken:
             assert answer["error"]["status"] == broken[answer["filename"]][1]
         else:
-            alone = httpx.put(f"{gateway}/predictions/genre", content=sent[answer["filename"]]).json()
+            alone = HTTP.put(f"{gateway}/predictions/genre", content=sent[answer["filename"]]).json()
             assert same_answer(answer["prediction"], alone, TOLERANCE)
 
 
 @pytest.mark.parametrize("path", ["/predict/batch", "/predictions/genre", "/explanations/genre"])
-@settings(deadline=None, max_examples=100)
 @given(body=FORMS, content_type=FORM_TYPES)
 def test_a_random_form_is_answered_or_refused(
     gateway: str, path: str, body: bytes, content_type: str
 ) -> None:
     """Also what the gateway can read and TorchServe cannot."""
-    response = httpx.post(
-        f"{gateway}{path}", content=body, headers={"content-type": content_type}, timeout=60
-    )
+    response = HTTP.post(f"{gateway}{path}", content=body, headers={"content-type": content_type}, timeout=60)
     assert response.status_code in (200, 400, 413, 415, 422), response.text
 
 
 def test_a_success_is_torchserves_answer_unchanged(stack: RunningStack, images: list[Path]) -> None:
     direct, through = (
-        httpx.put(f"{base}/predictions/genre", content=images[0].read_bytes())
+        HTTP.put(f"{base}/predictions/genre", content=images[0].read_bytes())
         for base in (stack.settings.torchserve.inference_url, stack.settings.gateway.url)
     )
     assert through.status_code == direct.status_code == 200
@@ -169,23 +167,23 @@ async def test_64_concurrent_clients_get_exactly_their_own_answers(gateway: str,
 def test_an_unknown_model_or_version_is_404(
     gateway: str, images: list[Path], path: str, status: int, said: str
 ) -> None:
-    response = httpx.post(f"{gateway}{path}", content=images[0].read_bytes())
+    response = HTTP.post(f"{gateway}{path}", content=images[0].read_bytes())
     assert response.status_code == status
     assert said in response.json()["detail"]
 
 
 def test_a_body_over_the_limit_is_413(stack: RunningStack) -> None:
     limit = stack.settings.gateway.max_request_bytes
-    response = httpx.post(f"{stack.settings.gateway.url}/predictions/genre", content=b"x" * (limit + 1))
+    response = HTTP.post(f"{stack.settings.gateway.url}/predictions/genre", content=b"x" * (limit + 1))
     assert response.status_code == 413
     assert str(limit) in response.json()["detail"]
 
 
 def test_health_and_metrics(stack: RunningStack) -> None:
     gateway = stack.settings.gateway.url
-    assert httpx.get(f"{gateway}/health/ready").json() == {"status": "ready"}
-    assert httpx.get(f"{gateway}/ping").json() == {"status": "Healthy"}
-    metrics = httpx.get(f"{stack.settings.torchserve.metrics_url}/metrics").text
+    assert HTTP.get(f"{gateway}/health/ready").json() == {"status": "ready"}
+    assert HTTP.get(f"{gateway}/ping").json() == {"status": "Healthy"}
+    metrics = HTTP.get(f"{stack.settings.torchserve.metrics_url}/metrics").text
     for name in ("PreprocessTime", "InferenceTime", "PostprocessTime", "BatchSize"):
         assert f'{name}{{ModelName="genre"' in metrics
 

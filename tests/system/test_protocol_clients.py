@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 from tests.encoded_images import SMALL
+from tests.http_client import HTTP
 from tests.running_stack import RunningStack
 from torchserve_gateway.load_test.clients import same_answer
 from torchserve_gateway.settings.composition import PROJECT_ROOT
@@ -33,7 +33,7 @@ def gateway(stack: RunningStack) -> str:
 @pytest.fixture(scope="module")
 def version(gateway: str, images: list[Path]) -> str:
     """That serves by now."""
-    sent = httpx.post(f"{gateway}/predictions/genre", content=images[0].read_bytes())
+    sent = HTTP.post(f"{gateway}/predictions/genre", content=images[0].read_bytes())
     return str(sent.headers["x-model-version"])
 
 
@@ -41,7 +41,7 @@ def version(gateway: str, images: list[Path]) -> str:
 def alone(gateway: str, images: list[Path]) -> list[Answer]:
     """What each image's answer is by /predict."""
     files = [{"file": (image.name, image.read_bytes())} for image in images]
-    answers = [httpx.post(f"{gateway}/predict", files=file).raise_for_status().json() for file in files]
+    answers = [HTTP.post(f"{gateway}/predict", files=file).raise_for_status().json() for file in files]
     # Else a swap would not be seen.
     assert not any(same_answer(one, two, TOLERANCE) for i, one in enumerate(answers) for two in answers[:i])
     return answers

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from gateway_client import (
@@ -21,6 +20,7 @@ from gateway_client import (
 )
 from PIL import Image
 
+from tests.http_client import HTTP
 from tests.running_stack import RunningStack
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
@@ -46,7 +46,7 @@ def test_it_gets_what_curl_gets(url: str, images: list[Path]) -> None:
     with GatewayClient(url) as client:
         for file in images:
             prediction = client.predict(file)
-            sent = httpx.post(f"{url}/predictions/genre", content=file.read_bytes())
+            sent = HTTP.post(f"{url}/predictions/genre", content=file.read_bytes())
             assert prediction.probabilities == pytest.approx(sent.json(), abs=1e-4)
             assert prediction.version == sent.headers["x-model-version"]
             assert prediction.timings_s["inference"] > 0
@@ -57,7 +57,7 @@ def test_it_gets_what_curl_gets(url: str, images: list[Path]) -> None:
 def test_an_image_over_the_limit_is_shrunk_and_still_what_it_is(url: str, images: list[Path]) -> None:
     file = next(each for each in images if each.stem == "western")
     content = large(file)
-    assert httpx.post(f"{url}/predictions/genre", content=content).status_code == 413
+    assert HTTP.post(f"{url}/predictions/genre", content=content).status_code == 413
     with GatewayClient(url) as client:
         assert client.predict(content).top == "Western"
 

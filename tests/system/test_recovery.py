@@ -1,40 +1,39 @@
 """What was stopped comes back with what is deployed, without anyone's help."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.conftest import NewStack
+from tests.http_client import HTTP
+from tests.processes import until
 from tests.running_stack import RunningStack
-
-GIVE_UP_S = 90
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """A stack of its own: the others' requests must not be among those that a kill fails."""
-    stack = RunningStack.configure(tmp_path_factory.mktemp("recovery"), "model.workers=1")
-    assert stack.stack("up").returncode == 0
-    stack.deploy("1.5")
-    yield stack
-    assert stack.stack("down").returncode == 0
+def stack(new_stack: NewStack) -> Iterator[RunningStack]:
+    """A stack of its own, which is stopped and started."""
+    with new_stack("recovery").running("1.5") as stack:
+        yield stack
 
 
 def until_answered(stack: RunningStack, image: bytes) -> httpx.Response:
-    give_up = time.monotonic() + GIVE_UP_S
-    while True:
+    """The first right answer; until then callers are told, and are not left waiting."""
+    answers: list[httpx.Response] = []
+
+    def answered() -> bool:
         try:
-            response = httpx.put(f"{stack.settings.gateway.url}/predictions/genre", content=image, timeout=30)
-            # While nobody answers, callers are told so and are not left waiting.
-            assert response.status_code in (200, 502, 503, 504), response.text
-            if response.status_code == 200:
-                return response
+            response = HTTP.put(f"{stack.settings.gateway.url}/predictions/genre", content=image, timeout=30)
         except httpx.TransportError:
-            pass
-        assert time.monotonic() < give_up
-        time.sleep(0.2)
+            return False
+        assert response.status_code in (200, 502, 503, 504), response.text
+        answers.append(response)
+        return response.status_code == 200
+
+    until(answered)
+    return answers[-1]
 
 
 def test_a_stack_that_was_stopped_comes_up_with_what_was_deployed(
@@ -52,7 +51,7 @@ def test_an_archive_that_is_gone_keeps_nobody_else_from_starting(
     archive.rename(stack.directory / archive.name)
     assert stack.stack("down").returncode == 0
     assert stack.stack("up").returncode == 0
-    ready = httpx.get(f"{stack.settings.gateway.url}/health/ready")
+    ready = HTTP.get(f"{stack.settings.gateway.url}/health/ready")
     assert ready.status_code == 503
     assert "Model not found: genre" in ready.json()["detail"]
     assert f"{archive} is gone" in (stack.directory / "var" / "log" / "torchserve.log").read_text()

@@ -13,10 +13,15 @@ import httpx
 import pytest
 
 from tests.conftest import require_program
-from tests.open_load import FLOWING, open_load
+from tests.http_client import HTTP
 from tests.processes import until
 from tests.running_replicas import HOSTS, RunningReplicas
+from tests.steady_load import FLOWING, steady_load
 
+pytestmark = pytest.mark.long
+
+# Between two looks at the replicas.
+POLL_S = 0.05
 Command = Callable[[], subprocess.CompletedProcess[str]]
 
 
@@ -26,9 +31,10 @@ class FirstDeploy(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningReplicas]:
+def started(tmp_path_factory: pytest.TempPathFactory, built_archive: Path) -> Iterator[RunningReplicas]:
     haproxy = require_program("haproxy")
-    with RunningReplicas.configure(tmp_path_factory.mktemp("replicas")).running(haproxy) as replicas:
+    configured = RunningReplicas.configure(tmp_path_factory.mktemp("replicas"), built_archive)
+    with configured.running(haproxy) as replicas:
         yield replicas
 
 
@@ -44,11 +50,11 @@ def replicas(started: RunningReplicas, first_deploy: FirstDeploy) -> RunningRepl
 
 
 def predict(replicas: RunningReplicas, image: Path, path: str = "/predictions/genre") -> httpx.Response:
-    return httpx.put(replicas.gateway_url + path, content=image.read_bytes(), timeout=60)
+    return HTTP.put(replicas.gateway_url + path, content=image.read_bytes(), timeout=60)
 
 
 def deploy(replicas: RunningReplicas, version: str, *extra: str) -> subprocess.CompletedProcess[str]:
-    assert replicas.deployer.generate_mar(version).returncode == 0
+    replicas.deployer.add_archive(version)
     return replicas.deployer.upload_model(version, *extra)
 
 
@@ -58,7 +64,7 @@ def while_watched(replicas: RunningReplicas, command: Command) -> subprocess.Com
         running = pool.submit(command)
         while not running.done():
             assert None not in replicas.serving()
-            time.sleep(0.05)
+            time.sleep(POLL_S)
         return running.result()
 
 
@@ -92,88 +98,90 @@ def test_without_a_version_clients_are_told_to_come_back(first_deploy: FirstDepl
 def test_the_first_deploy_reaches_all(replicas: RunningReplicas, first_deploy: FirstDeploy) -> None:
     assert first_deploy.result.returncode == 0, first_deploy.result.stderr
     assert first_deploy.result.stdout == "genre 1.0 serves\n"
-    assert_all_serve(replicas, "1.0")
-    assert replicas_of(replicas, "1.0") == "3/3"
+    assert_all_serve(replicas, replicas.on_record())
+    assert replicas_of(replicas, replicas.on_record()) == "3/3"
 
 
 def test_a_swap_and_a_rollback_leave_all_serving_at_every_moment(replicas: RunningReplicas) -> None:
-    before = replicas.on_record()
-    with open_load(replicas.gateway_url) as tally:
-        swapped = while_watched(replicas, lambda: deploy(replicas, "2.0"))
+    before, version = replicas.on_record(), replicas.deployer.fresh_version()
+    with steady_load(replicas.gateway_url) as tally:
+        swapped = while_watched(replicas, lambda: deploy(replicas, version))
         assert swapped.returncode == 0, swapped.stderr
-        assert_all_serve(replicas, "2.0")
+        assert_all_serve(replicas, version)
         back = while_watched(replicas, replicas.deployer.rollback)
         assert back.returncode == 0, back.stderr
         assert_all_serve(replicas, before)
-    assert set(tally.versions) == {before, "2.0"}
+    assert set(tally.versions) == {before, version}
 
 
 def test_what_the_third_cannot_load_is_taken_away_from_the_first_two(replicas: RunningReplicas) -> None:
-    before = replicas.on_record()
+    before, version = replicas.on_record(), replicas.deployer.fresh_version()
     # TorchServe unpacks archives there, which a full disk keeps it from, too.
     unpacked = replicas.replicas[2].runtime_dir / "torchserve" / "models"
     aside = unpacked.rename(unpacked.with_name("aside"))
     unpacked.touch()
     try:
-        with open_load(replicas.gateway_url) as tally:
-            result = while_watched(replicas, lambda: deploy(replicas, "3.0"))
+        with steady_load(replicas.gateway_url) as tally:
+            result = while_watched(replicas, lambda: deploy(replicas, version))
     finally:
         unpacked.unlink()
         aside.rename(unpacked)
     assert_refused(
-        result, f"genre 3.0 was not deployed: {HOSTS[2]}:{replicas.management_port}: Failed to save"
+        result, f"genre {version} was not deployed: {HOSTS[2]}:{replicas.management_port}: Failed to save"
     )
-    assert f"{HOSTS[1]}:{replicas.management_port}: 1 workers of genre 3.0 READY" in result.stderr
+    assert f"{HOSTS[1]}:{replicas.management_port}: 1 workers of genre {version} READY" in result.stderr
     assert set(tally.versions) == {before}
     assert_all_serve(replicas, before)
-    assert not list((replicas.directory / "model_store").glob("*3.0.mar"))
+    assert not list((replicas.directory / "model_store").glob(f"*{version}.mar"))
 
 
 def test_a_killed_replica_costs_no_request_and_comes_back_with_what_is_on_record(
     replicas: RunningReplicas,
 ) -> None:
     before, victim = replicas.on_record(), replicas.replicas[2]
-    with open_load(replicas.gateway_url) as tally:
+    version = replicas.deployer.fresh_version()
+    with steady_load(replicas.gateway_url) as tally:
         victim.kill()
-        refused = deploy(replicas, "4.0")
+        refused = deploy(replicas, version)
         assert_refused(refused, f"nothing was changed: TorchServe's inference API at http://{HOSTS[2]}")
         assert replicas.serving() == [before, before, None]
         assert replicas_of(replicas, before) == "2/3"
-        assert httpx.get(f"{replicas.gateway_url}/health/ready").status_code == 200
+        assert HTTP.get(f"{replicas.gateway_url}/health/ready").status_code == 200
 
-        deployed = replicas.deployer.upload_model("4.0", "unreachable_replicas=skip")
+        deployed = replicas.deployer.upload_model(version, "unreachable_replicas=skip")
         assert deployed.returncode == 0, deployed.stderr
         assert f"{HOSTS[2]}:{replicas.management_port} is left out" in deployed.stderr
-        assert replicas.serving() == ["4.0", "4.0", None]
+        assert replicas.serving() == [version, version, None]
 
         victim.start()
         until(victim.serves)
-    assert set(tally.versions) == {before, "4.0"}
+    assert set(tally.versions) == {before, version}
     # Requests that the killed one held were answered by another: "/+1" is a retry elsewhere, 200 the answer.
     assert re.search(r" 200 .* \d+/\d+/\d+/\d+/\+1 ", replicas.haproxy_log)
-    assert_all_serve(replicas, "4.0")
+    assert_all_serve(replicas, version)
 
 
 def test_a_replica_killed_during_a_deploy_ends_it_everywhere_and_costs_no_request(
     replicas: RunningReplicas,
 ) -> None:
     before, victim = replicas.on_record(), replicas.replicas[0]
-    with open_load(replicas.gateway_url) as tally, ThreadPoolExecutor(1) as pool:
-        deploying = pool.submit(deploy, replicas, "5.0")
-        until(lambda: "5.0" in replicas.replicas[1].versions())
+    version = replicas.deployer.fresh_version()
+    with steady_load(replicas.gateway_url) as tally, ThreadPoolExecutor(1) as pool:
+        deploying = pool.submit(deploy, replicas, version)
+        until(lambda: version in replicas.replicas[1].versions())
         victim.kill()
         victim.start()
         result = deploying.result()
         until(victim.serves)
     # By then it is back with the version on record, or still on its way.
-    assert_refused(result, "genre 5.0 was not deployed: ")
+    assert_refused(result, f"genre {version} was not deployed: ")
     assert f"{HOSTS[0]}:{replicas.management_port}" in result.stderr.splitlines()[-1]
     assert set(tally.versions) == {before}
     assert_all_serve(replicas, before)
 
 
 def test_haproxy_takes_a_new_configuration_without_losing_a_request(replicas: RunningReplicas) -> None:
-    with open_load(replicas.gateway_url) as tally:
+    with steady_load(replicas.gateway_url) as tally:
         old = replicas.reload_haproxy()
         answered = tally.answered
         until(lambda: old.ended and tally.answered >= answered + FLOWING)
@@ -184,7 +192,7 @@ def test_a_replica_that_lacks_the_version_costs_no_request_and_gets_it_by_deploy
 ) -> None:
     version = replicas.on_record()
     url = f"{replicas.replicas[1].management_url}/models/genre/{version}"
-    assert httpx.delete(url).status_code == 200
+    assert HTTP.delete(url).status_code == 200
     with ThreadPoolExecutor(len(images)) as pool:
         answers = pool.map(lambda image: predict(replicas, image, f"/predictions/genre/{version}"), images)
         assert [answer.status_code for answer in answers] == [200] * len(images)

@@ -16,6 +16,7 @@ from gateway_client import GatewayClient, Options, Prediction
 
 from tests import encoded_images
 from tests.free_ports import free_ports
+from tests.http_client import HTTP
 from tests.processes import GIVE_UP_S, Process, until
 
 ANSWER = b'{"Horror": 1.0}'
@@ -89,13 +90,13 @@ def gateway(
 
 def live(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/live").status_code == 200
+        return HTTP.get(f"{url}/health/live").status_code == 200
     except httpx.HTTPError:
         return False
 
 
 def predict(url: str) -> httpx.Response:
-    return httpx.post(f"{url}/predictions/m", content=b"x", timeout=GIVE_UP_S)
+    return HTTP.post(f"{url}/predictions/m", content=b"x", timeout=GIVE_UP_S)
 
 
 def test_what_was_admitted_is_finished_what_is_new_is_told_and_the_exit_code_is_0(
@@ -109,7 +110,7 @@ def test_what_was_admitted_is_finished_what_is_new_is_told_and_the_exit_code_is_
         assert open_connection.get("/health/live").status_code == 200
         admitted = [pool.submit(predict, url) for _ in range(4)]
         until(lambda: torchserve.received == 2)
-        until(lambda: b"gateway_admission_waiting" in httpx.get(f"{url}/metrics").content)
+        until(lambda: b"gateway_admission_waiting" in HTTP.get(f"{url}/metrics").content)
         process.terminate()
         until(lambda: open_connection.get("/health/ready").status_code == 503)
         assert "is stopping" in open_connection.get("/health/ready").json()["detail"]
@@ -134,7 +135,7 @@ def test_what_takes_too_long_is_cut(torchserve: HeldTorchServe, tmp_path: Path, 
         until(lambda: torchserve.received == 1)
         process.terminate()
         if again:
-            until(lambda: httpx.get(f"{url}/health/ready").status_code == 503)
+            until(lambda: HTTP.get(f"{url}/health/ready").status_code == 503)
             process.signal(signal.SIGTERM)
         # The client is not left hanging: its connection is closed, or it is told.
         outcome = cut.exception(timeout=GIVE_UP_S)
@@ -151,9 +152,9 @@ def test_the_python_client_asks_a_stopping_gateway_again_until_the_next_one_answ
     with ThreadPoolExecutor() as pool:
         with gateway(torchserve, tmp_path, "gateway.shutdown_delay_s=3600", port=port) as (process, url):
             process.terminate()
-            until(lambda: httpx.get(f"{url}/health/ready").status_code == 503)
+            until(lambda: HTTP.get(f"{url}/health/ready").status_code == 503)
             asked = pool.submit(ask_for_a_prediction, url)
-            until(lambda: REFUSED.search(httpx.get(f"{url}/metrics").text) is not None)
+            until(lambda: REFUSED.search(HTTP.get(f"{url}/metrics").text) is not None)
             process.signal(signal.SIGTERM)
             process.until_gone()
         assert torchserve.received == 0

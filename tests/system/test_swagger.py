@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
@@ -15,6 +14,7 @@ from selenium.webdriver.support.expected_conditions import (
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.conftest import require_program
+from tests.http_client import HTTP
 from tests.running_stack import RunningStack
 
 GIVE_UP_S = 60
@@ -79,7 +79,7 @@ def test_an_upload_in_swagger_ui_shows_the_prediction(
 
 def test_every_file_of_the_page_is_served_by_the_gateway(stack: RunningStack) -> None:
     gateway = stack.settings.gateway.url
-    page = httpx.get(f"{gateway}/docs").text
+    page = HTTP.get(f"{gateway}/docs").text
     assert "cdn" not in page
-    assert httpx.get(f"{gateway}/static-offline-docs/swagger-ui-bundle.js").status_code == 200
-    assert httpx.get(f"{gateway}/").headers["location"] == "/docs"
+    assert HTTP.get(f"{gateway}/static-offline-docs/swagger-ui-bundle.js").status_code == 200
+    assert HTTP.get(f"{gateway}/").headers["location"] == "/docs"

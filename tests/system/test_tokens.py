@@ -1,7 +1,8 @@
-"""With TorchServe's token authorization on, gateway and deployer hold and renew the tokens by themselves."""
+"""With TorchServe's token authorization on, commands and gateway hold and renew the tokens by themselves."""
 
 import json
-import time
+import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.conftest import NewStack
+from tests.http_client import HTTP
+from tests.processes import until
 from tests.running_stack import RunningStack
 
 # TorchServe takes fractions of a minute; the shortest life that a slow machine can still deploy in.
@@ -16,18 +20,10 @@ LIFE_MIN = "0.25"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    stack = RunningStack.configure(
-        tmp_path_factory.mktemp("tokens"),
-        "torchserve.token_authorization=true",
-        f'+torchserve.properties.token_expiration_min="{LIFE_MIN}"',
-        "model.workers=1",
-    )
-    up = stack.stack("up")
-    assert up.returncode == 0, up.stderr
-    stack.deploy("1.0")
-    yield stack
-    assert stack.stack("down").returncode == 0
+def stack(new_stack: NewStack) -> Iterator[RunningStack]:
+    life = f'+torchserve.properties.token_expiration_min="{LIFE_MIN}"'
+    with new_stack("tokens", "torchserve.token_authorization=true", life).running("1.0") as stack:
+        yield stack
 
 
 def keys(stack: RunningStack) -> dict[str, dict[str, str]]:
@@ -35,15 +31,32 @@ def keys(stack: RunningStack) -> dict[str, dict[str, str]]:
     return content
 
 
+def until_expired(stack: RunningStack) -> dict[str, dict[str, str]]:
+    """Returns the keys when both tokens have expired."""
+    found = keys(stack)
+    expiry = max(datetime.fromisoformat(found[api]["expiration time"]) for api in ("inference", "management"))
+    until(lambda: datetime.now(UTC) > expiry)
+    return found
+
+
 def predict(stack: RunningStack, image: Path) -> httpx.Response:
-    return httpx.put(
-        f"{stack.settings.gateway.url}/predictions/genre", content=image.read_bytes(), timeout=60
-    )
+    return HTTP.put(f"{stack.settings.gateway.url}/predictions/genre", content=image.read_bytes(), timeout=60)
+
+
+def in_store(stack: RunningStack, model: str) -> str:
+    archive = stack.add_archive("1.0", model=model)
+    shutil.copy(archive, stack.directory / "model_store")
+    return archive.name
+
+
+def succeeded(result: subprocess.CompletedProcess[str]) -> str:
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def test_torchserve_itself_refuses_who_has_no_token(stack: RunningStack, images: list[Path]) -> None:
     url = f"{stack.settings.torchserve.inference_url}/predictions/genre"
-    response = httpx.put(url, content=images[0].read_bytes())
+    response = HTTP.put(url, content=images[0].read_bytes())
     assert response.status_code == 400
     assert response.json()["type"] == "InvalidKeyException"
     assert predict(stack, images[0]).status_code == 200
@@ -53,22 +66,59 @@ def test_a_token_that_somebody_else_renewed_is_read_again(stack: RunningStack, i
     assert predict(stack, images[0]).status_code == 200
     headers = {"Authorization": f"Bearer {keys(stack)['API']['key']}"}
     url = f"{stack.settings.torchserve.management_url}/token"
-    assert httpx.get(url, params={"type": "inference"}, headers=headers).status_code == 200
+    assert HTTP.get(url, params={"type": "inference"}, headers=headers).status_code == 200
     assert predict(stack, images[0]).status_code == 200
 
 
 def test_expired_tokens_are_renewed(stack: RunningStack, images: list[Path]) -> None:
-    old = keys(stack)
-    expiry = max(datetime.fromisoformat(old[api]["expiration time"]) for api in ("inference", "management"))
-    time.sleep(max((expiry - datetime.now(UTC)).total_seconds(), 0) + 0.5)
+    old = until_expired(stack)
     assert predict(stack, images[0]).status_code == 200
-    result = stack.upload_model("1.0")
-    assert result.returncode == 0, result.stderr
+    succeeded(stack.upload_model("1.0"))
     assert keys(stack)["inference"]["key"] != old["inference"]["key"]
     assert keys(stack)["management"]["key"] != old["management"]["key"]
 
 
-def test_without_the_key_file_the_message_says_so(stack: RunningStack, tmp_path: Path) -> None:
+def test_expired_tokens_are_renewed_over_grpc(stack: RunningStack) -> None:
+    archive = in_store(stack, "grpc_demo")
+    until_expired(stack)
+    succeeded(stack.grpc("register", archive, "--model-name", "grpc_demo"))
+    # The workers start after the answer.
+    until(lambda: stack.grpc("infer", "grpc_demo", "imgs/horror.jpg").returncode == 0)
+    until_expired(stack)
+    succeeded(stack.grpc("infer", "grpc_demo", "imgs/horror.jpg"))
+    succeeded(stack.grpc("unregister", "grpc_demo"))
+
+
+def test_the_management_commands_work_and_name_what_is_wrong_with_the_tokens(stack: RunningStack) -> None:
+    options = ("--model-name", "managed", "--initial-workers", "1", "--wait", "60")
+    succeeded(stack.manage("register", in_store(stack, "managed"), *options))
+    succeeded(stack.manage("scale", "managed", "--min-worker", "0"))
+    succeeded(stack.manage("unregister", "managed"))
+    listed = json.loads(succeeded(stack.manage("list", "--json")))
+    assert "managed" not in [model["modelName"] for model in listed["models"]]
+    wrong = {api: {**key, "key": "wrong"} for api, key in keys(stack).items()}
+    key_file = stack.directory / "wrong.json"
+    unknown = f"torchserve.key_file={key_file}"
+    missing = stack.manage("list", f"--set={unknown}")
+    assert (missing.returncode, f"wants a token; no key file at {key_file}" in missing.stderr) == (1, True)
+    key_file.write_text(json.dumps(wrong))
+    refused = stack.manage("list", f"--set={unknown}")
+    assert refused.returncode == 1
+    assert f"no new management token; is {key_file} its key file?" in refused.stderr
+
+
+def test_without_the_key_file_a_deploy_says_so(stack: RunningStack, tmp_path: Path) -> None:
     result = stack.upload_model("1.0", f"torchserve.key_file={tmp_path}/nonesuch.json")
     assert result.returncode == 1
     assert f"no key file at {tmp_path}/nonesuch.json" in result.stderr
+
+
+def test_without_the_key_file_grpc_says_so_where_a_token_is_needed(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    nowhere = f"--set=torchserve.key_file={tmp_path}/nonesuch.json"
+    # TorchServe asks for none there.
+    assert json.loads(succeeded(stack.grpc("ping", nowhere)))["status"] == "Healthy"
+    result = stack.grpc("unregister", "grpc_demo", nowhere)
+    assert result.returncode == 1
+    assert "no key file at" in result.stderr

@@ -1,20 +1,22 @@
-"""Requests at a fixed rate while something else happens, each answer checked."""
+"""Requests that keep coming while something else happens, each answer checked."""
 
 import asyncio
 import contextlib
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 
 import httpx
 
 from tests.processes import until
 from torchserve_gateway.load_test.clients import Client
 from torchserve_gateway.load_test.images import client_images
-from torchserve_gateway.load_test.open_loop import send_at_rate
 from torchserve_gateway.load_test.statistics import Tally
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 from torchserve_gateway.torchserve_api.pools import PooledTransport
 
+# Requests a second, as long as each is answered within CLIENTS / RATE seconds; a slower machine gets fewer,
+# so that busy cores let no queue grow.
 RATE = 10
 CLIENTS = 8
 # Seconds after which a request hangs: more than the gateway's deadline_s.
@@ -26,14 +28,14 @@ UNDISTURBED = 30
 
 
 @contextlib.contextmanager
-def open_load(gateway_url: str, allowed: Collection[str] = ()) -> Iterator[Tally]:
+def steady_load(gateway_url: str, allowed: Collection[str] = (), rate: float = RATE) -> Iterator[Tally]:
     """Sends in the background. At the end every request has ended: answered right, or with one of `allowed`.
 
-    allowed: errors as the tally names them, for example `HTTP 503`.
+    allowed: errors as the tally names them, for example `HTTP 503`; rate: the most requests a second.
     """
     tally, stop, loop = Tally(), asyncio.Event(), asyncio.new_event_loop()
     with ThreadPoolExecutor(1) as pool:
-        sending = pool.submit(loop.run_until_complete, _send(gateway_url, tally, stop))
+        sending = pool.submit(loop.run_until_complete, _send(gateway_url, tally, stop, CLIENTS / rate))
         try:
             until(lambda: sending.done() or tally.answered >= FLOWING)
             yield tally
@@ -57,9 +59,27 @@ def until_undisturbed(tally: Tally) -> None:
     until(undisturbed)
 
 
-async def _send(gateway_url: str, tally: Tally, stop: asyncio.Event) -> None:
+async def _send(gateway_url: str, tally: Tally, stop: asyncio.Event, interval_s: float) -> None:
     async with httpx.AsyncClient(base_url=gateway_url, timeout=HANGS_S, transport=PooledTransport()) as http:
         images = client_images(PROJECT_ROOT / "imgs", CLIENTS)
         clients = [Client(http, "/predictions/genre", image, tolerance=1e-4) for image in images]
         await asyncio.gather(*(client.learn() for client in clients))
-        await send_at_rate(clients, RATE, tally, stop)
+        async with asyncio.TaskGroup() as group:
+            for index, client in enumerate(clients):
+                group.create_task(
+                    _keep_sending(client, tally, stop, interval_s, index * interval_s / CLIENTS)
+                )
+
+
+async def _keep_sending(
+    client: Client, tally: Tally, stop: asyncio.Event, interval_s: float, first_after_s: float
+) -> None:
+    """One request every interval, or when the last one has its answer if that takes longer."""
+    due_at = perf_counter() + first_after_s
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), max(due_at - perf_counter(), 0))
+            return
+        sent_at = perf_counter()
+        await client.send(tally, sent_at)
+        due_at = max(sent_at + interval_s, perf_counter())
