@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.running_stack import run
+from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import PROJECT_ROOT, as_override, load
-from ts_serialize.archive import ArchiveError, ArchiveSettings, build_archive
+from ts_serialize.archive import ArchiveError, build_archive
 
 
 def archive_settings(directory: Path, *overrides: str) -> ArchiveSettings:

@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import load
 from torchserve_gateway.weights import WeightsError, fetch_weights
-from ts_serialize.archive import ArchiveError, ArchiveSettings, check_checkpoint
+from ts_serialize.archive import ArchiveError, check_checkpoint
 
 SIZE = 32
 EXAMPLE = torch.zeros(2, 3, SIZE, SIZE)

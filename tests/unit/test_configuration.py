@@ -7,6 +7,7 @@ import pytest
 
 from tests.running_stack import run
 from torchserve_gateway.commands.models import OverviewSettings
+from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import (
     PROJECT_ROOT,
     ConfigurationError,
@@ -19,7 +20,6 @@ from torchserve_gateway.settings.deployment import SwapSettings, UploadSettings
 from torchserve_gateway.settings.load_test import StressSettings
 from torchserve_gateway.settings.local_stack import StackSettings
 from torchserve_gateway.settings.project import ProjectSettings
-from ts_serialize.archive import ArchiveSettings
 
 ROOTS: list[tuple[str, type[Settings]]] = [
     ("archive", ArchiveSettings),

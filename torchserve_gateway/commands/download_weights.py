@@ -2,9 +2,9 @@
 
 import sys
 
+from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.weights import WeightsError, fetch_weights
-from ts_serialize.archive import ArchiveSettings
 
 
 def download_weights(settings: ArchiveSettings) -> None:

@@ -2,8 +2,9 @@
 
 import sys
 
+from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.command import run
-from ts_serialize.archive import ArchiveError, ArchiveSettings, build_archive
+from ts_serialize.archive import ArchiveError, build_archive
 
 
 def generate_mar(settings: ArchiveSettings) -> None:
