@@ -47,10 +47,11 @@ demo: install ## everything from nothing: predicts every image of imgs/ through 
 test: lint .venv-kserve/.installed ## lint and all tests
 	@$(RUN) -m pytest $(PYTEST_ARGS)
 
-lint: .venv/.installed-dev ## ruff and mypy --strict
+lint: .venv/.installed-dev ## ruff, mypy --strict and the directions of imports
 	@$(RUN) -m ruff check --quiet $(SOURCES)
 	$(RUN) -m ruff format --check --quiet $(SOURCES)
 	$(RUN) -m mypy $(SOURCES)
+	PYTHONPATH=clients/python .venv/bin/lint-imports --no-logo --no-cache
 
 # upload_model builds first; these are for it alone, and nobody takes settings that he does not know.
 UPLOAD_ONLY := strategy% served_model.% request_params.% archive_source.sha256=% keep_previous=% \

@@ -2,19 +2,15 @@
 
 import asyncio
 import contextlib
-import random
-import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.bench.hostile_clients.child_process import ChildProcess, child_process
 from tools.bench.hostile_clients.gateway_process import RunningGateway, gateway_process
+from tools.free_ports import free_ports
 
 POLL_S = 0.02
-# Below the range from which Linux takes the ports of outgoing connections.
-PORTS = range(20_000, 32_000)
 # Longer than bodies of 6 MB take on cores that others use, too.
 TIME_OUTS = ("gateway.head_timeout_s=2", "gateway.body_timeout_s=5", "gateway.shutdown_delay_s=0")
 """Short, so that nobody waits long for what is slow on purpose."""
@@ -49,7 +45,7 @@ class StandIn:
 @contextlib.contextmanager
 def gateway_before_stand_in(directory: Path, *overrides: str) -> Iterator[tuple[RunningGateway, StandIn]]:
     """Both, ready. directory: for the log and the state."""
-    gateway, inference, management = _free_ports(3)
+    gateway, inference, management = free_ports(3)
     with child_process("tools.bench.hostile_clients.torchserve", str(inference), str(management)) as child:
         settings = (
             f"gateway.port={gateway}",
@@ -62,15 +58,3 @@ def gateway_before_stand_in(directory: Path, *overrides: str) -> Iterator[tuple[
         url, log = f"http://127.0.0.1:{gateway}", directory / "gateway.log"
         with gateway_process(url, everything, log) as running:
             yield running, StandIn(child, inference)
-
-
-def _free_ports(count: int) -> list[int]:
-    found: list[int] = []
-    with ExitStack() as stack:
-        for port in random.sample(PORTS, k=len(PORTS)):
-            if len(found) == count:
-                break
-            with contextlib.suppress(OSError):
-                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-                found.append(port)
-    return found
