@@ -19,9 +19,10 @@ from ts.metrics.metric_type_enum import MetricTypes
 from ts.torch_handler.vision_handler import VisionHandler
 
 from ts_serialize.explanation import attributions, requested_class
-from ts_serialize.image_header import InputError, image_bytes
+from ts_serialize.image_header import InputError
 from ts_serialize.image_input import Batch, decode_image, image_transform
 from ts_serialize.preprocessing import check_preprocessing, input_size
+from ts_serialize.request_image import image_bytes
 
 logger = logging.getLogger(__name__)
 
