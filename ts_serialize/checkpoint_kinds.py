@@ -76,7 +76,7 @@ def _by_first_bytes(path: Path, head: bytes) -> str:
 
 
 def _weights_or_graph(path: Path, head: bytes) -> str | None:
-    # A safetensors file begins with the length of its JSON header, an ONNX one with its version.
+    # safetensors begins with the length of its JSON header, ONNX with its version.
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < MAX_SAFETENSORS_HEADER:
         load = load_into_network(path, f'safetensors.torch.load_file("{path.name}")')
         return f"a safetensors file, weights without a network: {load}"

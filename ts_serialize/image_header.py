@@ -90,7 +90,7 @@ def open_image(encoded: bytes, max_pixels: int) -> ImageFile:
         raise TooManyPixelsError(f"the image is too large to decode: {exc}") from exc
     except InputError:
         raise
-    # Pillow's readers raise whatever the broken bytes lead them to (OSError, KeyError, struct.error ...).
+    # On broken bytes Pillow's readers raise anything (OSError, KeyError, struct.error ...).
     except Exception as exc:
         raise _unopened(encoded, exc) from exc
     file.reads_left = sys.maxsize
