@@ -59,6 +59,14 @@ class InputError(Exception):
     """TorchServe's `type` key in the error body."""
 
 
+class NoImageError(InputError):
+    """The request has no image where TorchServe's handlers look."""
+
+    status = 400
+    phrase = "Bad Request"
+    type = "BadRequestException"
+
+
 class UnsupportedFormatError(InputError):
     """The content is in none of `IMAGE_FORMATS`, or is a variant that cannot be decoded faithfully."""
 

@@ -4,15 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ts_serialize.base64_text import decoded, is_text
-from ts_serialize.image_header import InputError
-
-
-class NoImageError(InputError):
-    """The request has no image where TorchServe's handlers look."""
-
-    status = 400
-    phrase = "Bad Request"
-    type = "BadRequestException"
+from ts_serialize.image_header import NoImageError
 
 
 def image_bytes(row: Mapping[str, Any]) -> bytes:

@@ -18,13 +18,14 @@ from ts_serialize.image_header import (
     MAX_HEADER_READS,
     MAX_SCANS,
     InputError,
+    NoImageError,
     TooManyPixelsError,
     UnsupportedFormatError,
     check_header,
     open_image,
 )
 from ts_serialize.image_input import decode_image
-from ts_serialize.request_image import NoImageError, image_bytes
+from ts_serialize.request_image import image_bytes
 
 MAX_PIXELS = 1_000_000
 BODY_LIMIT = 6_553_500

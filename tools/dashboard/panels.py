@@ -1,4 +1,4 @@
-"""What the dashboard shows: each panel with what it asks Prometheus for."""
+"""Panels of the dashboard with their Prometheus queries."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ RATE = "[$__rate_interval]"
 
 @dataclass(frozen=True)
 class Panel:
-    """queries: PromQL by what a line is called; unit: as Grafana names it.
-
-    instant: a table of what is so now, not lines over time.
-    """
+    """A panel of the dashboard."""
 
     title: str
     queries: dict[str, str]
+    """PromQL by legend."""
     unit: str
+    """Unit in Grafana's notation."""
     description: str = ""
     stacked: bool = False
     instant: bool = False
+    """Whether the panel is a table of current values, not a graph over time."""
 
 
 def _rate(counter: str, by: str, also: str = "") -> str:
@@ -167,7 +167,7 @@ ROWS: dict[str, list[Panel]] = {
     ],
 }
 
-# A line where a version starts to serve.
+# Annotation at the start of a serving version.
 DEPLOYED = (
     'max by (model, version) (gateway_model_version_info{state="serving"}) '
     'unless max by (model, version) (gateway_model_version_info{state="serving"} offset 1m)'

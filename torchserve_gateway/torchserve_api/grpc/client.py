@@ -81,7 +81,7 @@ class GrpcClient:
     async def stream_predictions(
         self, model: str, version: str | None, image: bytes, deadline_s: float
     ) -> AsyncIterator[bytes]:
-        """Yields the parts of the handler's answer as they arrive; this project's handler sends a single part.
+        """Yields the parts of the handler's answer as they arrive; the project's handler sends one.
 
         TorchServe kills the worker of a handler that does not end the stream.
         """
