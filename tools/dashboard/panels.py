@@ -49,14 +49,14 @@ ROWS: dict[str, list[Panel]] = {
             "Requests per second by status",
             {"{{status}}": _rate("gateway_requests_total", "status")},
             "reqps",
-            "499: the client had gone.",
+            "499: the client disconnected.",
             stacked=True,
         ),
         Panel(
             "Errors by kind",
             {"{{error}}": _rate("gateway_errors_total", "error")},
             "ops",
-            "docs/operating.md says for each what to do.",
+            "docs/operating.md names a remedy for each.",
             stacked=True,
         ),
         Panel(
@@ -67,7 +67,7 @@ ROWS: dict[str, list[Panel]] = {
                 + _rate("gateway_requests_total", "version")
             },
             "percentunit",
-            "A canary's beside that of the version that serves.",
+            "Compares a canary with the serving version.",
         ),
     ],
     "Latency": [
@@ -102,7 +102,7 @@ ROWS: dict[str, list[Panel]] = {
                 "p95": _percentile(0.95, "gateway_batch_size"),
             },
             "none",
-            "Of the batches that requests ran in.",
+            "Batches that requests ran in, as the handler reports them.",
         ),
     ],
     "Capacity": [
@@ -114,7 +114,7 @@ ROWS: dict[str, list[Panel]] = {
                 "limit": f"sum(gateway_admission_limit{{{MODEL}}})",
             },
             "none",
-            "At the limit the others wait; what autoscaling looks at.",
+            "Requests above the limit wait; autoscaling uses these figures.",
         ),
         Panel(
             "Queue depth in TorchServe",
@@ -125,7 +125,7 @@ ROWS: dict[str, list[Panel]] = {
             "Workers",
             {"{{version}} {{state}}": f"sum by (version, state) (gateway_model_workers{{{MODEL}}})"},
             "none",
-            "Each gateway counts those of all TorchServes.",
+            "Each gateway counts the workers of all TorchServes.",
         ),
         Panel(
             "TorchServes",
@@ -141,7 +141,7 @@ ROWS: dict[str, list[Panel]] = {
             "Versions",
             {"versions": f"max by (model, version, state) (gateway_model_version_info{{{MODEL}}})"},
             "none",
-            "What is deployed and what it is there for.",
+            "Deployed versions and their roles.",
             instant=True,
         ),
         Panel(
@@ -156,13 +156,13 @@ ROWS: dict[str, list[Panel]] = {
             "CPU of the gateway",
             {"{{instance}}": f'rate(process_cpu_seconds_total{{job="gateway"}}{RATE})'},
             "percentunit",
-            "Of one core: a gateway is one process.",
+            "Share of a core: a gateway is a single process.",
         ),
         Panel(
             "Requests by TorchServe",
             {"{{instance}}": f"sum by (instance) (rate(ts_inference_requests_total{RATE}))"},
             "reqps",
-            "From TorchServe's own page, port 8082: are they shared fairly?",
+            "From TorchServe's own metrics, port 8082; shows whether the load is balanced.",
         ),
     ],
 }

@@ -146,5 +146,5 @@ ATTACKS = (
     Attack("large bodies for unknown models", large_bodies_that_torchserve_refuses, frozenset({404})),
     # A batch is answered 200 with an error per image.
     Attack("text of megabytes", long_texts, REFUSED | NOT_OFFERED | TIMED_OUT | {200}),
-    Attack("JSON that no parser likes", nested_json, REFUSED),
+    Attack("hostile JSON", nested_json, REFUSED),
 )

@@ -110,11 +110,11 @@ ATTACKS = (
     # The kernel may discard the answer while the client still sends.
     Attack("slow heads", slow_heads, TIMED_OUT),
     Attack("slow bodies", slow_bodies, TIMED_OUT),
-    Attack("half-closed behind the request", half_closed, frozenset({200})),
+    Attack("half-closed after the request", half_closed, frozenset({200})),
     Attack("half-closed in the request", half_closed_in_the_request, REFUSED | TIMED_OUT),
     Attack("idle connections", idle_connections, frozenset({200})),
     Attack("pipelining", pipelined, frozenset({200, 404})),
-    Attack("noise behind requests", noise_behind_requests, frozenset({400, 404})),
+    Attack("noise after requests", noise_behind_requests, frozenset({400, 404})),
     Attack("a connection for every request", closing_storm, frozenset({200})),
     Attack("disconnects in the body", gone_in_the_body, frozenset({CLOSED})),
 )

@@ -108,5 +108,5 @@ ATTACKS = (
     Attack("Upgrade without a body", upgrades_without_a_body, frozenset({200})),
     Attack("ambiguous framing", ambiguous_framing, REFUSED | NOT_OFFERED | TIMED_OUT),
     # Bare line feeds, and HTTP/1.0 without Host, may be accepted.
-    Attack("what is no HTTP", no_http, REFUSED | NOT_OFFERED | TIMED_OUT | {200}),
+    Attack("invalid HTTP", no_http, REFUSED | NOT_OFFERED | TIMED_OUT | {200}),
 )

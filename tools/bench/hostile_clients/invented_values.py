@@ -117,7 +117,7 @@ ATTACKS = (
     Attack("versions of 5,000 characters", long_versions, REFUSED),
     Attack("Content-Types of 9,000 bytes", long_content_types, REFUSED),
     Attack("Content-Types with spaces around them", spaced_content_types, frozenset({200})),
-    Attack("Content-Types that are none", impossible_content_types, REFUSED),
+    Attack("invalid Content-Types", impossible_content_types, REFUSED),
     Attack("long targets of explanations", long_targets, REFUSED),
     Attack("another name in every request", invented_names, frozenset({200, 404})),
     Attack("another method in every request", invented_methods, REFUSED | NOT_OFFERED),
