@@ -56,10 +56,11 @@ test: lint .venv-kserve/.installed ## lint and all tests but the long ones
 test_all: lint .venv-kserve/.installed ## lint and all tests: also of parts that die, halt or fill up, and of replicas
 	@$(PYTEST) $(PYTEST_ARGS)
 
-lint: .venv/.installed-dev ## ruff and mypy --strict
+lint: .venv/.installed-dev ## ruff, mypy --strict and the directions of imports
 	@$(RUN) -m ruff check --quiet $(SOURCES)
 	$(RUN) -m ruff format --check --quiet $(SOURCES)
 	$(RUN) -m mypy $(SOURCES)
+	PYTHONPATH=clients/python .venv/bin/lint-imports --no-logo --no-cache
 
 download_weights: install ## checkpoint into weights/ from the configured URL, checksum verified
 	@$(RUN) -m torchserve_gateway.commands.download_weights $(CHOICE) $(ARGS)

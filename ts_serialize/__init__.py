@@ -1,1 +1,1 @@
-"""Checkpoint + handler + labels -> model archive."""
+"""The handler that runs in TorchServe, and the archiver that packs it with a checkpoint."""

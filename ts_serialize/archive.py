@@ -1,6 +1,7 @@
-"""Checkpoint + handler + labels + preprocessing -> model archive, with torch-model-archiver."""
+"""Packs checkpoint, handler, labels and preprocessing into a model archive with torch-model-archiver."""
 
 import filecmp
+import hashlib
 import json
 import logging
 import shutil
@@ -14,10 +15,7 @@ from model_archiver.model_archiver_config import ModelArchiverConfig
 from model_archiver.model_archiver_error import ModelArchiverError
 from model_archiver.model_packaging import generate_model_archive
 
-from torchserve_gateway.downloads import sha256
-from torchserve_gateway.settings.archive import ArchiveSettings
-from torchserve_gateway.settings.composition import PROJECT_ROOT
-from torchserve_gateway.settings.model import ModelSettings
+from ts_serialize.archive_parts import ArchiveRequest, ModelParts
 from ts_serialize.checkpoint_kinds import other_kind
 from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
 from ts_serialize.preprocessing import input_size
@@ -30,32 +28,30 @@ ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class ArchiveError(Exception):
-    """No archive was written; one that was there is untouched."""
+    """No archive was written; an existing archive is unchanged."""
 
 
-def build_archive(settings: ArchiveSettings) -> Path:
-    """Checks the checkpoint, packs the archive and moves it into `model_mars`.
+def build_archive(request: ArchiveRequest) -> Path:
+    """Checks the checkpoint, packs the archive and moves it to its path.
 
     Identical inputs give a byte-identical file, so packing again changes nothing.
 
     Raises:
         ArchiveError: a part is missing, parts do not fit together, or this version exists with other content.
     """
-    target = settings.archive_path
-    check_checkpoint(settings.model)
+    target, model = request.archive_path, request.model
+    check_checkpoint(model)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".packing-") as directory:
-            packed = _pack(settings.model, Path(directory))
+            packed = _pack(model, Path(directory))
             up_to_date = target.exists() and filecmp.cmp(packed, target, shallow=False)
-            if target.exists() and not up_to_date and not settings.force:
+            if target.exists() and not up_to_date and not request.force:
                 raise ArchiveError(
                     f"{target} exists with other content; a version never changes: "
-                    f"choose another VERSION than {settings.model.version}, or pass ARGS=force=true"
+                    f"choose another VERSION than {model.version}, or pass ARGS=force=true"
                 )
-            # `upload_model` from a URL reads it: what is beside an archive says what the archive must be.
-            checksum = target.with_name(target.name + ".sha256")
-            checksum.write_text(f"{sha256(packed)}  {target.name}\n")
+            _write_checksum(packed, target)
             if up_to_date:
                 logger.info("%s is up to date", target.name)
                 return target
@@ -66,8 +62,8 @@ def build_archive(settings: ArchiveSettings) -> Path:
     return target
 
 
-def check_checkpoint(model: ModelSettings) -> None:
-    """Runs the checkpoint as a worker will, so that a wrong one is found here and not there.
+def check_checkpoint(model: ModelParts) -> None:
+    """Runs the checkpoint as a worker will, so that a bad checkpoint fails here and not in the worker.
 
     Raises:
         ArchiveError: a part is missing, or the checkpoint is not TorchScript or cannot serve.
@@ -87,22 +83,27 @@ def check_checkpoint(model: ModelSettings) -> None:
             f"{path} cannot be loaded by torch {torch.__version__}: {_first_line(exc)}"
         ) from exc
     image = model.image
+    shape = input_size(image.model_dump())
     try:
         NetworkCheck(
-            network,
-            Expectation(
-                input_size(image.model_dump()), image.mean, image.std, len(model.labels), model.batch_size
-            ),
+            network, Expectation(shape, image.mean, image.std, len(model.labels), model.batch_size)
         )()
     except NetworkError as exc:
         raise ArchiveError(f"{path} {exc}") from exc
 
 
-def _pack(model: ModelSettings, directory: Path) -> Path:
+def _write_checksum(packed: Path, target: Path) -> None:
+    # `upload_model` from a URL verifies the archive against the file beside it.
+    with packed.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    target.with_name(target.name + ".sha256").write_text(f"{digest}  {target.name}\n")
+
+
+def _pack(model: ModelParts, directory: Path) -> Path:
     # The archiver always works in <temporary directory>/<model name>; two runs must not meet there.
     export = directory / "export"
     export.mkdir()
-    # It also reports that folder, gone before anybody can look, as the place of the archive.
+    # The archiver logs that temporary folder as the place of the archive.
     logging.disable(logging.INFO)
     previous, tempfile.tempdir = tempfile.tempdir, str(directory)
     try:
@@ -123,19 +124,19 @@ def _pack(model: ModelSettings, directory: Path) -> Path:
     return _zip(export / model.name, directory / model.archive_name)
 
 
-def _add_extra_files(model: ModelSettings, folder: Path) -> None:
-    """What the handler reads and imports; the archiver would take paths apart at commas and brackets."""
+def _add_extra_files(model: ModelParts, folder: Path) -> None:
+    """Adds the files that the handler reads and imports; the archiver splits paths at commas and brackets."""
     labels = {str(index): label for index, label in enumerate(model.labels)}
     (folder / "index_to_name.json").write_text(json.dumps(labels, indent=1))
-    (folder / "preprocessing.json").write_text(model.image.model_dump_json(indent=1))
-    for module in model.handler_modules:
-        copy = folder / module.relative_to(PROJECT_ROOT)
+    (folder / "preprocessing.json").write_text(json.dumps(model.image.model_dump(), indent=1))
+    for packed_as, module in model.packed_modules.items():
+        copy = folder / packed_as
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(module, copy)
 
 
 def _zip(folder: Path, target: Path) -> Path:
-    # The archiver's own zip holds today's date in every entry and in the manifest, so no two are the same.
+    # The archiver's own zip holds the current date in every entry and in the manifest.
     manifest = folder / "MAR-INF" / "MANIFEST.json"
     content = json.loads(manifest.read_text())
     content["createdOn"] = datetime(*ZIP_EPOCH, tzinfo=UTC).strftime("%d/%m/%Y %H:%M:%S")

@@ -1,6 +1,6 @@
-"""Base64 as clients send it: in lines, of the URL-safe alphabet, without padding, or in a data: URL.
+"""Decodes base64 in the forms clients send: line breaks, URL-safe alphabet, no padding, data: URLs.
 
-Part of the model archive: imports only Python's own.
+Part of the model archive: imports only the standard library.
 """
 
 import base64
@@ -12,15 +12,15 @@ _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _WHITE_SPACE = b" \t\r\n"
 _TEXT = _ALPHABET + b"-_=\r\n"
 _DATA_URL = "data:"
-# Of any image; fewer may be a word.
+# Every image has more; a shorter text may be a word.
 _FEWEST_CHARACTERS = 32
 
 
 def decoded(text: str) -> bytes:
-    """The bytes that the base64 stands for.
+    """Decodes a text.
 
     Raises:
-        ValueError: it is not base64; says why.
+        ValueError: the text is not base64; the message says why.
     """
     if text[: len(_DATA_URL)].lower() == _DATA_URL:
         text = _of_data_url(text)
@@ -36,7 +36,7 @@ def decoded(text: str) -> bytes:
 
 
 def is_text(content: bytes | bytearray) -> bool:
-    """Whether bytes begin as a data: URL, or are base64 by all their characters, as no image is."""
+    """Whether the bytes are a data: URL or consist of base64 characters only, as no image does."""
     if content[: len(_DATA_URL)].lower() == _DATA_URL.encode():
         return True
     if len(content) < _FEWEST_CHARACTERS or content[:_FEWEST_CHARACTERS].translate(None, _TEXT):

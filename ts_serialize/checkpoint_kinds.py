@@ -1,26 +1,24 @@
-"""What a file is that was given as a TorchScript checkpoint, and what makes one of it.
+"""Names the format of a file that is not TorchScript, and how to make TorchScript of it.
 
-Told by magic bytes, the names in a zip file and torch's restricted unpickler: nothing in the file is run.
+Recognized by magic bytes, names in a zip file and torch's restricted unpickler: no code of the file runs.
 """
 
-import io
-import pickle
-import pickletools
-import warnings
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-import torch
+from ts_serialize.checkpoint_pickles import (
+    FETCH_AGAIN,
+    MAX_KEYS_SHOWN,
+    from_network,
+    load_into_network,
+    pickled,
+)
 
 HEAD_BYTES = 512
-OLD_FORMAT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-MAX_KEYS_SHOWN = 5
 MAX_SAFETENSORS_HEADER = 100_000_000
 
-FETCH_AGAIN = "fetch it again and compare its sha256"
 NOT_PYTORCH = "TorchServe needs a PyTorch model"
-# Files of other formats by the bytes at an offset.
+# Other formats: offset, bytes there, name.
 SIGNATURES = (
     (0, b"PK\x03\x04", f"a zip file that is cut off: {FETCH_AGAIN}"),
     (0, b"\x1f\x8b", "a gzip file, perhaps a .tar.gz: unpack it (tar -xzf) and name the checkpoint in it"),
@@ -31,7 +29,7 @@ SIGNATURES = (
     (4, b"TFL3", f"a TensorFlow Lite model: {NOT_PYTORCH}"),
 )
 EXPORTED = "a program of torch.export (.pt2), which TorchServe's handlers cannot load"
-# Files of other formats by a name in the zip file.
+# Other formats by the name of a zip member.
 ZIP_MEMBERS = {
     "MANIFEST.json": 'a model archive already: make upload_model ARGS="archive_source.url=<its name>"',
     "model.weights.h5": f"a Keras model: {NOT_PYTORCH}",
@@ -40,7 +38,7 @@ EXPORT_MEMBERS = {"archive_format", "serialized_exported_program.json"}
 
 
 def other_kind(path: Path) -> str | None:
-    """What the file is if not TorchScript and what to do, as the end of a sentence that begins with "it is".
+    """Names the file's format and the remedy, as the end of a sentence "it is ..."; None for TorchScript.
 
     Raises:
         OSError: it cannot be read.
@@ -52,19 +50,6 @@ def other_kind(path: Path) -> str | None:
     if zipfile.is_zipfile(path):
         return _zip(path)
     return _by_first_bytes(path, head)
-
-
-def _script_it(path: Path, load: str) -> str:
-    target = f"{path.stem}-torchscript.pt"
-    return f'{load}; torch.jit.save(torch.jit.script(model.eval()), "{target}"); set model.weights.path to it'
-
-
-def _load_into_network(path: Path, weights: str) -> str:
-    return _script_it(path, f"build the network in Python as `model`; model.load_state_dict({weights})")
-
-
-def _from_network(path: Path) -> str:
-    return _script_it(path, "in Python, with the network that it was made from as `model`")
 
 
 def _folder(path: Path) -> str:
@@ -86,17 +71,17 @@ def _by_first_bytes(path: Path, head: bytes) -> str:
         if head[offset:].startswith(signature):
             return kind
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return _pickled(path, head)
-    return _weights_or_graph(path, head) or _text(head) or f"of no known format: {_from_network(path)}"
+        return pickled(path, head)
+    return _weights_or_graph(path, head) or _text(head) or f"of no known format: {from_network(path)}"
 
 
 def _weights_or_graph(path: Path, head: bytes) -> str | None:
-    # A safetensors file begins with the length of its JSON header, an ONNX one with its version.
+    # safetensors begins with the length of its JSON header, ONNX with its version.
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < MAX_SAFETENSORS_HEADER:
-        load = _load_into_network(path, f'safetensors.torch.load_file("{path.name}")')
+        load = load_into_network(path, f'safetensors.torch.load_file("{path.name}")')
         return f"a safetensors file, weights without a network: {load}"
     if head[:1] == b"\x08" and head[2:3] in (b"\x12", b"\x3a"):
-        return f"an ONNX model, which TorchServe's handlers cannot load: {_from_network(path)}"
+        return f"an ONNX model, which TorchServe's handlers cannot load: {from_network(path)}"
     return None
 
 
@@ -122,7 +107,7 @@ def _zip(path: Path) -> str | None:
         if member in names:
             return kind
     if EXPORT_MEMBERS & names:
-        return f"{EXPORTED}: {_from_network(path)}"
+        return f"{EXPORTED}: {from_network(path)}"
     if "constants.pkl" in names:
         return None
     if "data.pkl" in names:
@@ -132,71 +117,7 @@ def _zip(path: Path) -> str | None:
 
 
 def _saved(path: Path) -> str:
-    """What torch.save wrote."""
     with zipfile.ZipFile(path) as archive:
-        pickled = next(name for name in archive.namelist() if PurePosixPath(name).name == "data.pkl")
-        with archive.open(pickled) as file:
-            return _pickled(path, file.read(HEAD_BYTES))
-
-
-def _pickled(path: Path, head: bytes) -> str:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # Mapped: of the weights nothing is read.
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    # The restricted unpickler met a class that is not its own, or the file is broken.
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as exc:
-        return _refused_by_torch(path, _first_class(head), exc)
-    load = f'torch.load("{path.name}", map_location="cpu", weights_only=True)'
-    if not isinstance(content, Mapping):
-        return f"a {type(content).__name__}, not a network: {_from_network(path)}"
-    if _is_state_dict(content):
-        step = _load_into_network(path, load)
-        return f"a state dict ({len(content)} tensors), weights without a network: {step}"
-    keys = ", ".join(map(str, list(content)[:MAX_KEYS_SHOWN]))
-    weights = next((key for key, value in content.items() if _is_state_dict(value)), "<its weights>")
-    return f"a checkpoint dictionary ({keys}), no network: {_load_into_network(path, f'{load}[{weights!r}]')}"
-
-
-def _is_state_dict(value: object) -> bool:
-    return (
-        isinstance(value, Mapping)
-        and bool(value)
-        and all(isinstance(each, torch.Tensor) for each in value.values())
-    )
-
-
-def _refused_by_torch(path: Path, first_class: str | None, exc: Exception) -> str:
-    load = f'torch.load("{path.name}", map_location="cpu", weights_only=False)'
-    if first_class:
-        step = _script_it(path, f"where that class can be imported, model = {load}")
-        return f"a pickled {first_class}, which runs code when it is loaded: {step}"
-    if isinstance(exc, pickle.UnpicklingError):
-        step = _load_into_network(path, f'{load}["<its weights>"]')
-        return f"a checkpoint dictionary with objects besides weights, no network: {step}"
-    return f"a file of torch.save that is cut off or broken: {FETCH_AGAIN}"
-
-
-def _first_class(head: bytes) -> str | None:
-    """The class of the outermost object, None where that is a dictionary, a list or a tensor."""
-    stream = io.BytesIO(head)
-    strings: list[str] = []
-    try:
-        # Before the object, torch.save's older format has its magic number, version and machine.
-        for _ in range(3 if head.startswith(OLD_FORMAT) else 0):
-            list(pickletools.genops(stream))
-        for opcode, argument, _ in pickletools.genops(stream):
-            if opcode.name in ("EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE"):
-                return None
-            if opcode.name.endswith("UNICODE"):
-                strings.append(str(argument))
-            if opcode.name == "GLOBAL":
-                name = str(argument).replace(" ", ".")
-                return None if name.startswith(("collections.", "torch._utils.")) else name
-            if opcode.name == "STACK_GLOBAL":
-                return ".".join(strings[-2:])
-    # The head ends in the middle of the pickle.
-    except ValueError:
-        pass
-    return None
+        member = next(name for name in archive.namelist() if PurePosixPath(name).name == "data.pkl")
+        with archive.open(member) as file:
+            return pickled(path, file.read(HEAD_BYTES))

@@ -1,7 +1,7 @@
-"""Which parts of an image speak for a class, found by covering them one after the other.
+"""Explains a prediction by occlusion: the parts of an image that speak for a class.
 
-Occlusion, Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901. It needs no gradients, so that it works
-with any TorchScript model, also an optimized one. Part of the model archive: imports only what TorchServe's
+Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901. Occlusion needs no gradients, so it works with any
+TorchScript model, optimized models included. Part of the model archive: imports only what TorchServe's
 own handlers import.
 """
 
@@ -14,14 +14,14 @@ from captum.attr import Occlusion
 
 from ts_serialize.image_header import InputError
 
-# Rows and columns; fewer for an input whose edges it does not divide.
+# Rows and columns of the grid; fewer if it does not divide the edges of the input.
 GRID = 8
-# Of a value, in an error.
+# Characters of a value in an error message.
 SHOWN_CHARS = 100
 
 
 class UnknownClassError(InputError):
-    """The request asks for a class that the model does not know."""
+    """The request names a class that the model does not have."""
 
     status = 400
     phrase = "Bad Request"
@@ -29,20 +29,20 @@ class UnknownClassError(InputError):
 
 
 def requested_class(row: Mapping[str, Any], labels: Sequence[str]) -> str | None:
-    """The class in field `target` of a form or of JSON, TorchServe's convention; None: the most probable one.
+    """Class in field `target` of a form or of JSON, as TorchServe does; None for the most probable class.
 
     Raises:
-        UnknownClassError: it is none of the labels.
+        UnknownClassError: it is not a label.
     """
     body = row.get("data") or row.get("body")
     target = row.get("target", body.get("target", "") if isinstance(body, Mapping) else "")
     if isinstance(target, bytes | bytearray):
         target = target.decode(errors="replace")
-    # A form sends what was left empty.
+    # Forms send empty fields.
     if target == "":
         return None
     if target not in labels:
-        # TorchServe resets the connection on which it refuses with a very long message.
+        # TorchServe resets the connection when an error message is very long.
         raise UnknownClassError(
             f"target = {str(target)[:SHOWN_CHARS]!r} is none of the classes {', '.join(labels)}"
         )
@@ -52,10 +52,10 @@ def requested_class(row: Mapping[str, Any], labels: Sequence[str]) -> str | None
 def attributions(
     network: torch.nn.Module, image: torch.Tensor, index: int, batch_size: int
 ) -> list[list[float]]:
-    """How far the logit of class `index` falls when a cell of the image is covered; rows from the top.
+    """Drop of the logit of class `index` when a cell of the image is covered, by row from the top and column.
 
-    image: float32 (3, H, W), normalised, so that 0, which covers, is the mean colour. The network runs once
-    for every cell, on batches of at most `batch_size`.
+    image: float32 (3, H, W), normalised, so that the covering value 0 is the mean colour. The network runs
+    once per cell, in batches of at most `batch_size`.
     """
     cell = (3, *(math.ceil(edge / GRID) for edge in image.shape[1:]))
     with torch.inference_mode():

@@ -1,8 +1,8 @@
-"""Names of the file formats that are sent in place of an image. Part of the model archive."""
+"""Names file formats that clients send in place of an image. Part of the model archive."""
 
 import codecs
 
-# Begins, name. Sources: the formats' specifications and https://www.iana.org/assignments/media-types/.
+# First bytes, name. Sources: the formats' specifications and https://www.iana.org/assignments/media-types/.
 SIGNATURES = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
@@ -32,7 +32,7 @@ SIGNATURES = (
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"Rar!\x1a\x07", "a RAR archive"),
 )
-# Of ISO base media files, by the major brand; "mif1" and "msf1" name the real one further behind.
+# Major brands of ISO base media files; "mif1" and "msf1" leave the format to the compatible brands.
 BRANDS = {
     "AVIF": (b"avif", b"avis"),
     "HEIC": (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"),
@@ -40,7 +40,7 @@ BRANDS = {
     "a QuickTime video": (b"qt  ",),
 }
 RIFF_FORMS = {b"AVI ": "an AVI video", b"WAVE": "a WAV sound"}
-# Text is looked at this far.
+# Prefix that is searched for text.
 TEXT_BYTES = 1024
 XML_NAMES = ((b"<svg", "SVG"), (b"<html", "HTML"), (b"<!doctype html", "HTML"), (b"<?xml", "XML"))
 BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -48,7 +48,7 @@ REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 def format_name(encoded: bytes) -> str | None:
-    """The format that the first bytes tell; None if they tell none."""
+    """Format by the first bytes; None if unknown."""
     name = next((name for signature, name in SIGNATURES if encoded.startswith(signature)), None)
     if name:
         return name
@@ -69,14 +69,14 @@ def _text_name(encoded: bytes) -> str | None:
 
 
 def bytes_before(encoded: bytes) -> int:
-    """How many bytes of a byte-order mark and white space the file begins with."""
+    """Length of the leading byte-order mark and white space."""
     mark = next((mark for mark in BYTE_ORDER_MARKS if encoded.startswith(mark)), b"")
     start = encoded[len(mark) : TEXT_BYTES]
     return len(mark) + len(start) - len(start.lstrip())
 
 
 def was_read_as_text(encoded: bytes) -> bool:
-    """Whether a client decoded the file as UTF-8, which no image survives."""
+    """Whether a client decoded the file as UTF-8, which destroys images."""
     return REPLACEMENT_CHARACTER in encoded[:16] or encoded.startswith(
         (b"\x89PNG\n", b"\xc2\x89PNG", b"\xc3\xbf")
     )

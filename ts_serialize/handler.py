@@ -1,9 +1,9 @@
 """TorchServe handler: N images in, N answers `{class: probability}` out, highest probability first.
 
-Runs inside the TorchServe worker from the model archive, so it imports only what TorchServe's own
-handlers import and what `handler_modules` in config/model/ packs beside it. Also in the archive:
+Runs in the TorchServe worker from the model archive, so it imports only what TorchServe's own handlers
+import and modules packed beside it (`handler_modules` in config/model/). The archive also holds
 `index_to_name.json` (the class list, TorchServe's convention) and `preprocessing.json` (see
-`image_transform`). TorchServe takes the one class of this file, so all others live elsewhere.
+`image_transform`). TorchServe requires a single class in this file.
 """
 
 import json
@@ -19,9 +19,10 @@ from ts.metrics.metric_type_enum import MetricTypes
 from ts.torch_handler.vision_handler import VisionHandler
 
 from ts_serialize.explanation import attributions, requested_class
-from ts_serialize.image_header import InputError, image_bytes
+from ts_serialize.image_header import InputError
 from ts_serialize.image_input import Batch, decode_image, image_transform
 from ts_serialize.preprocessing import check_preprocessing, input_size
+from ts_serialize.request_image import image_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class ImageClassificationHandler(VisionHandler):
     model: torch.nn.Module
 
     def initialize(self, context: Any) -> None:
-        """Loads model, class list and preprocessing; returns when the first request would be answered fast.
+        """Loads model, class list and preprocessing, and warms the model up.
 
         Raises:
             FileNotFoundError, ValueError: the archive lacks a part or its parts do not fit together.
@@ -55,10 +56,10 @@ class ImageClassificationHandler(VisionHandler):
         self._warm_up()
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: Any) -> list[dict[str, Any]]:
-        """Answers a batch, and says in every answer's headers how large it was and what took how long."""
+        """Answers a batch; headers of every answer state the batch size and the duration of each stage."""
         self.durations_ms.clear()
         answers: list[dict[str, Any]] = super().handle(data, context)
-        # Nothing is timed where a description was asked for.
+        # Descriptions are not timed.
         if timing := ", ".join(f"{stage};dur={duration}" for stage, duration in self.durations_ms.items()):
             for position in range(len(answers)):
                 context.set_response_header(position, "X-Batch-Size", str(len(answers)))
@@ -66,17 +67,17 @@ class ImageClassificationHandler(VisionHandler):
         return answers
 
     def preprocess(self, data: Sequence[Mapping[str, Any]]) -> Batch:
-        """Decodes every request's image; one that cannot be decoded becomes a failure of its own."""
+        """Decodes every image; an image that cannot be decoded fails its own request only."""
         with self._timed("preprocess"):
             tensors: list[torch.Tensor] = []
             positions: list[int] = []
             failures: dict[int, InputError] = {}
             for position, row in enumerate(data):
                 if row.get("stream"):
-                    # Ends a stream over gRPC; TorchServe kills the worker of a handler that does not.
+                    # Ends a gRPC stream; otherwise TorchServe kills the worker.
                     self.context.set_response_header(position, "ts_stream_next", "false")
                 try:
-                    # Unnamed, so that it is gone before the next one is decoded.
+                    # Unnamed, so that the image is freed before the next is decoded.
                     tensors.append(self.image_processing(decode_image(image_bytes(row), self.max_pixels)))
                     positions.append(position)
                 except InputError as exc:
@@ -94,7 +95,7 @@ class ImageClassificationHandler(VisionHandler):
         return Batch(data.size, data.positions, logits, data.failures)
 
     def postprocess(self, data: Batch) -> list[dict[str, Any]]:
-        """One answer per request, in the order of the requests; failures get their own status code."""
+        """Makes an answer per request, in order; failures get their own status code."""
         with self._timed("postprocess"):
             answers: list[dict[str, Any]] = [{} for _ in range(data.size)]
             if data.tensor is not None:
@@ -109,7 +110,7 @@ class ImageClassificationHandler(VisionHandler):
         return answers
 
     def explain_handle(self, data: Batch, raw_data: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Answers a batch in which somebody wants an explanation; the others get their predictions."""
+        """Answers a batch that holds requests for explanations; its other requests get predictions."""
         targets: dict[int, str | None] = {}
         for position in filter(self._wants_explanation, data.positions):
             try:
@@ -124,11 +125,11 @@ class ImageClassificationHandler(VisionHandler):
         return answers
 
     def describe_handle(self) -> dict[str, Any]:
-        """What `GET /models/{model}?customized=true` of the Management API adds."""
+        """Metadata for `GET /models/{model}?customized=true` of the Management API."""
         return {"labels": self.labels, "image": self.preprocessing}
 
     def _is_explain(self) -> bool:
-        # One batch may hold requests for both; BaseHandler looks at its first one only.
+        # A batch may mix both kinds of request; BaseHandler looks at the first request only.
         return any(map(self._wants_explanation, range(len(self.context.request_processor))))
 
     def _wants_explanation(self, position: int) -> bool:
@@ -147,7 +148,7 @@ class ImageClassificationHandler(VisionHandler):
             yield {self.labels[index]: value for index, value in zip(order, row, strict=True)}
 
     def _warm_up(self) -> None:
-        # TorchScript compiles in its first two runs of a shape; a worker is READY when this returns.
+        # TorchScript compiles in the first two runs of a shape; a worker is READY when this returns.
         settings, batch_size = self.preprocessing, self.batch_size
         for size in (1, 1, batch_size, batch_size):
             logits = super().inference(torch.zeros(size, 3, *input_size(settings)))
@@ -170,10 +171,10 @@ class ImageClassificationHandler(VisionHandler):
 
 
 def _optimized(model: torch.nn.Module) -> torch.nn.Module:
-    """Folds batch norms and picks CPU kernels; same answers up to float rounding."""
+    """Folds batch norms and selects CPU kernels; answers differ by float rounding only."""
     try:
         return torch.jit.optimize_for_inference(model)  # type: ignore[arg-type]
-    # A model somebody else wrote may use what freezing does not support; it then serves as it is.
+    # A model may use operations that freezing does not support.
     except RuntimeError as exc:
         logger.warning("serving the model unoptimized: %s", exc)
         return model

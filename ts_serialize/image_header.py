@@ -1,14 +1,12 @@
-"""From one request to the header of its image: a kind that we serve, and not too much to decode.
+"""Checks an image by its header: a kind that is served, within the limits of decoding work.
 
-Decodes no pixel. The gateway checks with it what it forwards, and the model archive holds it for the
-handler, so it imports only Pillow and what `handler_modules` in config/model/ packs beside it.
+Decodes no pixel. Used by the gateway before it forwards an image and by the handler. Part of the model
+archive: imports only Pillow and modules packed beside it (`handler_modules` in config/model/).
 """
 
 import io
 import sys
 import warnings
-from collections.abc import Mapping
-from typing import Any
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from PIL.BmpImagePlugin import BmpImageFile
@@ -19,50 +17,50 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from ts_serialize.base64_text import decoded, is_text
 from ts_serialize.foreign_formats import bytes_before, format_name, was_read_as_text
 from ts_serialize.image_kinds import tile_size, unopened_kind, unsupported_kind
 from ts_serialize.jpeg_markers import scans
+from ts_serialize.webp_header import is_webp, webp_size
 
-# Pillow knows dozens more, some of which start other programs (EPS) or have a history of bugs.
+# Pillow's other formats include readers that start programs (EPS) or have a history of bugs.
 IMAGE_FORMATS = tuple(
     image_file.format
     for image_file in (JpegImageFile, PngImageFile, WebPImageFile, GifImageFile, BmpImageFile, TiffImageFile)
 )
 
-# Pieces that Pillow may read of a file before the first pixel. An ordinary header has 10 to 400; millions
-# fit into one request, and Pillow handles each of them in Python.
+# Pieces that Pillow may read before the first pixel. Ordinary headers have 10 to 400; a hostile header has
+# millions, and Pillow handles each in Python.
 MAX_HEADER_READS = 4096
 # Bytes of text that a PNG may unpack to; Pillow allows 64 MiB.
 PngImagePlugin.MAX_TEXT_MEMORY = 4 * PngImagePlugin.MAX_TEXT_CHUNK
-# A progressive JPEG goes over all its pixels once a scan, and 50 bytes are enough for a scan. Allowed is
-# the work of this many scans of the largest image.
+# A progressive JPEG decodes all its pixels once per scan, and a scan can be 50 bytes. The limit is the work
+# of this many scans of the largest image.
 MAX_SCANS = 50
-# libpng's own limit. Resizing takes memory for each row and column of the image.
+# libpng's limit. Resizing takes memory per row and column.
 MAX_EDGE = 1_000_000
-# Pillow decodes run-length BMP in Python: as much work per pixel as this many scans of a JPEG.
+# Pillow decodes run-length BMP in Python: per pixel the work of this many JPEG scans.
 RUN_LENGTH_SCANS = 200
 
-# What everybody can send in place of a kind that is not served.
+# Format that every client can send instead.
 INSTEAD = "an 8-bit RGB JPEG or PNG"
 
-# Broken metadata is no reason to refuse an image, and Python keeps each warning's text for ever.
+# Broken metadata does not make an image unusable, and Python never frees the text of a warning.
 warnings.filterwarnings("ignore", module="PIL")
 
 
 class InputError(Exception):
-    """One request of the batch cannot be answered; its neighbours can.
-
-    status and phrase: of this request's HTTP response; type: TorchServe's `type` key in the error body.
-    """
+    """One request of the batch cannot be answered; its neighbours can."""
 
     status = 422
+    """HTTP status of this request's response."""
     phrase = "Unprocessable Entity"
+    """Reason phrase of that status."""
     type = "UndecodableImageException"
+    """TorchServe's `type` key in the error body."""
 
 
 class NoImageError(InputError):
-    """The request carries no image where TorchServe's handlers look for one."""
+    """The request has no image where TorchServe's handlers look."""
 
     status = 400
     phrase = "Bad Request"
@@ -70,7 +68,7 @@ class NoImageError(InputError):
 
 
 class UnsupportedFormatError(InputError):
-    """Not an image in one of `IMAGE_FORMATS`, or a kind of it that cannot be decoded faithfully."""
+    """The content is in none of `IMAGE_FORMATS`, or is a variant that cannot be decoded faithfully."""
 
     status = 415
     phrase = "Unsupported Media Type"
@@ -78,47 +76,20 @@ class UnsupportedFormatError(InputError):
 
 
 class TooManyPixelsError(InputError):
-    """Decoding the image would take more memory or time than a worker should spend on one request."""
+    """Decoding the image would take too much memory or time."""
 
     status = 413
     phrase = "Content Too Large"
     type = "TooManyPixelsException"
 
 
-def image_bytes(row: Mapping[str, Any]) -> bytes:
-    """The encoded image of one request: a raw body, multipart field `data` or `body`, or a key of JSON.
-
-    It may be base64, in JSON and as text alike; see base64_text.py.
-
-    Raises:
-        NoImageError: there is none, or it is not valid base64.
-    """
-    value = row.get("data") or row.get("body")
-    if isinstance(value, Mapping):
-        row, value = value, value.get("data") or value.get("body")
-    if isinstance(value, bytes | bytearray) and is_text(value):
-        value = value.decode(errors="replace")
-    if isinstance(value, str) and value:
-        try:
-            value = decoded(value)
-        except ValueError as exc:
-            raise NoImageError(f"the text in the request is not base64 of an image: {exc}") from exc
-    if not isinstance(value, bytes | bytearray) or not value:
-        names = ", ".join(sorted(str(name)[:50] for name in row if row[name])[:10]) or "an empty body"
-        raise NoImageError(
-            "no image in the request: send it as the raw body, as multipart field 'data', "
-            f'or as JSON {{"data": "<base64>"}}; got {names}'
-        )
-    return bytes(value)
-
-
 def open_image(encoded: bytes, max_pixels: int) -> ImageFile:
-    """The image with its header read; what follows the image in `encoded` is of no account.
+    """Opens an image and reads its header; bytes after the image are ignored.
 
     Raises:
-        UnsupportedFormatError: not one of `IMAGE_FORMATS`, told by the content, or a kind that is not served.
-        TooManyPixelsError: width x height above max_pixels, or too many passes over them.
-        InputError: such a format, but broken.
+        UnsupportedFormatError: the content is in none of `IMAGE_FORMATS`, or in a variant that is not served.
+        TooManyPixelsError: width x height is above max_pixels, or decoding takes too many passes.
+        InputError: the image is broken.
     """
     file = _HeaderFile(encoded)
     try:
@@ -127,12 +98,12 @@ def open_image(encoded: bytes, max_pixels: int) -> ImageFile:
         raise TooManyPixelsError(f"the image is too large to decode: {exc}") from exc
     except InputError:
         raise
-    # Pillow's readers raise whatever the broken bytes lead them to (OSError, KeyError, struct.error ...).
+    # On broken bytes Pillow's readers raise anything (OSError, KeyError, struct.error ...).
     except Exception as exc:
         raise _unopened(encoded, exc) from exc
     file.reads_left = sys.maxsize
     _check_pixels(*image.size, max_pixels)
-    # Of a tiled image, libtiff decodes a whole tile, however little of it the image has.
+    # libtiff decodes whole tiles, which may be larger than the image.
     _check_pixels(*tile_size(image), max_pixels)
     _check_scans(image, encoded, max_pixels)
     if kind := _kind(image, encoded):
@@ -141,24 +112,26 @@ def open_image(encoded: bytes, max_pixels: int) -> ImageFile:
 
 
 def check_header(encoded: bytes, max_pixels: int) -> None:
-    """Raises what `open_image` would, as far as the header tells, without what only decoding needs.
+    """Checks an image as `open_image` does, but opens no WebP decoder.
 
     Raises:
-        InputError: as the subclass that fits.
+        InputError: the image cannot be served; the subclass tells why.
     """
-    if encoded[:4] + encoded[8:12] == b"RIFFWEBP":
-        _check_webp(encoded, max_pixels)
-    else:
+    if not is_webp(encoded):
         open_image(encoded, max_pixels)
+    elif size := webp_size(encoded):
+        _check_pixels(*size, max_pixels)
+    else:
+        raise _unopened(encoded, UnidentifiedImageError())
 
 
 def undecodable(exc: Exception) -> InputError:
-    """Pillow's error as the request's."""
+    """Turns Pillow's error into the request's error."""
     return InputError(f"the image cannot be decoded: {exc}")
 
 
 class _HeaderFile(io.BytesIO):
-    """An encoded image of which only so many pieces can be read."""
+    """An encoded image with a limited number of reads."""
 
     reads_left = MAX_HEADER_READS
 
@@ -172,7 +145,7 @@ class _HeaderFile(io.BytesIO):
 def _kind(image: ImageFile, encoded: bytes) -> str | None:
     try:
         return unsupported_kind(image, encoded)
-    # As above: of broken bytes.
+    # As in `open_image`.
     except Exception as exc:
         raise undecodable(exc) from exc
 
@@ -209,26 +182,6 @@ def _not_an_image(encoded: bytes) -> str:
         return f"the {len(encoded)} bytes are an image that was read or sent as text, which destroys it"
     name = format_name(encoded)
     return f"the {len(encoded)} bytes are {f'{name}, ' if name else ''}not an image in one of {served}"
-
-
-def _check_webp(encoded: bytes, max_pixels: int) -> None:
-    """Of WebP, Pillow has no header without the decoder, which takes memory for two frames at once."""
-    kind, width, height = encoded[12:16], 0, 0
-    if kind == b"VP8X":
-        width, height = _little_endian(encoded[24:27]) + 1, _little_endian(encoded[27:30]) + 1
-    elif kind == b"VP8L":
-        bits = _little_endian(encoded[21:25])
-        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    elif kind == b"VP8 ":
-        width, height = (_little_endian(encoded[start : start + 2]) & 0x3FFF for start in (26, 28))
-    # A last byte that only pads is often left out.
-    if not width or not height or 8 + _little_endian(encoded[4:8]) > len(encoded) + 1:
-        raise _unopened(encoded, UnidentifiedImageError())
-    _check_pixels(width, height, max_pixels)
-
-
-def _little_endian(data: bytes) -> int:
-    return int.from_bytes(data, "little")
 
 
 def _check_pixels(width: int, height: int, max_pixels: int) -> None:

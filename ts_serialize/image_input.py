@@ -1,4 +1,4 @@
-"""From one request's image to an upright 8-bit RGB image, or to that request's own error.
+"""Decodes an image to upright 8-bit RGB and to the network's input.
 
 Part of the model archive: imports only what TorchServe's own handlers import.
 """
@@ -18,25 +18,27 @@ from ts_serialize.image_kinds import raw_mode
 from ts_serialize.preprocessing import resized_size
 
 BILINEAR = Image.Resampling.BILINEAR
-# 134 MB. A thin image, resized by its shorter edge or from its many columns, would take gigabytes.
+# 134 MB. Resizing a very long and thin image can take gigabytes.
 MAX_RESIZED_PIXELS = 2**25
-# Of 16-bit grey, each value's 8-bit one.
+# 8-bit value of each 16-bit grey value.
 EIGHT_BITS = (np.arange(65536) * (255 / 65535)).round().astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch between two steps of the handler.
-
-    size: requests in the batch, N; positions: which of them `tensor` holds, in its order;
-    tensor: float32 (len(positions), 3, H, W) before inference, logits (len(positions), classes) after it,
-    None if no request could be decoded; failures: the other requests' errors by position.
-    """
+    """A batch between two steps of the handler."""
 
     size: int
+    """Requests in the batch."""
     positions: list[int]
+    """Positions of the decoded requests, in the order of `tensor`."""
     tensor: torch.Tensor | None
+    """float32 (len(positions), 3, H, W) before inference, logits (len(positions), classes) after it.
+
+    None if no request could be decoded.
+    """
     failures: dict[int, InputError]
+    """Errors of the other requests by position."""
 
 
 class ResizeAndCrop:
@@ -50,7 +52,7 @@ class ResizeAndCrop:
         self._usual = transforms.Compose(steps)
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """The image in the size of the network's input."""
+        """Returns the image at the size of the network's input."""
         width, height = resized_size(self._resize, image.size)
         # Pillow resizes along the rows first, and keeps all columns meanwhile.
         if width * max(height, image.height) <= MAX_RESIZED_PIXELS:
@@ -59,7 +61,7 @@ class ResizeAndCrop:
         return self._crop_of_thin(image, width, height)
 
     def _crop_of_thin(self, image: Image.Image, width: int, height: int) -> Image.Image:
-        """What the crop would hold of the image resized to width x height, without resizing the rest."""
+        """Computes the crop of the image resized to width x height, without resizing the rest."""
         size = (self._crop, self._crop) if self._crop else (width, height)
         left, top = round((width - size[0]) / 2), round((height - size[1]) / 2)
         across, down = image.width / width, image.height / height
@@ -90,20 +92,20 @@ def decode_image(encoded: bytes, max_pixels: int) -> Image.Image:
     """Decodes the first frame, upright, as 8-bit RGB.
 
     Raises:
-        InputError: as the subclass that fits, by the header alone where it tells; see `open_image`.
+        InputError: the image cannot be served; the subclass tells why, see `open_image`.
     """
     image = open_image(encoded, max_pixels)
     try:
         _scale_transparent_grey(image)
         ImageOps.exif_transpose(image, in_place=True)
         return to_rgb(image)
-    # Pillow's decoders raise whatever the broken bytes lead them to (OSError, SyntaxError, struct.error ...).
+    # On broken bytes Pillow's decoders raise anything (OSError, SyntaxError, struct.error ...).
     except Exception as exc:
         raise undecodable(exc) from exc
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """An image as `open_image` passes it to 8-bit RGB: transparency over white, 16-bit grey scaled."""
+    """Converts an image from `open_image` to 8-bit RGB: transparency over white, 16-bit grey scaled."""
     if image.mode.startswith("I;16"):
         image = _eight_bit_grey(image)
     elif image.mode == "La":
@@ -124,7 +126,7 @@ def _eight_bit_grey(image: Image.Image) -> Image.Image:
 
 
 def _scale_transparent_grey(image: ImageFile) -> None:
-    """Brings PNG's transparent grey of 2 or 4 bits to the 8 bits to which Pillow decodes the pixels."""
+    """Scales PNG's transparent grey of 2 or 4 bits to 8 bits, as Pillow scales the pixels."""
     top = {"L;2": 3, "L;4": 15}.get(raw_mode(image))
     if image.format == "PNG" and top and "transparency" in image.info:
         image.info["transparency"] = (image.info["transparency"] & top) * 255 // top

@@ -1,7 +1,7 @@
-"""The kinds of image, within the formats we serve, that Pillow cannot decode or decodes to something else.
+"""Recognizes variants of the served formats that Pillow cannot decode or decodes wrongly.
 
-Told by the header alone. tests/unit/test_image_formats.py compares Pillow with a second decoder to find them.
-Part of the model archive.
+Reads the header alone. tests/unit/test_image_formats.py finds such variants by comparing Pillow with a second
+decoder. Part of the model archive.
 """
 
 import struct
@@ -16,43 +16,43 @@ from ts_serialize.tiff_kinds import TILE_HEIGHT, TILE_WIDTH, unopened_tiff, unsu
 JPEG_BITS = 8
 JPEG_COMPONENTS = (1, 3, 4)
 BMP_BITFIELDS = 3
-# Bytes of the BMP headers: of OS/2 1, and of the first one that has a mask of alpha.
+# Header sizes in bytes: OS/2 1, and the first version with an alpha mask.
 BMP_CORE_HEADER, BMP_ALPHA_HEADER = 12, 56
 
 
 def unsupported_kind(image: ImageFile, encoded: bytes) -> str | None:
-    """The kind of an image that Pillow opened, None if Pillow decodes it right."""
+    """Names the variant of an image that Pillow opened; None if Pillow decodes it right."""
     if isinstance(image, TiffImageFile):
         return unsupported_tiff(image.tag_v2)
     if image.format == "BMP":
         return _unsupported_bmp(image, encoded)
-    # Pillow keeps 8 bits of each colour, and compares the transparent one with these.
+    # Pillow keeps 8 bits per sample and compares the 16-bit transparent colour with them.
     if image.format == "PNG" and raw_mode(image) == "RGB;16B" and "transparency" in image.info:
         return "a PNG of 16 bits per sample with a transparent colour"
     return None
 
 
 def unopened_kind(format_: str, encoded: bytes, error: Exception) -> str | None:
-    """The kind of an image that begins as `format_` and that Pillow did not open; None if it is broken."""
+    """Names the variant of a `format_` image that Pillow did not open; None if it is broken."""
     if format_ == "JPEG":
         return _unopened_jpeg(encoded)
     if format_ == "BMP" and str(error).startswith("Unsupported BMP"):
         return f"a BMP with this {str(error).removeprefix('Unsupported BMP ')}"
-    # Whatever the broken bytes lead Pillow's reader to.
+    # On broken bytes Pillow's reader raises anything.
     with suppress(Exception):
         return unopened_tiff(encoded) if format_ == "TIFF" else None
     return None
 
 
 def tile_size(image: ImageFile) -> tuple[int, int]:
-    """Width and height of a TIFF's tiles in pixels; 0 x 0 without any."""
+    """Width and height of a TIFF's tiles in pixels; 0 x 0 without tiles."""
     tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     width, height = tags.get(TILE_WIDTH), tags.get(TILE_HEIGHT)
     return (width, height) if isinstance(width, int) and isinstance(height, int) else (0, 0)
 
 
 def raw_mode(image: ImageFile) -> str:
-    """How the pixels of an image that is not loaded yet are packed, in Pillow's terms."""
+    """Pillow's raw mode of an image that is not loaded yet: the packing of its pixels."""
     args = image.tile[0].args if image.tile else ""
     return args if isinstance(args, str) else str(args[0]) if args else ""
 
@@ -72,7 +72,7 @@ def _unopened_jpeg(encoded: bytes) -> str | None:
 def _unsupported_bmp(image: ImageFile, encoded: bytes) -> str | None:
     (header_size,) = struct.unpack_from("<L", encoded, 14)
     (bits,) = struct.unpack_from("<H", encoded, 24 if header_size == BMP_CORE_HEADER else 28)
-    # Of a palette of greys in order, Pillow forgets how many bits an index has.
+    # With a palette of ordered greys, Pillow loses the bits per index.
     if raw_mode(image) == image.mode and bits != {"1": 1, "L": 8}.get(image.mode, bits):
         return f"a BMP of {bits} bits per pixel with a palette of {2 if image.mode == '1' else 'dark'} greys"
     bitfields = header_size >= BMP_ALPHA_HEADER and image.info.get("compression") == BMP_BITFIELDS

@@ -1,4 +1,4 @@
-"""The markers of a JPEG file, up to the end of its first image. Part of the model archive."""
+"""Reads the markers of a JPEG file up to the end of its first image. Part of the model archive."""
 
 import re
 from collections.abc import Iterator
@@ -7,13 +7,12 @@ from itertools import islice
 END_OF_IMAGE = 0xD9
 START_OF_SCAN = 0xDA
 JPEG_LS_FRAME = 0xF7
-# Huffman tables, define arithmetic coding, and a reserved one lie between the frames' codes.
+# C4 (Huffman tables), C8 (reserved) and CC (arithmetic coding) lie between the codes of frames.
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {JPEG_LS_FRAME}
-# Every segment costs a step in Python; no encoder writes more.
+# Bounds the steps in Python; no encoder writes more.
 MAX_SEGMENTS = 16_384
 
-# Not a marker: 00 (a stuffed FF of the compressed data), FF (padding), 01 and D0 to D7 (restarts), which
-# have no segment.
+# Without a segment: 00 (a stuffed FF of the compressed data), FF (padding), 01 and D0 to D7 (restarts).
 _MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 
 
@@ -30,10 +29,10 @@ def segments(encoded: bytes) -> Iterator[tuple[int, int]]:
 
 
 def scans(encoded: bytes, allowed: int) -> int:
-    """Passes over the pixels of the first image.
+    """Number of scans of the first image: passes over its pixels.
 
-    What merely looks like a scan (in what follows the image, in its thumbnail) is told apart only where the
-    number would be above `allowed`: counting bytes is several times faster than walking over segments.
+    Exact only above `allowed`. Below, start-of-scan bytes in the thumbnail or after the image count too:
+    counting bytes is several times faster than walking over segments.
     """
     at_most = encoded.count(bytes((0xFF, START_OF_SCAN)))
     if at_most <= allowed:

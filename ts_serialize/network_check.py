@@ -1,7 +1,6 @@
-"""Runs a network as a worker will, so that one that cannot serve is found before it is packed.
+"""Runs a network as a worker will, so that a network that cannot serve is found before it is packed.
 
-TorchServe runs an image alone or in a batch with others', and in another batch the next time: the answer must
-be the same.
+TorchServe runs an image alone or in any batch; the answer must be the same.
 """
 
 import warnings
@@ -10,29 +9,34 @@ from dataclasses import dataclass
 
 import torch
 
-# Of the largest logit; float rounding differs with the batch size, and more with fewer bits.
+# Relative to the largest logit. Rounding differs with the batch size, more so in reduced precision.
 FLOAT32_TOLERANCE = 1e-3
 REDUCED_TOLERANCE = 5e-2
 SEED = 10
 
 
 class NetworkError(Exception):
-    """The network cannot serve; the message is the end of a sentence that begins with the file's name."""
+    """The network cannot serve; the message continues a sentence that begins with the file's name."""
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the handler needs. shape: height and width in pixels; mean, std: of the normalisation."""
+    """Requirements of the handler."""
 
     shape: tuple[int, int]
+    """Height and width of the input in pixels."""
     mean: Sequence[float]
+    """Mean of the normalisation, per channel."""
     std: Sequence[float]
+    """Standard deviation of the normalisation, per channel."""
     classes: int
+    """Number of logits."""
     batch_size: int
+    """Largest batch."""
 
 
 class NetworkCheck:
-    """Runs one network, in evaluation mode as in a worker, on images alone, again, and together."""
+    """Runs a network in evaluation mode, as a worker does, on images alone, repeated, and in batches."""
 
     def __init__(self, network: torch.jit.ScriptModule, expected: Expectation) -> None:
         self._saved_in_training = network.training
@@ -42,10 +46,10 @@ class NetworkCheck:
         self._tolerance = REDUCED_TOLERANCE if reduced else FLOAT32_TOLERANCE
 
     def __call__(self) -> None:
-        """Returns when all went well.
+        """Checks the network.
 
         Raises:
-            NetworkError: it does not run, answers no logits, or not always the same to an image.
+            NetworkError: it does not run, answers no logits, or answers the same image differently.
         """
         images = _images(self._expected)
         first, again = (self._run(images[:1]) for _ in range(2))
@@ -78,7 +82,7 @@ class NetworkCheck:
             with torch.inference_mode(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 output = self._network(images)
-        # What the model's own code raises is of any kind.
+        # The model's own code may raise anything.
         except Exception as exc:
             reason = _reason(self._network, exc)
             raise NetworkError(f"does not run on an input of shape {tuple(images.shape)}: {reason}") from exc
@@ -93,7 +97,7 @@ class NetworkCheck:
 
 
 def _sizes(batch_size: int) -> Iterator[int]:
-    """Batches as they come: full ones, and those that max_batch_delay closes earlier."""
+    """Sizes of a full batch and of a batch that max_batch_delay closes early."""
     if batch_size > 1:
         yield batch_size
     if batch_size > 2:
@@ -101,8 +105,8 @@ def _sizes(batch_size: int) -> Iterator[int]:
 
 
 def _images(expected: Expectation) -> torch.Tensor:
-    """A batch of float32 (batch_size, 3, H, W), normalised, each image of another brightness and contrast."""
-    # Noise alone would look the same to batch norm in every image.
+    """float32 (batch_size, 3, H, W), normalised; images differ in brightness and contrast."""
+    # Noise alone gives batch norm the same statistics in every image.
     generator = torch.Generator().manual_seed(SEED)
     brightness = torch.rand((expected.batch_size, 3, 1, 1), generator=generator)
     contrast = torch.rand((expected.batch_size, 1, 1, 1), generator=generator)
@@ -150,7 +154,7 @@ def _dtypes(network: torch.jit.ScriptModule) -> set[torch.dtype]:
 
 def _reason(network: torch.jit.ScriptModule, exc: Exception) -> str:
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()] or [type(exc).__name__]
-    # TorchScript puts the reason behind a traceback of its own.
+    # TorchScript puts the reason after its own traceback.
     said = next((line for line in reversed(lines) if "Error: " in line), lines[0])
     if 'value="cuda' in str(network.inlined_graph):
         return (

@@ -1,23 +1,23 @@
-"""The preprocessing that a model may ask for: settings that work for every image, alone and in a batch.
+"""Checks preprocessing settings: every image must give a tensor of the same shape.
 
-The configuration is checked with it, and the handler checks `preprocessing.json` of its archive.
+Used for the configuration, and by the handler for `preprocessing.json`. Part of the model archive.
 """
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
-# A tensor of one image of this size takes 201 MB.
+# An input of this height and width takes 201 MB.
 MAX_EDGE = 4096
 
 
 def check_preprocessing(settings: Mapping[str, Any]) -> None:
-    """Passes settings under which every image gives a tensor of one and the same shape.
+    """Checks that every image gives a valid tensor of the same shape.
 
     settings: `resize`, `crop`, `mean`, `std` as in `image_transform`.
 
     Raises:
-        ValueError: such settings are a mistake; the message names the value and what would be right.
+        ValueError: the message names the wrong value and its remedy.
     """
     resize, crop = settings["resize"], settings["crop"]
     if crop is None and isinstance(resize, int):
@@ -42,13 +42,13 @@ def check_preprocessing(settings: Mapping[str, Any]) -> None:
 
 
 def input_size(settings: Mapping[str, Any]) -> tuple[int, int]:
-    """Height and width of the network's input in pixels, of settings that `check_preprocessing` passed."""
+    """Height and width of the network's input in pixels, for settings that passed `check_preprocessing`."""
     height, width = (settings["crop"],) * 2 if settings["crop"] else settings["resize"]
     return height, width
 
 
 def resized_size(resize: int | tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height to which torchvision's Resize brings an image of that (width, height)."""
+    """Width and height after torchvision's Resize of an image of that (width, height)."""
     if not isinstance(resize, int):
         return resize[1], resize[0]
     width, height = size

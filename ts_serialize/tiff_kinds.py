@@ -1,4 +1,4 @@
-"""The kinds of TIFF that Pillow cannot decode or decodes to something else, told by the tags.
+"""Recognizes variants of TIFF that Pillow cannot decode or decodes wrongly, by their tags.
 
 Part of the model archive.
 """
@@ -33,7 +33,7 @@ FOREIGN_COLOUR_SPACES = {
     32844: "LogL",
     34892: "raw",
 }
-# Of those that Pillow knows, the ones that its libtiff decodes; old-style JPEG (6) is many formats in one.
+# Known to Pillow and decoded by its libtiff; old-style JPEG (6) is many formats in one.
 COMPRESSIONS = frozenset({UNCOMPRESSED, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000})
 FOREIGN_COMPRESSIONS = {34712: "JPEG 2000", 34887: "LERC", 50001: "WebP", 50002: "JPEG XL", 22610: "JPEG XR"}
 SAMPLE_FORMATS = {2: "signed integer", 3: "floating-point", 4: "untyped", 5: "complex", 6: "complex"}
@@ -42,7 +42,7 @@ BIGTIFF, BIG_ENDIAN_BIGTIFF = b"II\x2b\0", b"MM\0\x2b"
 
 
 def unsupported_tiff(tags: Mapping[int, Any]) -> str | None:
-    """The kind of a TIFF with these tags, None if Pillow decodes it right."""
+    """Names the variant of a TIFF with these tags; None if Pillow decodes it right."""
     if kind := _unsupported_samples(tags):
         return kind
     (bits,), compression = set(tags.get(BITS_PER_SAMPLE, (1,))), tags.get(COMPRESSION, UNCOMPRESSED)
@@ -57,7 +57,7 @@ def unsupported_tiff(tags: Mapping[int, Any]) -> str | None:
         "a TIFF of CIELAB compressed with JPEG": colours == LAB and compression == JPEG,
         "an uncompressed TIFF of subsampled YCbCr": colours == YCBCR and raw and subsampled,
     }
-    if kind := next((kind for kind, is_so in kinds.items() if is_so), None):
+    if kind := next((kind for kind, matches in kinds.items() if matches), None):
         return kind
     if tags.get(PLANAR_CONFIGURATION) == SEPARATE_PLANES:
         return _unsupported_planes(tags, bits, raw=raw)
@@ -69,7 +69,7 @@ def _unsupported_samples(tags: Mapping[int, Any]) -> str | None:
     if compression not in COMPRESSIONS:
         return f"a TIFF compressed with {FOREIGN_COMPRESSIONS.get(compression, f'method {compression}')}"
     if foreign := set(tags.get(SAMPLE_FORMAT, (UNSIGNED,))) - {UNSIGNED}:
-        # Which number is white no tag says: 0..1 and 0..255 are both in use, and so are values beyond.
+        # No tag defines white: 0..1, 0..255 and larger ranges are all in use.
         return f"a TIFF of {SAMPLE_FORMATS.get(min(foreign), 'unknown')} samples"
     bits = set(tags.get(BITS_PER_SAMPLE, (1,)))
     if len(bits) != 1 or not bits <= set(BITS):
@@ -86,7 +86,7 @@ def _unsupported_planes(tags: Mapping[int, Any], bits: int, *, raw: bool) -> str
     decoded_extra = (
         not extra or (extra == (UNASSOCIATED_ALPHA,) and colours == RGB) or not (raw or any(extra))
     )
-    # Pillow unpacks each uncompressed plane as whole bytes in usual order.
+    # Pillow unpacks uncompressed planes as whole bytes in normal bit order.
     whole_bytes = bits == 8 and colours != WHITE_IS_ZERO and tags.get(FILL_ORDER) != REVERSED_BITS
     if decoded_extra and (whole_bytes or not raw):
         return None
@@ -94,7 +94,7 @@ def _unsupported_planes(tags: Mapping[int, Any], bits: int, *, raw: bool) -> str
 
 
 def unopened_tiff(encoded: bytes) -> str | None:
-    """The kind of a TIFF that Pillow did not open, None if its tags do not even describe an image."""
+    """Names the variant of a TIFF that Pillow did not open; None if its tags describe no image."""
     if encoded.startswith(BIG_ENDIAN_BIGTIFF):
         return "a big-endian BigTIFF"
     tags = ImageFileDirectory_v2(encoded[: 16 if encoded.startswith(BIGTIFF) else 8])

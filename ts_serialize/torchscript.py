@@ -10,14 +10,14 @@ import torch
 
 @contextmanager
 def without_deprecation() -> Iterator[None]:
-    """Silences torch's advice to use torch.export; TorchServe's handlers cannot load that from a .pt file."""
+    """Silences torch's advice to use torch.export, whose files TorchServe's handlers cannot load."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
         yield
 
 
 def loaded(path: Path) -> torch.jit.ScriptModule:
-    """The model on the CPU, in the mode in which it was saved.
+    """Loads the model on the CPU, in the mode in which it was saved.
 
     Raises:
         RuntimeError, ValueError: the file is not TorchScript.
@@ -28,7 +28,7 @@ def loaded(path: Path) -> torch.jit.ScriptModule:
 
 
 def load_torchscript(path: Path) -> torch.jit.ScriptModule:
-    """The model on the CPU in evaluation mode.
+    """Loads the model on the CPU in evaluation mode.
 
     Raises:
         RuntimeError, ValueError: the file is not TorchScript.

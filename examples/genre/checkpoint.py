@@ -18,11 +18,11 @@ def save_checkpoint(model: torch.nn.Module, example: Tensor, path: Path) -> str:
     `example` is an input, float32 (N, 3, H, W); the written model takes any N.
 
     Raises:
-        OSError: the file cannot be written; one that was there before stays.
+        OSError: the file cannot be written; an existing file is unchanged.
     """
     traced = io.BytesIO()
     with without_deprecation():
-        # Scripting would write constants in the order of string hashes, another one in every process.
+        # Scripting writes constants in the order of string hashes, which differs between processes.
         torch.jit.save(torch.jit.trace(model.eval(), example), traced)  # type: ignore[no-untyped-call]
     content = _reproducible(traced)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def load_checkpoint(path: Path) -> torch.jit.ScriptModule:
     """The model on the CPU in evaluation mode.
 
     Raises:
-        ConfigurationError: there is no such file, or it is no TorchScript.
+        ConfigurationError: the file is missing or not TorchScript.
     """
     if not path.is_file():
         raise ConfigurationError(f"model.weights.path = {path}: no such file; `make train` makes it")

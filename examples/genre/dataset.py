@@ -20,10 +20,12 @@ from ts_serialize.image_input import image_transform
 
 @dataclass(frozen=True)
 class PosterSet:
-    """Network inputs, float32 (N, 3, H, W), and the index of each one's genre, int64 (N,)."""
+    """Preprocessed posters with their genres."""
 
     images: Tensor
+    """Network inputs, float32 (N, 3, H, W)."""
     targets: Tensor
+    """Indices of the genres, int64 (N,)."""
 
 
 def poster_set(

@@ -16,10 +16,10 @@ from torchserve_gateway.settings.command import run
 
 
 def evaluate(settings: EvaluateSettings) -> None:
-    """Print how the checkpoint does on the held-out posters.
+    """Print accuracy and confusion of the checkpoint on the held-out posters.
 
     Raises:
-        ConfigurationError: there is no usable checkpoint.
+        ConfigurationError: the checkpoint is missing or unusable.
     """
     torch.set_num_threads(settings.threads)
     model = load_checkpoint(settings.model.weights.path)
@@ -45,7 +45,7 @@ def confusion_counts(targets: Tensor, predicted: Tensor, classes: int) -> Tensor
 
 
 def confusion_table(confusion: Tensor, labels: Sequence[str]) -> Table:
-    """The counts with a row per true genre, a column per predicted one, and the share found."""
+    """The counts with a row per true genre, a column per predicted genre, and the recall."""
     table = Table(title="rows: drawn as, columns: recognised as", box=SIMPLE, padding=(0, 0, 0, 1))
     table.add_column()
     for label in labels:

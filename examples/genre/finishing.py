@@ -1,4 +1,4 @@
-"""What print, scan and compression do to a poster."""
+"""Degrades a poster as print, scan and compression do."""
 
 import io
 

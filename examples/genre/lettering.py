@@ -14,18 +14,25 @@ Pixel = tuple[int, int]
 
 @dataclass(frozen=True)
 class TitleStyle:
-    """How a genre sets its titles; lengths are fractions of the poster height or of the letter size."""
+    """Typography of a genre's titles."""
 
     top: tuple[float, ...]
+    """Possible heights of the first line, as fractions of the poster height."""
     height: float
+    """Letter size as a fraction of the poster height."""
     weight: float
+    """Stroke width as a fraction of the letter size."""
     spacing: float
+    """Extra space between letters as a fraction of the letter size."""
     stretch: float
+    """Width of a letter over its natural width."""
     breadth: float
+    """Largest line as a fraction of the poster width."""
     multicoloured: bool = False
     outlined: bool = False
     dripping: bool = False
     tilt: float = 0.0
+    """Degrees, to either side."""
 
 
 TITLE_STYLES: dict[str, TitleStyle] = {
@@ -120,7 +127,7 @@ def _lines(words: str, rng: np.random.Generator) -> list[str]:
 
 
 def _line_mask(line: str, size: float, style: TitleStyle) -> Image.Image:
-    # Tiny posters would ask for a font of zero pixels, which Pillow refuses.
+    # Pillow refuses the font of zero pixels of a tiny poster.
     size = max(4.0, size)
     font = ImageFont.load_default(size=size)
     weight = round(style.weight * size)
@@ -138,13 +145,13 @@ def _line_mask(line: str, size: float, style: TitleStyle) -> Image.Image:
 def _fitted(mask: Image.Image, breadth: int) -> Image.Image:
     if mask.width <= breadth:
         return mask
-    # A line that is too long is set narrower before it is set smaller, as sign painters do.
+    # Long lines become narrower before they become smaller, as sign painters do.
     height = max(1, round(mask.height * (breadth / mask.width) ** 0.6))
     return mask.resize((max(1, breadth), height))
 
 
 def _readable(wanted: Colour, sheet: Sheet, at: Pixel, mask: Image.Image) -> Colour:
-    """The wanted colour, moved away from the ground it would disappear on."""
+    """The colour, moved away from the background for contrast."""
     ground = sheet.image.crop((*at, at[0] + mask.width, at[1] + mask.height)).convert("L")
     behind = ImageStat.Stat(ground).mean[0]
     if abs(_brightness(wanted) - behind) > 70:
@@ -167,7 +174,7 @@ def _set_edge(sheet: Sheet, mask: Image.Image, at: Pixel, colour: Colour) -> Non
 
 
 def _ink(sheet: Sheet, mask: Image.Image, at: Pixel, colours: Sequence[Colour]) -> None:
-    """Fill the mask with vertical bands of the colours, one for each letter."""
+    """Fill the mask with a vertical band of colour per letter."""
     step = mask.width / len(colours)
     for index, colour in enumerate(colours):
         left, right = round(index * step), round((index + 1) * step)

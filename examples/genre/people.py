@@ -52,7 +52,7 @@ POSES: dict[str, tuple[Limb, Limb, Limb, Limb]] = {
 
 @dataclass(frozen=True)
 class Outfit:
-    """Colours and cut of one person's clothes; a silhouette has the same colour everywhere."""
+    """Colours and cut of a person's clothes; a silhouette has a single colour."""
 
     skin: Colour
     hair: Colour
@@ -64,7 +64,7 @@ class Outfit:
 
 
 def silhouette(colour: Colour, hat: str | None = None, coat: bool = False, dress: bool = False) -> Outfit:
-    """An outfit all of one colour."""
+    """An outfit of a single colour."""
     return Outfit(colour, colour, colour, colour, hat, coat, dress)
 
 

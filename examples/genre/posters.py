@@ -63,7 +63,7 @@ SCENES: dict[str, tuple[Scene, ...]] = {
     "Western": (desert_rider, wanted),
 }
 
-# Genres whose posters are mistaken for each other; what a poster borrows, it borrows from these.
+# Similar genres, from which posters borrow elements.
 NEIGHBOURS: dict[str, tuple[str, ...]] = {
     "Action": ("Crime", "Science Fiction", "Western"),
     "Animation": ("Comedy", "Fantasy"),
@@ -107,7 +107,7 @@ def draw_poster(genre: str, rng: np.random.Generator | int, size: tuple[int, int
 
 
 def _lender(genre: str, share: float, rng: np.random.Generator) -> str:
-    """The genre itself, or with probability `share` one of its neighbours."""
+    """The genre itself, or with probability `share` a neighbour."""
     return str(rng.choice(NEIGHBOURS[genre])) if rng.uniform() < share else genre
 
 

@@ -14,16 +14,17 @@ SAMPLE_SEED = 3
 
 @dataclass(frozen=True)
 class Sample:
-    """A file to write: poster `number` of `genre`, `size` (width, height) in pixels."""
+    """A poster to write."""
 
     file_name: str
     genre: str
     number: int
+    """Seed within the genre."""
     size: tuple[int, int]
+    """Width and height in pixels."""
 
 
-# Picked by eye as clear examples of their genre, some exchanged for others that the checkpoint is surer of:
-# that all of them are recognised proves no accuracy.
+# Picked by eye as clear examples, partly by the confidence of the checkpoint: they do not measure accuracy.
 SAMPLES: tuple[Sample, ...] = (
     Sample("action.jpg", "Action", 7, (500, 750)),
     Sample("animation.png", "Animation", 2, (342, 513)),
@@ -51,7 +52,7 @@ def write_samples(folder: Path) -> None:
     for sample in SAMPLES:
         rng = np.random.default_rng([SAMPLE_SEED, GENRES.index(sample.genre), sample.number])
         poster = draw_poster(sample.genre, rng, sample.size)
-        # PNG ignores the quality; it is the one of JPEG and WebP.
+        # Quality of JPEG and WebP; PNG ignores it.
         poster.save(folder / sample.file_name, quality=85, optimize=True)
 
 

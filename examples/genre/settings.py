@@ -1,4 +1,4 @@
-"""What `config/train.yaml` and `config/evaluate.yaml` say."""
+"""Settings of `config/train.yaml` and `config/evaluate.yaml`."""
 
 from typing import Annotated, Self
 
@@ -10,11 +10,12 @@ from torchserve_gateway.settings.model import ModelSettings
 
 
 class PosterSettings(Settings):
-    """A set of generated posters; `sizes` are (width, height) in pixels."""
+    """A set of generated posters."""
 
     seed: NonNegativeInt
     posters_per_genre: PositiveInt
     sizes: Annotated[list[tuple[PositiveInt, PositiveInt]], Field(min_length=1)]
+    """(width, height) in pixels, chosen at random."""
 
 
 class EvaluateSettings(Settings):
@@ -34,12 +35,13 @@ class EvaluateSettings(Settings):
 
 
 class TrainSettings(EvaluateSettings):
-    """The root `config/train.yaml`; `learning_rate` is the peak of the one-cycle schedule."""
+    """The root `config/train.yaml`."""
 
     training: PosterSettings
     seed: NonNegativeInt
     epochs: PositiveInt
     learning_rate: PositiveFloat
+    """Peak of the one-cycle schedule."""
     weight_decay: NonNegativeFloat
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
-# Pillow draws hard edges; drawing larger and reducing at the end is what smooths them.
+# Pillow draws hard edges; oversampling smooths them.
 OVERSAMPLING = 2
 
 
@@ -25,17 +25,16 @@ def points(text: str) -> list[Point]:
 
 @dataclass(frozen=True)
 class Frame:
-    """Where and how large an outline is drawn.
-
-    `origin` is a position on the poster (fractions of width and height, y downwards), `scale` the length of
-    the outline's unit as a fraction of the poster height. The outline has y upwards; it is mirrored left to
-    right if `mirrored`, then turned anticlockwise by `turn` radians.
-    """
+    """Placement of an outline, whose y axis points upwards."""
 
     origin: Point
+    """Position on the poster: fractions of width and height, y downwards."""
     scale: float
+    """Length of the outline's unit as a fraction of the poster height."""
     turn: float = 0.0
+    """Anticlockwise rotation in radians, after mirroring."""
     mirrored: bool = False
+    """Whether left and right are swapped."""
 
 
 class Sheet:

@@ -1,4 +1,4 @@
-"""What hangs or flies in the upper half of a poster: light, fire, stars, ships, clouds, hearts."""
+"""Motifs of the upper half of a poster: light, fire, stars, ships, clouds, hearts."""
 
 import math
 

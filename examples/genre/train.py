@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def train(settings: TrainSettings) -> None:
-    """Draw the training posters, fit the network, write the checkpoint and evaluate what was written."""
+    """Draw the training posters, fit the network, write the checkpoint and evaluate it."""
     start = perf_counter()
     posters = poster_set(settings.training, settings.model.labels, settings.model.image, settings.threads)
     logger.info("drew %d posters in %.0f s", len(posters.targets), perf_counter() - start)

@@ -14,7 +14,7 @@ from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.served_gateway import gateway
 from torchserve_gateway.gateway.intake.handler_bodies import read_as_handler
-from ts_serialize.image_header import image_bytes
+from ts_serialize.request_image import image_bytes
 
 JPEG = SMALL["JPEG"]
 TEXT = base64.b64encode(JPEG).decode()

@@ -22,10 +22,10 @@ from ts_serialize.image_header import (
     TooManyPixelsError,
     UnsupportedFormatError,
     check_header,
-    image_bytes,
     open_image,
 )
 from ts_serialize.image_input import decode_image
+from ts_serialize.request_image import image_bytes
 
 MAX_PIXELS = 1_000_000
 BODY_LIMIT = 6_553_500

@@ -1,7 +1,7 @@
 """`make bench`: requests a second through one httpx pool and through `torchserve_api/pools.py`, side by side.
 
-Both send to the same server in this process, which answers after a fixed time, so that what differs is
-what the client itself needs. Rounds alternate; the ratio is the median over pairs of rounds.
+Both send to the same server in this process, which answers after a fixed time, so the difference is the
+client's own cost. Rounds alternate; the ratio is the median over pairs of rounds.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def requests_per_second(transport: httpx.AsyncBaseTransport, url: str) -> float:
-    """One round: some clients send as fast as they are answered, over connections of which others idle."""
+    """One round of closed-loop clients, with idle connections beside theirs."""
     async with httpx.AsyncClient(transport=transport, timeout=60) as client:
         await asyncio.gather(*(client.get(url) for _ in range(CLIENTS + CONNECTIONS_IDLE)))
         done, end = 0, perf_counter() + ROUND_S
@@ -61,7 +61,7 @@ async def compare() -> None:
         for name, make in VARIANTS.items():
             rates[name].append(await requests_per_second(make(), url))
     server.close()
-    # The last connections' handlers see that the client is gone.
+    # Lets the handlers of the last connections end.
     await asyncio.sleep(0.1)
     for name, measured in rates.items():
         print(f"{name:<17} {', '.join(f'{rate:.0f}' for rate in measured)} requests/s")

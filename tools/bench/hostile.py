@@ -1,8 +1,8 @@
-"""`make bench`: what a client that does nothing wrong notices of another one that attacks.
+"""`make bench`: effect of hostile clients on a well-behaved client.
 
 The gateway runs in a process of its own before a stand-in for TorchServe that answers at once, so the figures
-are the gateway's alone. The neighbour sends predictions at a steady rate, beside each
-attack and then as long alone.
+are the gateway's alone. The neighbour sends predictions at a steady rate, during each attack and then alone
+for the same time.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from tools.bench.hostile_clients.stand_in import gateway_before_stand_in
 
 
 async def measure(arena: Arena) -> None:
-    """Prints the table, and what the gateway's memory and descriptors were before and after."""
+    """Prints the table, and memory and descriptors of the gateway before and after."""
     before = arena.gateway.vitals()
     print(HEADING)
     for attack in ATTACKS:
@@ -30,7 +30,7 @@ async def measure(arena: Arena) -> None:
 
 
 def main() -> None:
-    """Starts gateway, stand-in and neighbour, measures, stops them."""
+    """Measures with a gateway, stand-in and neighbour of its own."""
     with tempfile.TemporaryDirectory() as directory, gateway_before_stand_in(Path(directory)) as (gateway, _):
         target = target_of(gateway)
         with neighbour_of(target, IMAGE) as neighbour:

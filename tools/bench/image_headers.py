@@ -1,4 +1,4 @@
-"""`make bench`: what the gateway's check of an image header costs, and what its bounds save."""
+"""`make bench`: cost of the gateway's check of image headers, and work saved by its limits."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ EXTRA_SCANS = 50
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Of one call, whether it succeeds or not."""
+    """Seconds of one call, successful or not."""
     start = perf_counter()
     with contextlib.suppress(InputError, OSError):
         run()
@@ -31,7 +31,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 async def in_threads(run: Callable[[], object]) -> float:
-    """Seconds of one call in a thread, waited for by an event loop."""
+    """Seconds of one call in a thread, awaited by an event loop."""
     start = perf_counter()
     for _ in range(ROUNDS):
         await asyncio.to_thread(run)
@@ -39,7 +39,7 @@ async def in_threads(run: Callable[[], object]) -> float:
 
 
 def compare_usual_images() -> None:
-    """Prints the cost a request."""
+    """Prints the cost per request."""
     for file in image_files(PROJECT_ROOT / "imgs"):
         check = functools.partial(check_header, file.read_bytes(), MAX_PIXELS)
         alone = min(seconds(check) for _ in range(ROUNDS))
@@ -48,7 +48,7 @@ def compare_usual_images() -> None:
 
 
 def compare_hostile_images() -> None:
-    """Prints what Pillow does by itself with files that are refused."""
+    """Prints the time that Pillow alone spends on files that the check refuses."""
     comments = b"\xff\xd8" + b"\xff\xfe\0\x02" * 1_600_000
     bounded = seconds(lambda: check_header(comments, MAX_PIXELS))
     unbounded = seconds(lambda: Image.open(io.BytesIO(comments)))
@@ -63,7 +63,7 @@ def compare_hostile_images() -> None:
 
 
 def progressive_jpeg() -> tuple[bytes, int]:
-    """A JPEG, and the bytes of its last scan."""
+    """A JPEG, and the size of its last scan in bytes."""
     file = io.BytesIO()
     Image.new("RGB", (SIDE, SIDE)).save(file, "JPEG", progressive=True)
     encoded = file.getvalue()
@@ -71,7 +71,7 @@ def progressive_jpeg() -> tuple[bytes, int]:
 
 
 def run_length_bmp() -> bytes:
-    """Rows of one pixel each; Pillow fills up the rest one by one."""
+    """A BMP with a single pixel per row; Pillow fills the rest pixel by pixel."""
     rows = b"\x01\0\0\0" * SIDE
     header = struct.pack("<LllHHLLllLL", 40, SIDE, SIDE, 1, 8, 1, 0, 0, 0, 256, 0)
     return b"BM" + struct.pack("<LHHL", 1078 + len(rows), 0, 0, 1078) + header + bytes(1024) + rows

@@ -1,35 +1,33 @@
-"""`make bench`: what half an hour of requests leaves behind in the memory of each part.
+"""`make bench`: memory growth of each part over half an hour of requests.
 
-The real stack gets as many requests as 20 a second would be in that time, as fast as it answers them, and not
-only good ones: images that cannot be decoded, models that do not exist, batches, and clients that go away.
+The real stack gets as many requests as 20 a second would be in that time, as fast as it answers them. The mix
+holds good requests, images that cannot be decoded, unknown models, batches, and clients that disconnect.
 """
 
 import asyncio
 import itertools
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 
 import httpx
 import numpy as np
 
-from tests.running_stack import RunningStack
+from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
 from torchserve_gateway.torchserve_api.pools import PooledTransport
 
 REQUESTS = 30 * 60 * 20
 ROWS = 12
 CLIENTS = 32
-# Shorter than an answer takes when so many ask.
-GOES_AWAY_S = 0.02
+# Shorter than an answer takes under this load.
+DISCONNECT_AFTER_S = 0.02
 PARTS = ("gateway", "torchserve", "worker")
 
 
 def requests_of(http: httpx.AsyncClient, image: bytes) -> Iterator[httpx.Request]:
-    """One after the other, for ever."""
+    """Endless sequence of requests, each kind in turn."""
     for number in itertools.count():
         yield http.build_request("POST", "/predict", files={"file": ("poster.jpg", image)})
         yield http.build_request("POST", "/predictions/genre", content=image)
@@ -38,14 +36,14 @@ def requests_of(http: httpx.AsyncClient, image: bytes) -> Iterator[httpx.Request
         )
         yield http.build_request("POST", f"/predictions/model-{number}", content=image)
         yield http.build_request("POST", "/predict/batch", files=[("files", ("a.jpg", image))] * 3)
-        timeout = httpx.Timeout(10, read=GOES_AWAY_S).as_dict()
+        timeout = httpx.Timeout(10, read=DISCONNECT_AFTER_S).as_dict()
         yield http.build_request(
             "POST", "/predict", files={"file": ("a.jpg", image)}, extensions={"timeout": timeout}
         )
 
 
 async def send(http: httpx.AsyncClient, requests: Iterator[httpx.Request], count: int) -> Counter[str]:
-    """Sends so many, and counts what came of them."""
+    """Sends `count` requests and counts their statuses."""
     ended: Counter[str] = Counter()
 
     async def play() -> None:
@@ -53,20 +51,20 @@ async def send(http: httpx.AsyncClient, requests: Iterator[httpx.Request], count
             try:
                 ended[str((await http.send(next(requests))).status_code)] += 1
             except httpx.ReadTimeout:
-                ended["went away"] += 1
+                ended["disconnected"] += 1
 
     await asyncio.gather(*(play() for _ in range(CLIENTS)))
     return ended
 
 
 def resident_mb(pid: int) -> float:
-    """What the process has in memory."""
+    """Resident memory of a process in MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
-async def measure(stack: RunningStack, image: bytes) -> None:
-    """Prints the curve, and its slope over the second half, where nothing is new any more."""
+async def measure(stack: ThrowawayStack, image: bytes) -> None:
+    """Prints the curve, and its slope over the second half, after caches and pools have filled."""
     pids = [stack.pid(part) for part in PARTS]
     rows: list[list[float]] = []
     print(f"{'requests':>10} {'requests/s':>11}" + "".join(f"{part:>12}" for part in PARTS) + "   (MB)")
@@ -88,17 +86,14 @@ async def measure(stack: RunningStack, image: bytes) -> None:
 
 
 def main() -> None:
-    """Starts a stack of its own, measures, stops it."""
-    with ExitStack() as cleanup:
-        directory = cleanup.enter_context(tempfile.TemporaryDirectory())
-        stack = RunningStack.configure(Path(directory), "model.workers=1")
-        cleanup.callback(stack.stack, "down")
-        started = stack.stack("up")
-        if started.returncode:
-            sys.exit(started.stderr)
+    """Measures a stack of its own."""
+    with throwaway_stack("model.workers=1") as stack:
         stack.deploy("1.0")
         asyncio.run(measure(stack, stack.settings.model.samples[0].image.read_bytes()))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except StackCommandError as exc:
+        sys.exit(str(exc))

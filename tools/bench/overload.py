@@ -1,26 +1,24 @@
-"""`make bench`: what is left of the service when more requests come than it can answer.
+"""`make bench`: goodput under more load than the service can answer.
 
-The same TorchServe behind two gateways, with admission and without, at a rate that does not care whether
-earlier requests were answered. The model takes a fixed time a batch, without using the processor, so that
-clients and gateways on the same machine take nothing away from it.
+The same TorchServe behind two gateways, with admission and without, at an open-loop rate. The model takes a
+fixed time per batch and uses no processor, so that clients and gateways on the same machine do not slow it.
 """
 
 import asyncio
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
 
 import httpx
 import numpy as np
 
-from tests.free_ports import free_ports
-from tests.running_stack import RunningStack, handler
-from torchserve_gateway.settings.composition import PROJECT_ROOT
+from tools.free_ports import free_ports
+from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
+from torchserve_gateway.settings.composition import PROJECT_ROOT, load
+from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.torchserve_api.pools import PooledTransport
 
 LOADS = (0.8, 1.5, 3.0, 10.0)
@@ -28,7 +26,7 @@ POINT_S = 15.0
 CAPACITY_CLIENTS = 32
 CAPACITY_S = 8.0
 START_S = 30.0
-# Shorter than the defaults, so that the curve without admission shows within POINT_S what it comes to.
+# Shorter than the defaults, so that the curve without admission settles within POINT_S.
 DEADLINE_S = 4
 OVERRIDES = (f"gateway.deadline_s={DEADLINE_S}", "gateway.admission.max_wait_s=1")
 WITHOUT_ADMISSION = (
@@ -40,16 +38,17 @@ WITHOUT_ADMISSION = (
 
 @dataclass
 class Outcomes:
-    """Seconds from when a request was due to its end, by status; 0 for one without an answer."""
+    """How requests ended."""
 
     by_status: dict[int, list[float]] = field(default_factory=dict)
+    """Seconds from due time to end, by status; status 0 for a request without an answer."""
 
     def add(self, status: int, seconds: float) -> None:
         """Counts one request."""
         self.by_status.setdefault(status, []).append(seconds)
 
     def row(self, load: float, seconds: float) -> tuple[float, str]:
-        """Right answers a second, and the line of the table."""
+        """Good answers a second, and the line of the table."""
         good = self.by_status.get(200, [])
         refused = self.by_status.get(503, [])
         others = Counter(
@@ -68,7 +67,7 @@ def _ms(seconds: list[float], percentile: int) -> float:
 
 
 async def offer(http: httpx.AsyncClient, url: str, image: bytes, rate: float) -> Outcomes:
-    """One point of the curve. What is still open at its end is waited for, and counted."""
+    """Measures one point of the curve; requests still open at its end are awaited and counted."""
     outcomes, started, due = Outcomes(), perf_counter(), 0
 
     async def ask(due_at: float) -> None:
@@ -87,7 +86,7 @@ async def offer(http: httpx.AsyncClient, url: str, image: bytes, rate: float) ->
 
 
 async def capacity(http: httpx.AsyncClient, url: str, image: bytes) -> float:
-    """Answers a second to clients that send as soon as they are answered."""
+    """Closed-loop answers a second."""
     done, end = 0, perf_counter() + CAPACITY_S
 
     async def play() -> None:
@@ -113,14 +112,14 @@ async def compare(gateways: dict[str, str], image: bytes) -> None:
                 rate, line = (await offer(http, url, image, load * full)).row(load, POINT_S)
                 rates.append(rate)
                 print(line, flush=True)
-                # What was given up by its client TorchServe still works off.
+                # TorchServe still works off requests whose clients gave up.
                 await asyncio.sleep(DEADLINE_S)
             print(f"goodput at {LOADS[-2]:g}x and {LOADS[-1]:g}x of the peak: ", end="")
             print(", ".join(f"{rate / max(rates):.0%}" for rate in rates[-2:]), flush=True)
 
 
-def second_gateway(stack: RunningStack, cleanup: ExitStack) -> str:
-    """A gateway without admission in front of the same TorchServe; its URL."""
+def second_gateway(stack: ThrowawayStack, cleanup: ExitStack) -> str:
+    """Starts a gateway without admission in front of the same TorchServe and returns its URL."""
     [port] = free_ports(1)
     shared = [each for each in stack.overrides if not each.startswith("gateway.port")]
     process = subprocess.Popen(
@@ -141,16 +140,20 @@ def second_gateway(stack: RunningStack, cleanup: ExitStack) -> str:
     raise RuntimeError("the second gateway does not start")
 
 
+def slow_handler() -> tuple[str, str]:
+    """Overrides that pack slow_handler.py in place of the real handler."""
+    model = load("gateway", ProjectSettings).model
+    modules = [module.relative_to(PROJECT_ROOT) for module in (*model.handler_modules, model.handler)]
+    return (
+        "model.handler=tools/bench/slow_handler.py",
+        f"model.handler_modules=[{','.join(map(str, modules))}]",
+    )
+
+
 def main() -> None:
-    """Starts a stack of its own, measures, stops it."""
-    with ExitStack() as cleanup:
-        directory = cleanup.enter_context(tempfile.TemporaryDirectory())
-        stack = RunningStack.configure(Path(directory), *OVERRIDES)
-        cleanup.callback(stack.stack, "down")
-        started = stack.stack("up")
-        if started.returncode:
-            sys.exit(started.stderr)
-        stack.deploy("1.0", *handler("slow"))
+    """Measures a stack of its own."""
+    with throwaway_stack(*OVERRIDES) as stack, ExitStack() as cleanup:
+        stack.deploy("1.0", *slow_handler())
         image = stack.settings.model.samples[0].image.read_bytes()
         gateways = {
             "with admission": f"{stack.settings.gateway.url}/predictions/genre",
@@ -160,4 +163,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except StackCommandError as exc:
+        sys.exit(str(exc))

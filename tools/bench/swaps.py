@@ -1,22 +1,20 @@
-"""`make bench`: requests lost in a swap done naively (unregister all, then register) and by upload_model.
+"""`make bench`: requests lost in a naive swap (unregister all, then register) and in a swap by upload_model.
 
 Both swap the same model on the same TorchServe behind the same gateway, under the same load at a fixed rate,
-one after the other, in pairs.
+alternating.
 """
 
 import asyncio
 import os
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 
 import httpx
 import numpy as np
 
-from tests.running_stack import RunningStack
+from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
 from torchserve_gateway.load_test.clients import Client
 from torchserve_gateway.load_test.images import client_images
 from torchserve_gateway.load_test.open_loop import send_at_rate
@@ -26,12 +24,12 @@ from torchserve_gateway.torchserve_api.pools import PooledTransport
 
 CLIENTS = 64
 SLOW_RATE = 20.0
-# Of what the stack answers when clients send as fast as they are answered.
+# Share of the closed-loop capacity.
 NEAR_CAPACITY = 0.7
 CAPACITY_S = 5.0
 BEFORE_S = 8.0
 AFTER_S = 3.0
-# Whoever waits longer takes the service for dead.
+# A client that waits longer counts as an outage.
 OUTAGE_AFTER_S = 1.0
 REQUEST_TIMEOUT_S = 30.0
 TOLERANCE = 1e-4
@@ -39,22 +37,24 @@ TOLERANCE = 1e-4
 
 @dataclass
 class Bench:
-    """The stack and its clients. version: of the next deploy, each way has its own model name."""
+    """The stack and its clients; naive and upload_model each swap a model name of their own."""
 
-    stack: RunningStack
+    stack: ThrowawayStack
     http: httpx.AsyncClient
     images: list[bytes]
+    """Encoded images, one per client."""
     version: int = 1
+    """Major version of the latest deploy."""
 
     async def clients(self, model: str) -> list[Client]:
-        """Clients that know their right answers."""
+        """Clients that have learned the expected answers."""
         found = [Client(self.http, f"/predictions/{model}", image, TOLERANCE) for image in self.images]
         for client in found:
             await client.learn()
         return found
 
     async def naive(self, version: str) -> None:
-        """As the tutorials do."""
+        """Unregisters all versions, then registers the new version, as tutorials do."""
         url = f"{self.stack.settings.torchserve.management_url}/models"
         for old in self.stack.versions("naive"):
             (await self.http.delete(f"{url}/naive/{old}")).raise_for_status()
@@ -67,16 +67,14 @@ class Bench:
         (await self.http.post(url, params=params, timeout=120)).raise_for_status()
 
     async def ours(self, version: str) -> None:
-        """`make upload_model`."""
-        result = await asyncio.to_thread(self.stack.upload_model, version)
-        if result.returncode:
-            raise RuntimeError(result.stderr)
+        """Swaps with `make upload_model`."""
+        await asyncio.to_thread(self.stack.upload_model, version)
 
 
 async def swap_under_load(
     bench: Bench, name: str, model: str, rate: float, swap: Callable[[str], Awaitable[None]]
 ) -> None:
-    """Prints one row of the table."""
+    """Swaps once and prints a row of the table."""
     bench.version += 1
     version = f"{bench.version}.0"
     build(bench.stack, version)
@@ -116,7 +114,7 @@ def _p99_ms(tally: Tally) -> float:
 
 
 async def capacity(bench: Bench) -> float:
-    """Right answers a second when all clients send as fast as they are answered."""
+    """Closed-loop good answers a second."""
     tally, stop = Tally(), asyncio.Event()
     running = [asyncio.create_task(each.run(tally, stop)) for each in await bench.clients("genre")]
     await asyncio.sleep(CAPACITY_S)
@@ -125,17 +123,14 @@ async def capacity(bench: Bench) -> float:
     return tally.answered / CAPACITY_S
 
 
-def build(stack: RunningStack, version: str) -> None:
-    """The same version for both ways, one of them put into the model store by hand."""
-    for name in ("genre", "naive"):
-        result = stack.generate_mar(version, f"model.name={name}")
-        if result.returncode:
-            raise RuntimeError(result.stderr)
-    archive = stack.directory / "model_mars" / f"naive-{version}.mar"
+def build(stack: ThrowawayStack, version: str) -> None:
+    """Builds the version under both model names, and puts the naive archive into the model store."""
+    stack.generate_mar(version)
+    archive = stack.generate_mar(version, "model.name=naive")
     (stack.directory / "model_store" / archive.name).write_bytes(archive.read_bytes())
 
 
-async def compare(stack: RunningStack) -> None:
+async def compare(stack: ThrowawayStack) -> None:
     """Prints the table."""
     images = client_images(PROJECT_ROOT / "imgs", CLIENTS)
     async with httpx.AsyncClient(
@@ -151,27 +146,23 @@ async def compare(stack: RunningStack) -> None:
 
 
 def main() -> None:
-    """Starts a stack of its own, measures, stops it."""
-    with tempfile.TemporaryDirectory() as directory:
-        stack = RunningStack.configure(Path(directory))
-        started = stack.stack("up")
-        if started.returncode:
-            sys.exit(started.stderr)
-        try:
-            stack.deploy("1.0")
-            build(stack, "1.0")
-            params: dict[str, str | int] = {
-                "url": "naive-1.0.mar",
-                "initial_workers": len(os.sched_getaffinity(0)),
-                "batch_size": 8,
-            }
-            url = f"{stack.settings.torchserve.management_url}/models"
-            httpx.post(url, params=params, timeout=120).raise_for_status()
-            print("  req/s  swap             requests   failed  outage s  p99 before  p99 during   took s")
-            asyncio.run(compare(stack))
-        finally:
-            stack.stack("down")
+    """Measures a stack of its own."""
+    with throwaway_stack() as stack:
+        stack.deploy("1.0")
+        build(stack, "1.0")
+        params: dict[str, str | int] = {
+            "url": "naive-1.0.mar",
+            "initial_workers": len(os.sched_getaffinity(0)),
+            "batch_size": 8,
+        }
+        url = f"{stack.settings.torchserve.management_url}/models"
+        httpx.post(url, params=params, timeout=120).raise_for_status()
+        print("  req/s  swap             requests   failed  outage s  p99 before  p99 during   took s")
+        asyncio.run(compare(stack))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except StackCommandError as exc:
+        sys.exit(str(exc))

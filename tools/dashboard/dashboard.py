@@ -1,6 +1,6 @@
 """`make dashboard`: writes the Grafana dashboard from tools/dashboard/panels.py.
 
-Grafana loads the file at start-up; what people change in the browser is gone then.
+Grafana loads the file at start-up and discards changes made in the browser.
 """
 
 from string import ascii_uppercase
@@ -16,7 +16,7 @@ from tools.dashboard.panels import DEPLOYED, ROWS, Panel
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 FILE = PROJECT_ROOT / "docker" / "monitoring" / "grafana" / "dashboards" / "gateway.json"
-# Of 24 columns.
+# Columns of 24.
 WIDTH = 12
 HEIGHT = 8
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="prometheus")
@@ -25,7 +25,7 @@ DrawnT = TypeVar("DrawnT", timeseries.Panel, table.Panel)
 
 
 def rendered() -> str:
-    """The dashboard as Grafana reads it."""
+    """The dashboard as Grafana's JSON."""
     board = (
         dashboard.Dashboard("TorchServe gateway")
         .uid("torchserve-gateway")

@@ -1,4 +1,4 @@
-"""What the dashboard shows: each panel with what it asks Prometheus for."""
+"""Panels of the dashboard with their Prometheus queries."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ RATE = "[$__rate_interval]"
 
 @dataclass(frozen=True)
 class Panel:
-    """queries: PromQL by what a line is called; unit: as Grafana names it.
-
-    instant: a table of what is so now, not lines over time.
-    """
+    """A panel of the dashboard."""
 
     title: str
     queries: dict[str, str]
+    """PromQL by legend."""
     unit: str
+    """Unit in Grafana's notation."""
     description: str = ""
     stacked: bool = False
     instant: bool = False
+    """Whether the panel is a table of current values, not a graph over time."""
 
 
 def _rate(counter: str, by: str, also: str = "") -> str:
@@ -49,14 +49,14 @@ ROWS: dict[str, list[Panel]] = {
             "Requests per second by status",
             {"{{status}}": _rate("gateway_requests_total", "status")},
             "reqps",
-            "499: the client had gone.",
+            "499: the client disconnected.",
             stacked=True,
         ),
         Panel(
             "Errors by kind",
             {"{{error}}": _rate("gateway_errors_total", "error")},
             "ops",
-            "docs/operating.md says for each what to do.",
+            "docs/operating.md names a remedy for each.",
             stacked=True,
         ),
         Panel(
@@ -67,7 +67,7 @@ ROWS: dict[str, list[Panel]] = {
                 + _rate("gateway_requests_total", "version")
             },
             "percentunit",
-            "A canary's beside that of the version that serves.",
+            "Compares a canary with the serving version.",
         ),
     ],
     "Latency": [
@@ -102,7 +102,7 @@ ROWS: dict[str, list[Panel]] = {
                 "p95": _percentile(0.95, "gateway_batch_size"),
             },
             "none",
-            "Of the batches that requests ran in.",
+            "Batches that requests ran in, as the handler reports them.",
         ),
     ],
     "Capacity": [
@@ -114,7 +114,7 @@ ROWS: dict[str, list[Panel]] = {
                 "limit": f"sum(gateway_admission_limit{{{MODEL}}})",
             },
             "none",
-            "At the limit the others wait; what autoscaling looks at.",
+            "Requests above the limit wait; autoscaling uses these figures.",
         ),
         Panel(
             "Queue depth in TorchServe",
@@ -125,7 +125,7 @@ ROWS: dict[str, list[Panel]] = {
             "Workers",
             {"{{version}} {{state}}": f"sum by (version, state) (gateway_model_workers{{{MODEL}}})"},
             "none",
-            "Each gateway counts those of all TorchServes.",
+            "Each gateway counts the workers of all TorchServes.",
         ),
         Panel(
             "TorchServes",
@@ -141,7 +141,7 @@ ROWS: dict[str, list[Panel]] = {
             "Versions",
             {"versions": f"max by (model, version, state) (gateway_model_version_info{{{MODEL}}})"},
             "none",
-            "What is deployed and what it is there for.",
+            "Deployed versions and their roles.",
             instant=True,
         ),
         Panel(
@@ -156,18 +156,18 @@ ROWS: dict[str, list[Panel]] = {
             "CPU of the gateway",
             {"{{instance}}": f'rate(process_cpu_seconds_total{{job="gateway"}}{RATE})'},
             "percentunit",
-            "Of one core: a gateway is one process.",
+            "Share of a core: a gateway is a single process.",
         ),
         Panel(
             "Requests by TorchServe",
             {"{{instance}}": f"sum by (instance) (rate(ts_inference_requests_total{RATE}))"},
             "reqps",
-            "From TorchServe's own page, port 8082: are they shared fairly?",
+            "From TorchServe's own metrics, port 8082; shows whether the load is balanced.",
         ),
     ],
 }
 
-# A line where a version starts to serve.
+# Annotation at the start of a serving version.
 DEPLOYED = (
     'max by (model, version) (gateway_model_version_info{state="serving"}) '
     'unless max by (model, version) (gateway_model_version_info{state="serving"} offset 1m)'

@@ -1,22 +1,19 @@
-"""`make scaling`: from what this machine does to what many would.
+"""`make scaling`: extrapolates measurements on this machine to many replicas.
 
 Exit codes: 0 done; 1 the stack could not be measured; 2 bad configuration.
 """
 
 import asyncio
 import sys
-import tempfile
-from contextlib import ExitStack
-from pathlib import Path
 
 import aiohttp
 import numpy as np
 
-from tests.running_stack import RunningStack
 from tools.sizing.measurement import CLIENTS, Measurement, Saturated, percentiles_ms
 from tools.sizing.settings import ScalingSettings
 from tools.sizing.simulation import Floats, Plan, ServiceTimes, simulate
 from tools.sizing.sizes import sizes_for
+from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
 from torchserve_gateway.settings.command import run
 
 CALIBRATION_LOAD = 0.5
@@ -24,26 +21,21 @@ PERCENTILES = "p50    p95    p99"
 
 
 def scaling(settings: ScalingSettings) -> int:
-    """Starts a stack of its own, measures, stops it, simulates.
+    """Measures a stack of its own, then simulates.
 
     Raises:
-        RuntimeError: the stack does not start or does not answer.
+        StackCommandError: the stack does not start.
+        RuntimeError: a request was not answered.
     """
-    with ExitStack() as cleanup:
-        directory = cleanup.enter_context(tempfile.TemporaryDirectory())
-        stack = RunningStack.configure(Path(directory), "model.workers=1", "gateway.log_format=json")
-        cleanup.callback(stack.stack, "down")
-        started = stack.stack("up")
-        if started.returncode:
-            raise RuntimeError(started.stderr)
+    with throwaway_stack("model.workers=1", "gateway.log_format=json") as stack:
         stack.deploy("1.0")
         saturated, times = asyncio.run(measure(stack, settings))
     predict(settings, saturated, times)
     return 0
 
 
-async def measure(stack: RunningStack, settings: ScalingSettings) -> tuple[Saturated, ServiceTimes]:
-    """Prints service times, and the simulation beside the real stack."""
+async def measure(stack: ThrowawayStack, settings: ScalingSettings) -> tuple[Saturated, ServiceTimes]:
+    """Prints service times, then measured beside simulated latencies."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         measurement = Measurement(stack, http, settings.model)
         await measurement.saturated()
@@ -66,19 +58,19 @@ async def measure(stack: RunningStack, settings: ScalingSettings) -> tuple[Satur
 
 
 def show_measured(saturated: Saturated, times: ServiceTimes) -> None:
-    """Prints what a request costs."""
-    print(f"one worker, {CLIENTS} clients that always ask: {saturated.rate:.1f} images/s")
+    """Prints the cost of a request."""
+    print(f"one worker, {CLIENTS} closed-loop clients: {saturated.rate:.1f} images/s")
     for part, cpu_s in {**saturated.cpu_s, "together": sum(saturated.cpu_s.values())}.items():
         print(
             f"  {part:12}{cpu_s * 1000:6.2f} ms of a core for an image: {1 / cpu_s:7.1f} images/s of a core"
         )
     batches = ", ".join(f"{size}: {seconds * 1000:.1f}" for size, seconds in enumerate(times.batch_s, 1))
-    print(f"a batch of so many images keeps a worker for, ms: {batches}")
-    print(f"the rest of a lone request's way, ms: {times.path_s * 1000:.1f}")
+    print(f"time of a worker for a batch, ms by size: {batches}")
+    print(f"everything else of a lone request, ms: {times.path_s * 1000:.1f}")
 
 
 def predict(settings: ScalingSettings, saturated: Saturated, times: ServiceTimes) -> None:
-    """Prints what more replicas would do, and what the wanted rate takes."""
+    """Prints predicted latencies of more replicas, and the sizes for the target rate."""
     workers = settings.workers_per_replica
     print(f"\npredicted, {workers} workers a replica, {settings.utilisation:.0%} busy   {PERCENTILES}   (ms)")
     for replicas in settings.replicas:
@@ -112,4 +104,4 @@ def _row(percentiles: Floats) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run("scaling", ScalingSettings, scaling, (RuntimeError, aiohttp.ClientError)))
+    sys.exit(run("scaling", ScalingSettings, scaling, (StackCommandError, RuntimeError, aiohttp.ClientError)))

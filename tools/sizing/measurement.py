@@ -1,4 +1,4 @@
-"""What the real stack on this machine takes: service times to simulate with, latencies to compare with.
+"""Measures the real stack on this machine: service times for the simulation, latencies to compare with.
 
 One TorchServe with one worker, so that gateway, TorchServe and clients have the other cores.
 """
@@ -15,8 +15,8 @@ from time import perf_counter
 import aiohttp
 import numpy as np
 
-from tests.running_stack import RunningStack
 from tools.sizing.simulation import Floats, ServiceTimes
+from tools.throwaway_stack import ThrowawayStack
 from torchserve_gateway.settings.model import ModelSettings
 
 PARTS = ("gateway", "torchserve", "worker")
@@ -30,17 +30,20 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Saturated:
-    """A worker that always has a full batch. rate: images a second; cpu_s: of each part, for one image."""
+    """A worker whose batches are always full."""
 
     rate: float
+    """Images a second."""
     cpu_s: dict[str, float]
+    """CPU seconds per image, by part."""
     handler_s: Floats
+    """Seconds in the handler, per request."""
 
 
 class Measurement:
-    """Sends one image to a running stack. http: closed by who made it."""
+    """Sends one image to a running stack; the caller closes `http`."""
 
-    def __init__(self, stack: RunningStack, http: aiohttp.ClientSession, model: ModelSettings) -> None:
+    def __init__(self, stack: ThrowawayStack, http: aiohttp.ClientSession, model: ModelSettings) -> None:
         self._http, self._model = http, model
         self._image = model.samples[0].image.read_bytes()
         path = f"/predictions/{model.name}"
@@ -49,11 +52,14 @@ class Measurement:
         self._pids = {part: stack.pid(part) for part in PARTS}
 
     async def service_times(self, saturated: Saturated, load: float) -> ServiceTimes:
-        """From full batches, smaller ones and lone requests. load: at which batches of all sizes are made."""
+        """Fits service times to full batches, smaller batches and lone requests.
+
+        load: share of the saturated rate at which batches of all sizes occur.
+        """
         sizes, handler_s = await self._batches(load * saturated.rate)
         slope, base = np.polyfit(sizes, handler_s, 1)
         full = self._model.batch_size
-        # What TorchServe does for a batch before the next one may start.
+        # TorchServe's own work between two batches.
         around_s = max(full / saturated.rate - saturated.handler_s.mean(), 0)
         batch_s = tuple(float(base + slope * size + around_s) for size in range(1, full + 1))
         lone_s = np.median([await self._ask() for _ in range(LONE_REQUESTS)])
@@ -63,7 +69,7 @@ class Measurement:
         return ServiceTimes(gateway_s, batch_s, tuple(spread), max(float(lone_s) - known_s, 0))
 
     async def saturated(self) -> Saturated:
-        """Clients that ask again as soon as they are answered."""
+        """Measures closed-loop clients."""
         handler_s: list[float] = []
         end = perf_counter() + SATURATED_S
 
@@ -81,10 +87,10 @@ class Measurement:
         return Saturated(count / seconds, cpu_s, np.array(handler_s))
 
     async def latencies(self, rate: float, seconds: float) -> Floats:
-        """Of requests that come at random at this rate, from when each was due.
+        """Latencies in seconds of Poisson arrivals at this rate, from when each request was due.
 
         Raises:
-            RuntimeError: one was not answered.
+            RuntimeError: a request was not answered.
         """
         due_at = np.cumsum(np.random.default_rng(0).exponential(1 / rate, int(rate * seconds)))
         started = perf_counter()
@@ -104,7 +110,7 @@ class Measurement:
         return perf_counter() - started
 
     async def _batches(self, rate: float) -> tuple[Floats, Floats]:
-        """Sizes of the batches and seconds of the handler, for each request of the gateway's log."""
+        """Batch size and seconds in the handler, for each request of the gateway's log."""
         before = self._log.stat().st_size
         await self.latencies(rate, CALIBRATION_S)
         with self._log.open() as log:
@@ -130,5 +136,5 @@ def _cpu_s(pid: int) -> float:
 
 
 def percentiles_ms(latencies_s: Floats, of: Sequence[int] = (50, 95, 99)) -> Floats:
-    """In milliseconds."""
+    """Percentiles in milliseconds."""
     return np.asarray(np.percentile(latencies_s, of)) * 1000

@@ -1,4 +1,4 @@
-"""What `config/scaling.yaml` says."""
+"""Settings of `config/scaling.yaml`."""
 
 from typing import Annotated
 
@@ -11,14 +11,20 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ScalingSettings(Settings):
-    """Rates in images a second."""
+    """Loads to measure and deployments to predict."""
 
     model: ModelSettings
     loads: list[Share]
+    """Measured loads, as shares of the saturated rate."""
     load_s: PositiveFloat
+    """Seconds of each measured load."""
     target_rate: PositiveFloat
+    """Images a second to size for."""
     utilisation: Share
+    """Busy share of workers and gateways."""
     workers_per_replica: PositiveInt
     price_per_core_hour: PositiveFloat
+    """Price in any currency."""
     replicas: list[PositiveInt]
+    """Numbers of replicas to predict."""
     simulated_requests: Annotated[int, Field(ge=1000)]

@@ -1,8 +1,8 @@
 """A discrete-event model of gateway, TorchServe's batching and its workers.
 
-Requests come at random (Poisson), pass the gateway's one process and its admission, are dealt to replicas,
-and wait for a batch as TorchServe's Model.pollBatch collects it: one worker at a time takes the first job,
-then as many as come within `max_batch_delay`, at most `batch_size`, and runs them while another collects.
+Poisson arrivals pass the gateway's single process and its admission, are balanced over replicas, and wait for
+a batch as TorchServe's Model.pollBatch collects it: a single worker takes the first job, then further jobs
+within `max_batch_delay`, at most `batch_size`, and runs them while another worker collects.
 """
 
 from collections.abc import Generator
@@ -16,32 +16,34 @@ from torchserve_gateway.gateway.prediction.admission import BATCHES_PER_WORKER
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Process = Generator[simpy.Event, Any, None]
-# Requests that find everything idle say nothing about a service under load.
+# The first requests find everything idle.
 WARM_UP_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class ServiceTimes:
-    """Seconds, as tools/sizing/measurement.py measures them.
-
-    gateway_s: of the gateway's process for one request; batch_s: a worker's for batches of 1, 2, ... images;
-    spread: what single batches took, as shares of the mean; path_s: everything else of a lone request.
-    """
+    """Service times in seconds, as tools/sizing/measurement.py measures them."""
 
     gateway_s: float
+    """CPU time of the gateway per request."""
     batch_s: tuple[float, ...]
+    """Time of a worker for batches of 1, 2, ... images."""
     spread: tuple[float, ...]
+    """Times of single batches, as shares of the mean."""
     path_s: float
+    """Everything else of a lone request."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to serve. max_batch_delay_s as TorchServe's, but in seconds."""
+    """A deployment to simulate."""
 
     replicas: int
     workers: int
+    """Workers per replica."""
     batch_size: int
     max_batch_delay_s: float
+    """TorchServe's max_batch_delay, in seconds."""
     gateways: int = 1
 
 
@@ -82,7 +84,7 @@ class Replica:
 
 
 def simulate(plan: Plan, times: ServiceTimes, rate: float, requests: int, seed: int = 0) -> Floats:
-    """Latencies in seconds of the requests after warm-up, in the order they came. rate: requests a second."""
+    """Latencies in seconds of the requests after warm-up, in order of arrival. rate: requests a second."""
     env, rng = simpy.Environment(), np.random.default_rng(seed)
     limit = BATCHES_PER_WORKER * plan.replicas * plan.workers * plan.batch_size
     gateways = [(simpy.Resource(env), simpy.Resource(env, limit)) for _ in range(plan.gateways)]
@@ -102,7 +104,7 @@ def simulate(plan: Plan, times: ServiceTimes, rate: float, requests: int, seed: 
         yield from through_gateway(gateway)
         with admitted.request() as slot:
             yield slot
-            # As the balancer does, see docker/haproxy.cfg: to the one with the fewest.
+            # Least connections, as docker/haproxy.cfg balances.
             replica = min(replicas, key=lambda each: each.in_flight)
             replica.in_flight += 1
             job = env.event()

@@ -1,4 +1,4 @@
-"""How many of each part a rate needs, and what a million images cost."""
+"""Sizes of a deployment for a rate, and its cost."""
 
 import math
 from collections.abc import Mapping
@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sizes:
-    """cores: of all parts together; cost: of a million images, in the price's currency."""
+    """A deployment that answers a rate."""
 
     workers: int
     replicas: int
     gateways: int
     cores: float
+    """Cores of all parts together."""
     cost: float
+    """Cost of a million images, in the price's currency."""
 
 
 def sizes_for(
@@ -24,7 +26,10 @@ def sizes_for(
     workers_per_replica: int,
     price_per_core_hour: float,
 ) -> Sizes:
-    """rate, worker_rate: images a second, of all and of a busy worker; cpu_s: each part's for one image."""
+    """Sizes for `rate` images a second.
+
+    worker_rate: images a second of a busy worker; cpu_s: CPU seconds per image, by part.
+    """
     workers = math.ceil(rate / (worker_rate * utilisation))
     gateways = math.ceil(rate * cpu_s["gateway"] / utilisation)
     cores = rate * sum(cpu_s.values()) / utilisation

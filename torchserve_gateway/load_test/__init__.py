@@ -1,1 +1,1 @@
-"""Clients that load the gateway and check every answer."""
+"""Clients that put load on the gateway and check every answer."""

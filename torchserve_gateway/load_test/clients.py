@@ -1,4 +1,4 @@
-"""One client: sends its image again and again and checks each answer against the one it got alone."""
+"""A client that sends its image repeatedly and compares each answer with a reference answer."""
 
 import asyncio
 from time import perf_counter
@@ -12,7 +12,7 @@ WRONG_ANSWER = "wrong answer"
 
 
 class Client:
-    """Sends one image. tolerance: largest difference of a probability that is still the same answer."""
+    """Sends one image. tolerance: largest difference of a probability between equal answers."""
 
     def __init__(self, http: httpx.AsyncClient, path: str, image: bytes, tolerance: float) -> None:
         self._http = http
@@ -22,27 +22,29 @@ class Client:
         self._expected: dict[str | None, dict[str, float]] = {}
 
     async def learn(self) -> dict[str, float]:
-        """Asks once, while nobody else does, and remembers the answer as the right one.
+        """Requests the reference answer, before there is any load.
 
         Raises:
-            httpx.HTTPError: no answer, or one with an error status.
+            httpx.HTTPError: no answer, or an error status.
         """
         response = (await self._post(self._path)).raise_for_status()
         self._expected[response.headers.get("x-model-version")] = response.json()
         return dict(response.json())
 
     async def run(self, tally: Tally, stop: asyncio.Event) -> None:
-        """Sends until `stop` is set, each time when it has the answer to the last one, and counts."""
+        """Sends closed-loop until `stop` is set, and counts."""
         while not stop.is_set():
             if not await self.send(tally, perf_counter()):
                 # A refused connection costs no time; without a pause it would be a busy loop.
                 await asyncio.sleep(0.05)
 
     async def send(self, tally: Tally, due_at: float) -> bool:
-        """Sends once and counts. due_at: by `perf_counter`, from when the latency counts.
+        """Sends once and counts.
+
+        due_at: start of the latency, by `perf_counter`.
 
         Returns:
-            whether there was an answer of any kind.
+            whether there was an answer, right or wrong.
         """
         try:
             response = await self._post(self._path)
@@ -67,7 +69,7 @@ class Client:
             return "answer is not JSON"
         version = response.headers.get("x-model-version")
         if version not in self._expected:
-            # A version that was deployed meanwhile: its own answer is asked for by its own URL.
+            # The version was deployed meanwhile: its URL gives the reference.
             reference = await self._post(f"{self._path}/{version}")
             if reference.status_code == 404:
                 tally.unverified += 1
@@ -83,7 +85,7 @@ class Client:
 
 
 def same_answer(answer: Any, expected: dict[str, float], tolerance: float) -> bool:
-    """Whether two `{class: probability}` are the same up to rounding."""
+    """Whether two answers `{class: probability}` agree within the tolerance."""
     return (
         isinstance(answer, dict)
         and answer.keys() == expected.keys()

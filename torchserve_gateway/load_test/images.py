@@ -1,4 +1,4 @@
-"""A different image for every client, so that an answer that went to the wrong client is seen."""
+"""Makes a different image for every client, so that swapped answers are noticed."""
 
 import io
 from pathlib import Path
@@ -16,7 +16,7 @@ def image_files(directory: Path) -> list[Path]:
     """The folder's images by name.
 
     Raises:
-        NoImagesError: there is none.
+        NoImagesError: the folder holds no image.
     """
     files = sorted(file for file in directory.glob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
@@ -25,7 +25,7 @@ def image_files(directory: Path) -> list[Path]:
 
 
 def client_images(directory: Path, clients: int) -> list[bytes]:
-    """One encoded image a client: the files as they are, then cropped a little more with every turn.
+    """An encoded image per client: the files unchanged, then cropped more with every round.
 
     Raises:
         NoImagesError: the folder holds no image.
@@ -39,7 +39,7 @@ def _variant(file: Path, turn: int) -> bytes:
         return file.read_bytes()
     with Image.open(file) as image:
         rgb = image.convert("RGB")
-    # 3 % a turn shows in the probabilities; the crop never takes more than half.
+    # 3 % a turn changes the probabilities visibly; the crop removes at most half.
     margin = min(0.03 * turn, 0.5)
     cropped = rgb.crop((int(rgb.width * margin), 0, rgb.width, rgb.height - int(rgb.height * margin / 2)))
     encoded = io.BytesIO()

@@ -1,7 +1,7 @@
-"""Requests at a fixed rate, whether or not earlier ones were answered: as strangers send them.
+"""Open-loop load: requests at a fixed rate, independent of earlier answers.
 
-A latency counts from when the request was due, so a server that stalls is charged for all that it keeps
-waiting; a client that waits for its answers would hide that.
+Latencies count from the due time of a request, so that a stall shows in all requests it delays; closed-loop
+clients would hide it (coordinated omission).
 """
 
 import asyncio

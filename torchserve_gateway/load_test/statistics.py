@@ -1,4 +1,4 @@
-"""Counts what the clients saw."""
+"""Counts of answers and errors, and the lines that report them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ import numpy as np
 
 @dataclass
 class Tally:
-    """Answers since the start.
-
-    latencies_s: seconds from sending a request to its complete, right answer; unverified: those among them
-    that could not be compared, since their version was gone.
-    """
+    """Answers since the start."""
 
     latencies_s: list[float] = field(default_factory=list)
+    """Seconds from a request's due time to its complete, right answer."""
     errors: Counter[str] = field(default_factory=Counter)
+    """Failed requests by kind."""
     unverified: int = 0
+    """Right answers without a reference: their version was gone."""
     versions: Counter[str] = field(default_factory=Counter)
+    """Right answers by version."""
 
     @property
     def answered(self) -> int:
-        """Right answers."""
+        """Number of right answers."""
         return len(self.latencies_s)
 
 

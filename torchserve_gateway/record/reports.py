@@ -10,7 +10,6 @@ import itertools
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
 
@@ -81,9 +80,6 @@ class VersionCounts(BaseModel):
             latencies=+latencies,
             shadow=Comparison(**{key: mine[key] + sign * others[key] for key in mine}),
         )
-
-
-Counts = Mapping[str, Mapping[str, VersionCounts]]
 
 
 class GatewayReport(BaseModel):

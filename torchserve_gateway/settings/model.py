@@ -110,6 +110,11 @@ class ModelSettings(Settings):
         return self
 
     @property
+    def packed_modules(self) -> dict[str, Path]:
+        """Files that the handler imports, by their path in the archive."""
+        return {str(module.relative_to(PROJECT_ROOT)): module for module in self.handler_modules}
+
+    @property
     def archive_name(self) -> str:
         """`<name>-<version>.mar`: TorchServe takes a file name only once, so every version has its own."""
         return f"{self.name}-{self.version}.mar"

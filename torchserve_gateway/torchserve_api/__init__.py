@@ -1,1 +1,1 @@
-"""The only code that knows TorchServe's HTTP API."""
+"""TorchServe's HTTP and gRPC APIs; no other package knows them."""

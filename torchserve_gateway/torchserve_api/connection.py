@@ -1,4 +1,4 @@
-"""Both APIs of one TorchServe, or of each of several replicas, over one shared client."""
+"""Connects to a TorchServe or to several replicas, over one shared HTTP client."""
 
 import asyncio
 import logging
@@ -21,36 +21,35 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TorchServe:
-    """The two APIs, and the client they share; whoever made this closes it, for example by `async with`.
-
-    name: what tells it from other replicas, host and port of its Management API.
-    """
+    """Both APIs of a TorchServe; the caller closes `client`."""
 
     name: str
+    """Host and port of the Management API."""
     inference: InferenceClient
     management: ManagementClient
     client: httpx.AsyncClient
+    """HTTP client of both APIs."""
 
     @classmethod
     def at(
         cls, settings: TorchServeSettings, transport: httpx.AsyncBaseTransport | None = None
     ) -> "TorchServe":
-        """Connects to nothing yet. transport: what reaches TorchServe; tests pass their own."""
+        """Makes the clients; the first call connects. transport: replaces the network in tests."""
         client = new_client(settings, transport)
         return _connect(settings, client, settings.inference_url, settings.management_url)
 
 
 async def replicas(settings: TorchServeSettings, client: httpx.AsyncClient) -> list[TorchServe]:
-    """Every TorchServe behind `management_urls`: one per URL and per address that its host name has now.
+    """Resolves `management_urls`: a TorchServe per URL and per current address of its host name.
 
-    A name without an address is one TorchServe that cannot be reached: a stopped container's name is gone.
+    A name that does not resolve, such as a stopped container's, counts as an unreachable TorchServe.
     """
     found = {}
     for management_url in settings.management_urls:
         url = urlsplit(management_url)
         addresses = await _addresses(url.hostname or "")
         for address in addresses:
-            # A name that is one machine's is what people, and its TLS certificate, call it.
+            # Keeps the name of a single machine: people and TLS certificates use it.
             host = url.netloc.rsplit(":", 1)[0] if len(addresses) == 1 else address
             inference_url = f"{url.scheme}://{host}:{settings.inference_port_of_replicas}"
             replica = _connect(settings, client, inference_url, f"{url.scheme}://{host}:{url.port}")
@@ -59,10 +58,10 @@ async def replicas(settings: TorchServeSettings, client: httpx.AsyncClient) -> l
 
 
 async def reachable(found: Sequence[TorchServe], timeout_s: float) -> list[TorchServe]:
-    """Those that answer; of the others the log says why not.
+    """Replicas that answer; the log names the others and their failures.
 
     Raises:
-        TorchServeError: none answers, or one is there and does not answer as it should.
+        TorchServeError: no replica answers, or a replica answers a ping with an error.
     """
     reached, trouble = [], None
     for torchserve in found:
@@ -98,6 +97,6 @@ async def _addresses(host: str) -> list[str]:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
         return [host]
-    # A machine with an address of each family would count twice.
+    # A machine with both address families must not count twice.
     v4 = sorted({str(address[0]) for family, *_, address in found if family == socket.AF_INET})
     return v4 or sorted({f"[{address[0]}]" for _, *_, address in found})

@@ -1,4 +1,4 @@
-"""What TorchServe's Management API says of models, versions and workers."""
+"""Models, versions and workers as TorchServe's Management API describes them."""
 
 from datetime import datetime
 from typing import Any
@@ -8,38 +8,35 @@ from pydantic.alias_generators import to_camel
 
 
 class Answer(BaseModel):
-    """Base of all answers: TorchServe's camelCase keys; keys that are not ours to use are passed over."""
+    """Base of all answers: camelCase keys; unknown keys are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
 
 class Worker(Answer):
-    """One worker process. status: READY when it answers, else UNLOADING, also while it starts.
-
-    pid: -1 or missing while it starts; memory_usage: bytes, 0 until TorchServe first measures it.
-    """
+    """A worker process."""
 
     id: str
     status: str
+    """READY when it answers, else UNLOADING, also during its start."""
     pid: int = -1
+    """-1 or missing during its start."""
     start_time: datetime | None = None
     memory_usage: int | None = None
+    """Bytes; 0 until TorchServe first measures it."""
     gpu: bool | None = None
     gpu_usage: str | None = None
 
 
 class JobQueueStatus(Answer):
-    """Jobs that wait; the batches that run are not counted."""
+    """Waiting jobs, without the batches in progress."""
 
     remaining_capacity: int
     pending_requests: int
 
 
 class ModelVersion(Answer):
-    """One registered version. max_batch_delay in ms, the timeouts in s.
-
-    customized_metadata: what the handler's `describe_handle` answers, where it was asked for.
-    """
+    """A registered version."""
 
     model_name: str
     model_version: str
@@ -48,18 +45,22 @@ class ModelVersion(Answer):
     max_workers: int
     batch_size: int
     max_batch_delay: int
+    """Milliseconds."""
     response_timeout: int
+    """Seconds."""
     startup_timeout: int | None = None
+    """Seconds."""
     runtime: str | None = None
     device_type: str | None = None
     loaded_at_startup: bool | None = None
     workers: list[Worker]
     job_queue_status: JobQueueStatus | None = None
     customized_metadata: dict[str, Any] | None = None
+    """Answer of the handler's `describe_handle`, if requested."""
 
     @property
     def ready_workers(self) -> int:
-        """How many workers would answer now."""
+        """Number of workers that are READY."""
         return sum(worker.status == "READY" for worker in self.workers)
 
     @property
@@ -69,14 +70,16 @@ class ModelVersion(Answer):
 
 
 class ListedModel(Answer):
-    """A model in the list. model_url: the archive of its default version."""
+    """A model in the list."""
 
     model_name: str
     model_url: str
+    """Archive of the default version."""
 
 
 class ModelPage(Answer):
-    """Models by name. next_page_token: of the next page, which may be empty; None if this is the last."""
+    """A page of models by name."""
 
     models: list[ListedModel]
     next_page_token: int | None = None
+    """Token of the next page, which may be empty; None on the last page."""

@@ -1,7 +1,7 @@
 """TorchServe's failures as exceptions.
 
     TorchServeError
-      InvalidRequestError         a request that HTTP cannot carry, so it was not sent
+      InvalidRequestError         HTTP cannot carry the request, so it was not sent
       UnreachableError            no connection, or it broke before the answer was complete
         NotConnectedError           no connection, so the request was not sent
       InvalidAnswerError          an answer that is not TorchServe's
@@ -16,11 +16,11 @@
         NoCapacityError             the queue is full or there is no worker; the job never ran
         HandlerFailedError          the handler raised; the whole batch failed
         WorkerDiedError             crash, time-out or kill while the batch ran
-        OutOfMemoryError            the worker says so
-        ArchiveExistsError          the model store has a file of the name that was to be downloaded
+        OutOfMemoryError            the worker reports it
+        ArchiveExistsError          the model store has a file of the same name already
         HandlerStatusError          the handler's own error status, where its answer cannot be passed on
 
-Statuses and types as TorchServe 0.12.0 sends them; its 503, 500 and 507 say less than their numbers.
+Statuses and types as TorchServe 0.12.0 sends them; its 503, 500 and 507 are not specific.
 """
 
 import json
@@ -44,17 +44,20 @@ class NotConnectedError(UnreachableError):
 
 
 class InvalidAnswerError(TorchServeError):
-    """Something answered, but not what TorchServe answers."""
+    """The answer is not TorchServe's."""
 
 
 class DeadlineExceededError(TorchServeError):
-    """No complete answer within the deadline; TorchServe leaves some requests open for ever."""
+    """No complete answer within the deadline; TorchServe never answers some requests."""
 
 
 class RefusedError(TorchServeError):
     """TorchServe answered with an error.
 
-    status: HTTP status; type and message: TorchServe's own keys.
+    Attributes:
+        status: HTTP status.
+        type: TorchServe's name of the error.
+        message: TorchServe's text.
     """
 
     def __init__(self, status: int, type_: str, message: str) -> None:
@@ -81,7 +84,7 @@ class FormRefusedError(RequestRefusedError):
 
 
 class TokenRefusedError(RefusedError):
-    """TorchServe wants a token and did not get a valid one."""
+    """TorchServe requires a token, and the request had no valid token."""
 
 
 class ApiDisabledError(RefusedError):
@@ -105,7 +108,7 @@ class OutOfMemoryError(RefusedError):
 
 
 class ArchiveExistsError(RefusedError):
-    """TorchServe downloads no archive whose file name its model store has already."""
+    """TorchServe downloads no archive if its model store has a file of that name."""
 
 
 class HandlerStatusError(RefusedError):
@@ -144,9 +147,9 @@ _BY_TYPE = {
 
 
 def _kind(status: int, type_: str, message: str) -> type[RefusedError]:
-    # A status alone may come from a handler or from a balancer.
+    # Without a type, the status may be a handler's or a balancer's.
     by_status = _BY_STATUS if type_ else {}
-    # "Worker died." comes as 500 or 507, depending on how it died.
+    # "Worker died." has status 500 or 507.
     if message.startswith("Worker died"):
         return WorkerDiedError
     if message.startswith("Model file already exists"):

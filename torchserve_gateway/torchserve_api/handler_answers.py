@@ -1,12 +1,11 @@
-"""Whose answer it is: a handler may set any status, and TorchServe uses the same ones for its own errors."""
+"""Tells error answers of handlers from TorchServe's own: both use the same statuses."""
 
 import json
 from collections.abc import Mapping
 
-# Everything that went through TorchServe's request handling has it; answers of Netty's (413) and of a
-# balancer in front have not.
+# Set by TorchServe's request handling; missing from answers of Netty (413) and of a balancer in front.
 REQUEST_ID = "x-request-id"
-# The names of TorchServe's Java exceptions that its Inference API answers with.
+# Java exceptions that TorchServe's Inference API names in its answers.
 TORCHSERVE_TYPES = frozenset(
     {
         *("BadRequestException", "ErrorDataDecoderException", "InvalidKeyException"),
@@ -15,21 +14,21 @@ TORCHSERVE_TYPES = frozenset(
         *("RequestTimeoutException", "ServiceUnavailableException"),
     }
 )
-# What this project's own handler says of a request that it refuses (ts_serialize.image_header.InputError).
+# Types of this project's handler for requests that it refuses (ts_serialize.image_header.InputError).
 INPUT_ERROR_TYPES = frozenset(
     {
         *("BadRequestException", "UndecodableImageException", "UnsupportedImageFormatException"),
         *("TooManyPixelsException", "UnknownClassException"),
     }
 )
-# Besides these, `InternalServerException` has the status of the handler's PredictionException.
+# With any other status, an `InternalServerException` is a handler's PredictionException.
 FAILURES = frozenset({500, 503, 507})
 
 
 def is_handlers(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     """Whether an error answer of the Inference API is the handler's own.
 
-    TorchServe's own errors are told by the `type` in their body, which is exactly `{code, type, message}`.
+    TorchServe's errors have a body of exactly `{code, type, message}`, with a known `type`.
     """
     if REQUEST_ID not in headers:
         return False
@@ -38,13 +37,13 @@ def is_handlers(status: int, headers: Mapping[str, str], body: bytes) -> bool:
         return True
     if type_ == "InternalServerException":
         return status not in FAILURES
-    # Any Java exception that TorchServe does not expect is a 500.
+    # TorchServe answers 500 with the name of any unexpected Java exception.
     unexpected = status == 500 and type_.endswith("Exception")
     return not unexpected and type_ not in TORCHSERVE_TYPES | INPUT_ERROR_TYPES
 
 
 def _error_type(status: int, body: bytes) -> str | None:
-    """None if the body is not an error of TorchServe's form."""
+    """Type in an error body of TorchServe's form; None for any other body."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""What a handler says of the batch that a request ran in, in the headers of its answer.
+"""Reads a handler's timing and batch size from the headers of its answer.
 
-Ours sends `Server-Timing: preprocess;dur=4.1, inference;dur=20.3, postprocess;dur=0.2`, in ms and of the
-whole batch, and `X-Batch-Size: 8`. Another one may send nothing, or something else by these names.
+This project's handler sends `Server-Timing: preprocess;dur=4.1, inference;dur=20.3, postprocess;dur=0.2`, in
+ms for the whole batch, and `X-Batch-Size: 8`. Other handlers may send nothing, or other values.
 """
 
 import re
@@ -13,9 +13,9 @@ _BATCH_SIZE = re.compile(r"[1-9]\d{0,4}", re.ASCII)
 
 
 def stages_s(headers: Mapping[str, str], at_most_s: float) -> dict[str, float]:
-    """Seconds by stage, in the order they ran. Empty if nothing is said or it cannot be so.
+    """Seconds by stage, in order of execution; empty if missing or implausible.
 
-    at_most_s: how long TorchServe had the request.
+    at_most_s: time that TorchServe had the request.
     """
     entries = [_STAGE.fullmatch(entry.strip()) for entry in headers.get("server-timing", "").split(",")]
     found = {entry[1]: float(entry[2]) / 1000 for entry in entries if entry}
@@ -24,6 +24,6 @@ def stages_s(headers: Mapping[str, str], at_most_s: float) -> dict[str, float]:
 
 
 def batch_size(headers: Mapping[str, str]) -> int | None:
-    """Requests in the batch; None if nothing is said or it is no such number."""
+    """Requests in the batch; None if missing or invalid."""
     said = headers.get("x-batch-size", "")
     return int(said) if _BATCH_SIZE.fullmatch(said) else None

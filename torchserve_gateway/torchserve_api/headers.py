@@ -1,11 +1,11 @@
-"""Headers between a client and a handler: the end-to-end ones, less those that TorchServe reads or sets."""
+"""Selects headers that pass between a client and a handler."""
 
 from collections.abc import Iterable, Iterator
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
-"""Names, in the case in which they were sent, and values; a name may be there several times."""
+"""Names in the case in which they were sent, and values; names may repeat."""
 
-# RFC 9110, section 7.6.1, and its predecessors. A recipient also drops what Connection names.
+# RFC 9110, section 7.6.1, and its predecessors. Recipients also drop the headers that Connection names.
 HOP_BY_HOP = frozenset(
     {
         *(b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding"),
@@ -13,21 +13,21 @@ HOP_BY_HOP = frozenset(
         *(b"proxy-authenticate", b"proxy-authentication-info", b"proxy-authorization"),
     }
 )
-# TorchServe tells its handlers what to do by headers of these names, and takes them from clients as well:
-# `describe` makes BaseHandler describe the model instead of predicting.
+# TorchServe instructs its handlers by these headers, and accepts them from clients as well: `describe` makes
+# BaseHandler describe the model instead of predicting.
 INSTRUCTIONS = frozenset({b"explain", b"describe", b"url_path"})
 # Sequences of requests and streams of answers: ts_request_sequence_id, ts_stream_next, ...
 INSTRUCTION_PREFIX = b"ts_"
-# TorchServe puts these on every answer in place of the handler's.
+# TorchServe overwrites these on every answer.
 SET_BY_TORCHSERVE = frozenset({b"x-request-id", b"pragma", b"cache-control", b"expires"})
-# About the answer's body, which is passed on beside the headers, and what handler_timing.py reads.
+# Describe the body, which is passed on beside the headers, or are read by handler_timing.py.
 READ_HERE = frozenset(
     {b"content-length", b"content-type", b"server-timing", b"x-batch-size", b"x-model-version"}
 )
 
 
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Those that are not for one connection only."""
+    """Drops headers that are for a single connection."""
     headers = list(headers)
     named = {
         option.strip().lower()
@@ -39,12 +39,12 @@ def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, 
 
 
 def is_instruction(name: bytes) -> bool:
-    """Whether TorchServe, or the code that it runs around a handler, acts on a request header."""
+    """Whether TorchServe, or its code around a handler, acts on a request header."""
     return name.lower() in INSTRUCTIONS or name.lower().startswith(INSTRUCTION_PREFIX)
 
 
 def set_by_handler(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """What of an answer's headers is the handler's."""
+    """Headers of an answer that the handler set."""
     return tuple(
         (name, value)
         for name, value in end_to_end(headers)

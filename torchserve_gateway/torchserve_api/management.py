@@ -11,9 +11,9 @@ from torchserve_gateway.torchserve_api.descriptions import Answer, ModelPage, Mo
 from torchserve_gateway.torchserve_api.errors import InvalidAnswerError
 from torchserve_gateway.torchserve_api.transport import Transport, path_of
 
-# TorchServe takes any other number for this one.
+# TorchServe replaces any other number by this.
 MAX_PAGE_SIZE = 100
-# How TorchServe itself marks a delay that nobody gave; one left out of JSON becomes -10,000 ms.
+# TorchServe's mark of a missing delay; a delay left out of JSON becomes -10,000 ms.
 DELAY_NOT_GIVEN = -100
 
 
@@ -22,14 +22,14 @@ class _Status(Answer):
 
 
 _STATUS = TypeAdapter(_Status)
-# A model without a version is no model: then TorchServe says that it is not found.
+# TorchServe answers 404 for a model without versions.
 _VERSIONS = TypeAdapter(Annotated[list[ModelVersion], Field(min_length=1)])
 _PAGE = TypeAdapter(ModelPage)
 AnswerT = TypeVar("AnswerT")
 
 
 class ManagementClient:
-    """The models of one TorchServe. Every method raises TorchServeError as the subclass that fits."""
+    """The models of one TorchServe. Every method raises a subclass of TorchServeError."""
 
     def __init__(self, transport: Transport, settings: TorchServeSettings) -> None:
         self._transport = transport
@@ -43,8 +43,8 @@ class ManagementClient:
 
         parameters: of `POST /models`: url, batch_size, max_batch_delay (ms), initial_workers,
         response_timeout and startup_timeout (s).
-        synchronous: the answer comes when the workers are READY, or the version is gone again. Until then
-        the call holds a thread that predictions need; so the default is to answer before workers start.
+        synchronous: answers when the workers are READY or the version is gone again. Until then the call
+        holds a thread that predictions need, so the default is to answer before workers start.
         """
         body = {
             "max_batch_delay": DELAY_NOT_GIVEN,
@@ -70,12 +70,12 @@ class ManagementClient:
         *,
         synchronous: bool = False,
     ) -> str:
-        """Starts or kills workers and returns TorchServe's status text; None: of the default version.
+        """Starts or kills workers and returns TorchServe's status text.
 
-        parameters: min_worker, max_worker (without it: as min_worker) and timeout (s). TorchServe 0.12.0
-        starts workers up to min_worker and kills those above max_worker, at once and with the batch that runs
-        there: it ignores timeout. With min_worker 0 and a max_worker above it forgets workers that run on.
-        synchronous: as of `register`.
+        version: None for the default version. parameters: min_worker, max_worker (default: min_worker) and
+        timeout (s). TorchServe 0.12.0 starts workers up to min_worker and kills workers above max_worker at
+        once, with their running batches: it ignores timeout. With min_worker 0 and a larger max_worker it
+        loses track of running workers. synchronous: see `register`.
         """
         response = await self._transport.call(
             "PUT",
@@ -93,10 +93,10 @@ class ManagementClient:
         *,
         customized: bool = False,
     ) -> list[ModelVersion]:
-        """One version, `"all"`, or the default version (None).
+        """Describes a version, `"all"` versions, or the default version (None).
 
-        customized: with what the handler says of itself; a job for a worker, so it waits in the queue.
-        TorchServe does not do it for "all".
+        customized: adds the handler's description, a job that waits in the worker's queue; TorchServe ignores
+        it for "all".
         """
         response = await self._transport.call(
             "GET",
@@ -107,20 +107,21 @@ class ManagementClient:
         return _read(_VERSIONS, response.content)
 
     async def list_models(self, limit: int = MAX_PAGE_SIZE, next_page_token: int | None = None) -> ModelPage:
-        """One page of the models by name, 1 <= limit <= MAX_PAGE_SIZE; None: the first page."""
+        """A page of the models by name, 1 <= limit <= MAX_PAGE_SIZE; next_page_token None: the first page."""
         params = {"limit": limit, "next_page_token": next_page_token or 0}
         response = await self._transport.call("GET", "/models", self._timeout_s, params=params)
         return _read(_PAGE, response.content)
 
     async def set_default(self, model: str, version: str) -> str:
-        """Sends requests that name no version to this one; returns TorchServe's status text."""
+        """Makes a version the default and returns TorchServe's status text."""
         path = path_of("models", model, version, "set-default")
         return _status((await self._transport.call("PUT", path, self._timeout_s)).content)
 
     async def unregister(self, model: str, version: str | None) -> str:
-        """Removes a version; None: the default one, which TorchServe refuses while there are others.
+        """Removes a version and returns TorchServe's status text.
 
-        TorchServe loses without an answer what still waits or runs in it.
+        version: None for the default version, which TorchServe refuses while there are others. TorchServe
+        drops waiting and running requests of the version without an answer.
         """
         path = path_of("models", model, *_segment(version))
         return _status((await self._transport.call("DELETE", path, self._timeout_s)).content)

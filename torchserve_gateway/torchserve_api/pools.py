@@ -1,7 +1,7 @@
 """HTTP connections in many small pools.
 
-httpcore's pool (1.0) looks at every connection for every idle connection whenever a request starts or
-ends, which is most of a gateway's time at 64 connections. A pool of two or three has no such cost.
+httpcore's pool (1.0) scans all connections for each idle connection whenever a request starts or ends, which
+is most of a gateway's CPU time at 64 connections. Pools of two or three connections avoid the cost.
 """
 
 import ssl
@@ -12,13 +12,13 @@ POOLS = 32
 
 
 class PooledTransport(httpx.AsyncBaseTransport):
-    """An httpx transport that sends each request through the pool with the fewest in flight.
+    """An httpx transport that sends each request through the pool with the fewest requests in flight.
 
-    tls: whose certificates are trusted; None: those this machine trusts.
+    tls: None for the certificate authorities of this machine.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        # One TLS context for all: making one reads all certificates of the machine.
+        # Shared, because making a TLS context reads all certificates of the machine.
         tls = tls or httpx.create_ssl_context(trust_env=False)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         self._pools = [
@@ -27,7 +27,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._in_flight = [0] * POOLS
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends one request; the response's body is still to be read."""
+        """Sends a request; the caller reads the body of the response."""
         index = min(range(POOLS), key=self._in_flight.__getitem__)
         self._in_flight[index] += 1
         try:

@@ -1,4 +1,4 @@
-"""Waits until a version's workers answer, or shows that they will not."""
+"""Waits until the workers of a version answer or fail."""
 
 import asyncio
 
@@ -6,21 +6,21 @@ from torchserve_gateway.torchserve_api.descriptions import ModelVersion
 from torchserve_gateway.torchserve_api.management import ManagementClient
 
 POLL_INTERVAL_S = 0.25
-# TorchServe starts a worker that cannot load its model again and again, for up to five minutes.
+# TorchServe restarts a worker that cannot load its model for up to five minutes.
 MAX_WORKER_STARTS = 3
 
 
 class WorkersNotReadyError(Exception):
-    """The workers do not answer; the message says why, as the end of a sentence about the version."""
+    """The workers do not answer; the message continues a sentence about the version."""
 
 
 async def until_ready(
     management: ManagementClient, model: str, version: str, workers: int, timeout_s: float
 ) -> ModelVersion:
-    """Returns the version when this many of its workers are READY.
+    """Returns the version once `workers` of its workers are READY.
 
     Raises:
-        WorkersNotReadyError: they are not within timeout_s, or they die while they load.
+        WorkersNotReadyError: they are not READY within timeout_s, or die while they load.
         TorchServeError: TorchServe cannot be asked.
     """
     pids: dict[str, set[int]] = {}

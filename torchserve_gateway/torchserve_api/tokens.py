@@ -1,7 +1,7 @@
-"""TorchServe's tokens: read from its key file, renewed when they expire.
+"""Reads TorchServe's tokens from its key file and renews them.
 
-TorchServe writes `key_file.json` with one key per API, valid for `token_expiration_min` minutes, and
-one that only fetches new ones: docs/token_authorization_api.md in pytorch/serve.
+TorchServe writes `key_file.json` with a key per API, valid for `token_expiration_min` minutes, and a key
+that only fetches new keys: docs/token_authorization_api.md in pytorch/serve.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from torchserve_gateway.torchserve_api.errors import TokenRefusedError
 
 logger = logging.getLogger(__name__)
 
-# A token that expires on its way is as bad as an expired one.
+# A token may expire on its way.
 EXPIRY_MARGIN = timedelta(seconds=5)
 
 
 class Tokens:
-    """The tokens of one TorchServe. Without a key file there are none, and calls go without."""
+    """The tokens of one TorchServe. Without a key file, calls have no token."""
 
     def __init__(self, key_file: Path, management_url: str, client: httpx.AsyncClient) -> None:
         self._key_file = key_file
@@ -33,15 +33,15 @@ class Tokens:
         self._keys_mtime_ns = -1
 
     def current(self, api: str) -> str | None:
-        """The token to send, None where TorchServe wants none."""
+        """Token to send; None if TorchServe requires no token."""
         key = self._read().get(api)
         return str(key["key"]) if key else None
 
     async def renewed(self, api: str, refused: str | None) -> str:
-        """A token other than `refused`; asks TorchServe for one unless somebody else just did.
+        """A token other than `refused`; renewed by TorchServe unless a concurrent call did so.
 
         Raises:
-            TokenRefusedError: there is no key file to take it from, or TorchServe refuses the renewal.
+            TokenRefusedError: there is no key file, or TorchServe refuses the renewal.
         """
         async with self._renewing:
             current = self._read().get(api)
@@ -76,7 +76,7 @@ class Tokens:
         except FileNotFoundError:
             return {}
         except ValueError:
-            # TorchServe is writing it right now; what we have is at worst refused and asked for again.
+            # TorchServe is writing the file; a stale token is refused and renewed.
             return self._keys
         return self._keys
 

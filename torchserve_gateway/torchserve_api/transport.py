@@ -1,4 +1,4 @@
-"""One HTTP call to TorchServe: token, deadline, and httpx's exceptions as ours."""
+"""Sends HTTP calls to TorchServe: adds the token, keeps the deadline, translates httpx's exceptions."""
 
 import asyncio
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from torchserve_gateway.torchserve_api.headers import RawHeaders
 from torchserve_gateway.torchserve_api.pools import PooledTransport
 from torchserve_gateway.torchserve_api.tokens import Tokens
 
-# Headers of how the body came, which are not true of what was read.
+# Describe the transfer, not the body that was read.
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 NOT_HTTP = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError)
@@ -33,11 +33,11 @@ Api = Literal["inference", "management"]
 
 
 def path_of(*segments: str) -> str:
-    """A URL path in which every segment stays one.
+    """Quotes segments into a URL path.
 
     Raises:
-        InvalidRequestError: a segment that would not: HTTP clients take `.` and `..` out of a path, and
-            TorchServe decodes a path before it takes it apart at its slashes.
+        InvalidRequestError: a segment would not survive: HTTP clients remove `.` and `..` from paths, and
+            TorchServe decodes a path before it splits it at slashes.
     """
     for segment in segments:
         if segment in ("", ".", "..") or "/" in segment:
@@ -48,9 +48,9 @@ def path_of(*segments: str) -> str:
 def new_client(
     settings: TorchServeSettings, transport: httpx.AsyncBaseTransport | None = None
 ) -> httpx.AsyncClient:
-    """The client both APIs share. Only connecting has a time-out here: every call has its own deadline."""
+    """Makes the client of both APIs. It limits connecting only: every call has its own deadline."""
     timeout = httpx.Timeout(None, connect=settings.connect_timeout_s)
-    # httpx would send a cookie that a handler sets for one caller with everybody's requests.
+    # httpx would send a handler's cookie for its caller along with the requests of other callers.
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
     # trust_env: a proxy variable in the shell must not send loopback calls elsewhere.
     return httpx.AsyncClient(
@@ -59,7 +59,7 @@ def new_client(
 
 
 class Transport:
-    """Sends calls to one of TorchServe's two APIs. The caller owns and closes the client."""
+    """Sends calls to an API of TorchServe. The caller owns and closes the client."""
 
     def __init__(
         self, client: httpx.AsyncClient, api: Api, base_url: str, tokens: Tokens, max_answer_bytes: int
@@ -81,15 +81,15 @@ class Transport:
         headers: RawHeaders = (),
         handler_answers: bool = False,
     ) -> httpx.Response:
-        """Sends one call; renews the token and sends it again if TorchServe refused the token.
+        """Sends a call, and repeats it with a renewed token if TorchServe refuses the token.
 
-        A call refused for its token was not executed, so sending it again is safe. handler_answers: an error
-        status may be a handler's own, which is returned.
+        A call refused for its token was not executed, so repeating it is safe. handler_answers: returns an
+        error answer that is the handler's own.
 
         Raises:
-            InvalidRequestError: it was not sent, since it is no HTTP.
+            InvalidRequestError: the request is not valid HTTP, so it was not sent.
             UnreachableError, DeadlineExceededError: no answer.
-            RefusedError: an answer of status 400 or above, as the subclass that fits.
+            RefusedError: an answer of status 400 or above; the subclass tells why.
         """
         try:
             request = self._client.build_request(
@@ -121,7 +121,7 @@ class Transport:
         return response
 
     async def _read(self, streamed: httpx.Response) -> httpx.Response:
-        """The complete answer; one without end must not fill the memory."""
+        """Reads an answer of bounded size."""
         body = bytearray()
         try:
             async for chunk in streamed.aiter_bytes():
@@ -133,15 +133,15 @@ class Transport:
                     )
         finally:
             await streamed.aclose()
-            # httpx's own refers to its response, and that to the request: a cycle would keep both bodies.
+            # httpx's stream refers to its response and request: the cycle would keep both bodies.
             streamed.stream = httpx.ByteStream(b"")
-        # As bytes: a handler's value may have characters that are not ASCII.
+        # As bytes: handlers may send values that are not ASCII.
         gone = FRAMING | ({b"content-encoding"} if self._decodes(streamed) else frozenset())
         headers = [each for each in streamed.headers.raw if each[0].lower() not in gone]
         return httpx.Response(streamed.status_code, headers=headers, content=bytes(body))
 
     def _decodes(self, response: httpx.Response) -> bool:
-        """Whether httpx has decoded the body; a coding that it does not know stays, with its name."""
+        """Whether httpx has decoded the body; it leaves unknown codings as they are."""
         coding = response.headers.get("content-encoding", "").strip().lower()
         return coding in self._client.headers.get("accept-encoding", "").split(", ")
 

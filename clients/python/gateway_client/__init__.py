@@ -1,4 +1,4 @@
-"""A client of the gateway: shrinks images that are too large, asks again when told to, has types.
+"""A typed client of the gateway that shrinks large images and retries when the gateway asks for it.
 
 from gateway_client import GatewayClient
 

@@ -1,4 +1,4 @@
-"""From the gateway's answers to typed objects."""
+"""Parses the gateway's answers into typed objects."""
 
 import json
 import re
@@ -15,13 +15,17 @@ from gateway_client.retry_after import retry_after_s
 
 @dataclass(frozen=True)
 class Prediction:
-    """probabilities: by class, highest first; timings_s: seconds by stage, see docs/operating.md."""
+    """The prediction of an image."""
 
     probabilities: dict[str, float]
+    """Probability by class, highest first."""
     model: str
     version: str | None
+    """Version that answered, if known."""
     request_id: str
+    """Id of the request in the gateway's log."""
     timings_s: dict[str, float]
+    """Seconds by stage, see docs/operating.md."""
 
     @property
     def top(self) -> str:
@@ -31,32 +35,35 @@ class Prediction:
 
 @dataclass(frozen=True)
 class DeployedVersion:
-    """One version of one model. state: serving, canary, shadow, retiring, kept or registered."""
+    """A version of a model."""
 
     model: str
     version: str
     state: str
+    """serving, canary, shadow, retiring, kept or registered."""
     workers_ready: int
     workers: int
     batch_size: int
     max_batch_delay: int
+    """Milliseconds."""
     queued: int
+    """Waiting requests."""
 
 
 def prediction(response: httpx.Response) -> Prediction:
-    """Of one image.
+    """Parses the answer to an image.
 
     Raises:
-        ProblemError, InvalidAnswerError: it is none.
+        ProblemError, InvalidAnswerError: the answer holds no prediction.
     """
     return _prediction(response, _json(response))
 
 
 def predictions(response: httpx.Response, count: int) -> list[Prediction | ProblemError]:
-    """Of a batch, in the order sent: an image that could not be predicted is an error of its own.
+    """Parses the answer to a batch, in the order sent; failed images are errors in their places.
 
     Raises:
-        ProblemError, InvalidAnswerError: the whole request got another answer.
+        ProblemError, InvalidAnswerError: the whole request failed.
     """
     items = _json(response)
     if not isinstance(items, list) or len(items) != count:
@@ -73,10 +80,10 @@ def predictions(response: httpx.Response, count: int) -> list[Prediction | Probl
 
 
 def deployed_versions(response: httpx.Response) -> list[DeployedVersion]:
-    """Of `/models`.
+    """Parses the answer of `/models`.
 
     Raises:
-        ProblemError, InvalidAnswerError: it is something else.
+        ProblemError, InvalidAnswerError: the answer holds no list of versions.
     """
     names = DeployedVersion.__dataclass_fields__
     try:
@@ -86,7 +93,7 @@ def deployed_versions(response: httpx.Response) -> list[DeployedVersion]:
 
 
 def error_of(response: httpx.Response) -> ProblemError:
-    """An error answer as an exception; a proxy's, too, which is no problem document."""
+    """Turns an error answer of the gateway, or of a proxy, into an exception."""
     try:
         problem = Problem.of(json.loads(response.content))
     except (ValueError, TypeError, AttributeError, InvalidAnswerError):

@@ -1,4 +1,4 @@
-"""The gateway's API as calls; what both clients have in common."""
+"""The gateway's API as calls, shared by both clients."""
 
 import time
 import uuid
@@ -21,23 +21,25 @@ READY_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Options:
-    """deadline_s: of a request, attempts and pauses included; limits: above them images are shrunk."""
+    """Options of a client."""
 
     api_key: str | None = None
     deadline_s: float = 30.0
+    """Seconds for a request, retries and pauses included."""
     limits: Limits = field(default_factory=Limits)
+    """Limits above which images are shrunk."""
 
 
 @dataclass(frozen=True)
 class Api:
-    """Each method is a call that a client does, see calls.py."""
+    """Each method is a call that a client executes, see calls.py."""
 
     options: Options
 
     def predict(
         self, image: ImageLike, model: str | None, version: str | None, request_id: str | None
     ) -> Call[Prediction]:
-        """`/predict`, or `/predictions/{model}[/{version}]` where a model is named."""
+        """Calls `/predict`, or `/predictions/{model}[/{version}]` if a model is named."""
         if model is None and version is not None:
             raise ValueError(f"version {version!r} of which model?")
         content: bytes = yield Work(partial(encoded, image, self.options.limits))
@@ -53,7 +55,7 @@ class Api:
     def predict_batch(
         self, images: Sequence[ImageLike], request_id: str | None
     ) -> Call[list[Prediction | GatewayClientError]]:
-        """`/predict/batch`, as often as it takes, under one request id."""
+        """Calls `/predict/batch` once or several times under the same request id."""
         limits, headers = self.options.limits, self._headers(request_id)
         contents: list[bytes | UnreadableImageError] = yield Work(
             lambda: [encoded_or_error(image, limits) for image in images]
@@ -68,11 +70,11 @@ class Api:
         return [next(in_order) if isinstance(content, bytes) else content for content in contents]
 
     def models(self) -> Call[list[DeployedVersion]]:
-        """`/models`."""
+        """Calls `/models`."""
         return (yield from self._call(Request("GET", "/models", self._headers()), answers.deployed_versions))
 
     def ready(self) -> Call[bool]:
-        """`/health/ready`, once: who asks wants to know now."""
+        """Calls `/health/ready` without retries."""
         outcome = yield Send(Request("GET", "/health/ready", self._headers()), READY_TIMEOUT_S)
         if isinstance(outcome, httpx.RequestError):
             return False
@@ -84,7 +86,7 @@ class Api:
         return call(request, read, self.options.deadline_s, time.monotonic)
 
     def _headers(self, request_id: str | None = None) -> dict[str, str]:
-        # The same over all attempts, so that they are found together in the gateway's log.
+        # Shared by all retries, so that the gateway's log shows them together.
         headers = {"X-Request-ID": request_id or uuid.uuid4().hex}
         if self.options.api_key:
             headers["Authorization"] = f"Bearer {self.options.api_key}"

@@ -1,7 +1,7 @@
-"""One call of the API, attempts and pauses included, without doing any of it.
+"""Calls of the API as generators, retries and pauses included, without I/O (sans-IO).
 
-A call is a generator: it yields what is to be done, gets what came of it, and returns the answer. The two
-clients do it, one while it waits, the other while others run; so they cannot differ in anything else.
+A call yields steps, receives their outcomes, and returns the answer. The blocking and the asynchronous client
+only execute the steps, so they behave the same.
 """
 
 import random
@@ -24,37 +24,36 @@ from gateway_client.errors import (
 ResultT = TypeVar("ResultT")
 
 TRY_AGAIN = frozenset({429, 503})
-# Where the gateway does not say how long to wait: the first pause, doubled each time up to the longest.
+# Pauses without a Retry-After: doubled from the first to the longest.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
-# So that clients that were refused together do not come back together.
+# Spreads the retries of clients that were refused together.
 JITTER = 0.25
-# The gateway is told the deadline and answers by then; its answer has a way to go.
+# The gateway answers by the deadline; its answer takes time to arrive.
 GRACE_S = 1.0
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent; files: as httpx takes them."""
+    """A request to the gateway."""
 
     method: str
     path: str
     headers: dict[str, str]
     content: bytes | None = None
     files: Any = None
+    """Files of a form, as httpx takes them."""
 
 
 @dataclass(frozen=True)
 class Send:
-    """To do: send, and give back the response or the exception.
-
-    timeout_s: until the whole answer is there; the blocking client looks after each part of its body.
-    """
+    """Step: send a request; its outcome is the response or the exception."""
 
     request: Request
     timeout_s: float
+    """Seconds for the whole answer; the blocking client checks after each part of the body."""
 
     def arguments(self) -> dict[str, Any]:
-        """As httpx takes them."""
+        """Arguments of httpx's `request`."""
         request = self.request
         return {
             "method": request.method,
@@ -68,14 +67,14 @@ class Send:
 
 @dataclass(frozen=True)
 class Pause:
-    """To do: wait."""
+    """Step: wait."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Work:
-    """To do: run what takes a while and give back what it returns."""
+    """Step: run a slow function; its outcome is the function's result."""
 
     run: Callable[[], Any]
 
@@ -86,10 +85,10 @@ Call = Generator[Send | Pause | Work, Any, ResultT]
 def call(
     request: Request, read: Callable[[httpx.Response], ResultT], deadline_s: float, clock: Callable[[], float]
 ) -> Call[ResultT]:
-    """Sends, again where the gateway asks for it or was not reached, until deadline_s are over.
+    """Sends a request, and retries within deadline_s if the gateway asks for it or was not reached.
 
     Raises:
-        GatewayClientError: as the subclass that fits, of the last attempt.
+        GatewayClientError: the last attempt failed; the subclass tells why.
     """
     give_up, pause_s = clock() + deadline_s, FIRST_PAUSE_S
     while True:
@@ -121,7 +120,7 @@ def _error(outcome: httpx.Response | httpx.RequestError, deadline_s: float) -> G
 
 
 def _pause_s(error: GatewayClientError, usual_s: float) -> float | None:
-    """None: asking again may do harm or is of no use."""
+    """Seconds until the next attempt; None if a retry is unsafe or useless."""
     if isinstance(error, ProblemError):
         least_s = error.retry_after_s if error.retry_after_s is not None else usual_s
     elif isinstance(error.__cause__, httpx.ConnectError) and not _tls_failed(error.__cause__):
@@ -132,7 +131,7 @@ def _pause_s(error: GatewayClientError, usual_s: float) -> float | None:
 
 
 def _tls_failed(exc: BaseException | None) -> bool:
-    """To httpx a certificate that is not trusted is a ConnectError, too; waiting does not mend it."""
+    """Whether TLS failed, which httpx reports as a ConnectError; a retry does not help."""
     while exc is not None and not isinstance(exc, ssl.SSLError):
         exc = exc.__cause__ or exc.__context__
     return exc is not None

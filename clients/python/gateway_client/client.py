@@ -1,4 +1,4 @@
-"""The two clients: what api.py asks for, done one way or the other."""
+"""The blocking and the asynchronous client: they execute the steps of api.py."""
 
 import asyncio
 import time
@@ -15,13 +15,13 @@ from gateway_client.calls import Call, Pause, ResultT, Send
 from gateway_client.errors import GatewayClientError
 from gateway_client.images import ImageLike
 
-# Does nothing unless the program that uses this has set OpenTelemetry up.
+# Does nothing unless the program has set up OpenTelemetry.
 tracer = trace.get_tracer("gateway_client")
 CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
 class GatewayClient:
-    """Waits for each answer. `with GatewayClient("https://...") as client:` closes its connections.
+    """Blocking client. `with GatewayClient("https://...") as client:` closes its connections.
 
     http: options of httpx.Client, for example `verify` for a certificate authority of your own.
     """
@@ -31,13 +31,13 @@ class GatewayClient:
         self._http = httpx.Client(base_url=url, **({"limits": CONNECTIONS} | http))
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Returns the client."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Closes it."""
+        """Closes all connections."""
         self.close()
 
     def close(self) -> None:
@@ -51,28 +51,28 @@ class GatewayClient:
         version: str | None = None,
         request_id: str | None = None,
     ) -> Prediction:
-        """Predicts one image, with the default model where none is named.
+        """Predicts an image, by default with the default model.
 
         Raises:
-            GatewayClientError: as the subclass that fits.
+            GatewayClientError: no prediction; the subclass tells why.
         """
         return self._do("predict", self._api.predict(image, model, version, request_id))
 
     def predict_batch(
         self, images: Sequence[ImageLike], request_id: str | None = None
     ) -> list[Prediction | GatewayClientError]:
-        """Predicts many images with the default model, in order; a bad one is an error in its place.
+        """Predicts many images with the default model, in order; a failed image is an error in its place.
 
         Raises:
-            GatewayClientError: a whole request failed, as the subclass that fits.
+            GatewayClientError: a whole request failed; the subclass tells why.
         """
         return self._do("predict_batch", self._api.predict_batch(images, request_id))
 
     def models(self) -> list[DeployedVersion]:
-        """What is deployed.
+        """Lists the deployed versions.
 
         Raises:
-            GatewayClientError: as the subclass that fits.
+            GatewayClientError: no list; the subclass tells why.
         """
         return self._do("models", self._api.models())
 
@@ -102,8 +102,8 @@ class GatewayClient:
         content = bytearray()
         try:
             with self._http.stream(**step.arguments()) as response:
-                # httpx's timeout is of each read, and begins anew with every byte. Between two bytes
-                # nobody looks, nor while the head comes in: blocking code has no more exact way.
+                # httpx's timeout limits each read only. Blocking code cannot check the total between two
+                # bytes, nor while the head arrives.
                 for chunk in response.iter_bytes():
                     content += chunk
                     if time.monotonic() > give_up:
@@ -115,20 +115,20 @@ class GatewayClient:
 
 
 class AsyncGatewayClient:
-    """As `GatewayClient`, while others run. Images are read and shrunk in a thread."""
+    """Asynchronous client. Images are read and shrunk in a thread."""
 
     def __init__(self, url: str, options: Options | None = None, **http: Any) -> None:
         self._api = Api(options or Options())
         self._http = httpx.AsyncClient(base_url=url, **({"limits": CONNECTIONS} | http))
 
     async def __aenter__(self) -> Self:
-        """Itself."""
+        """Returns the client."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Closes it."""
+        """Closes all connections."""
         await self.close()
 
     async def close(self) -> None:
@@ -142,21 +142,21 @@ class AsyncGatewayClient:
         version: str | None = None,
         request_id: str | None = None,
     ) -> Prediction:
-        """As `GatewayClient.predict`."""
+        """See `GatewayClient.predict`."""
         return await self._do("predict", self._api.predict(image, model, version, request_id))
 
     async def predict_batch(
         self, images: Sequence[ImageLike], request_id: str | None = None
     ) -> list[Prediction | GatewayClientError]:
-        """As `GatewayClient.predict_batch`."""
+        """See `GatewayClient.predict_batch`."""
         return await self._do("predict_batch", self._api.predict_batch(images, request_id))
 
     async def models(self) -> list[DeployedVersion]:
-        """As `GatewayClient.models`."""
+        """See `GatewayClient.models`."""
         return await self._do("models", self._api.models())
 
     async def ready(self) -> bool:
-        """As `GatewayClient.ready`."""
+        """See `GatewayClient.ready`."""
         return await self._do("ready", self._api.ready())
 
     async def _do(self, name: str, call: Call[ResultT]) -> ResultT:

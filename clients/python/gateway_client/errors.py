@@ -1,12 +1,12 @@
-"""What a call may end in besides an answer.
+"""Exceptions of the client.
 
 GatewayClientError
   UnreachableError         the gateway could not be connected to, or the connection broke
   DeadlineError            the call's deadline was over
-  InvalidAnswerError       something answered that is no such gateway
-  UnreadableImageError     an image that cannot be read, or is over the byte budget and cannot be decoded
+  InvalidAnswerError       the answer is not the gateway's
+  UnreadableImageError     the image cannot be read, or is over the byte budget and cannot be decoded
   ProblemError             the gateway answered with problem details
-    RefusedError           4xx: the request is wrong; asking again does not help
+    RefusedError           4xx: the request is wrong; a retry does not help
       UnauthorizedError    401, 403
       RateLimitedError     429
     FailedError            5xx
@@ -26,7 +26,7 @@ class UnreachableError(GatewayClientError):
 
 
 class DeadlineError(GatewayClientError):
-    """The deadline was over before there was an answer, pauses and further attempts included."""
+    """No answer within the deadline, retries and pauses included."""
 
 
 class InvalidAnswerError(GatewayClientError):
@@ -39,16 +39,17 @@ class UnreadableImageError(GatewayClientError):
 
 @dataclass(frozen=True)
 class Problem:
-    """RFC 9457 problem details, as docs/api.md lists them. request_id: None for one image of a batch."""
+    """RFC 9457 problem details, as docs/api.md lists them."""
 
     status: int
     type: str
     detail: str
     request_id: str | None
+    """Id in the gateway's log; None for an image of a batch."""
 
     @classmethod
     def of(cls, document: Mapping[str, object]) -> "Problem":
-        """Reads one.
+        """Parses a problem document.
 
         Raises:
             InvalidAnswerError: a key is missing.
@@ -66,7 +67,10 @@ class Problem:
 
 
 class ProblemError(GatewayClientError):
-    """An error that the gateway tells. retry_after_s: when it asks to be asked again, None if it does not."""
+    """The gateway answered with an error.
+
+    retry_after_s: seconds until a retry, as the gateway asks; None if it does not.
+    """
 
     def __init__(self, problem: Problem, retry_after_s: float | None = None) -> None:
         super().__init__(f"{problem.status}: {problem.detail}")
@@ -79,19 +83,19 @@ class RefusedError(ProblemError):
 
 
 class UnauthorizedError(RefusedError):
-    """No key, a wrong one, or one without that right."""
+    """The key is missing, wrong, or lacks the right."""
 
 
 class RateLimitedError(RefusedError):
-    """More requests than this key or address may send, also after the pauses that were asked for."""
+    """The key or address exceeds its rate limit, also after retries."""
 
 
 class FailedError(ProblemError):
-    """5xx: the trouble is on the other side."""
+    """5xx: the gateway or TorchServe failed."""
 
 
 class OverloadedError(FailedError):
-    """503: full, stopping, or no worker, also after the pauses that were asked for."""
+    """503: overloaded, stopping, or without workers, also after retries."""
 
 
 _BY_STATUS: Mapping[int, type[ProblemError]] = {
@@ -103,6 +107,6 @@ _BY_STATUS: Mapping[int, type[ProblemError]] = {
 
 
 def problem_error(problem: Problem, retry_after_s: float | None = None) -> ProblemError:
-    """The subclass that fits."""
+    """Makes the exception for a problem."""
     kind = _BY_STATUS.get(problem.status, RefusedError if problem.status < 500 else FailedError)
     return kind(problem, retry_after_s)

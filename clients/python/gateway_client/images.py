@@ -1,4 +1,4 @@
-"""From what a caller has to what is sent."""
+"""Encodes images for requests and groups them into batches."""
 
 import io
 import os
@@ -12,38 +12,41 @@ from gateway_client.errors import UnreadableImageError
 from gateway_client.shrinking import shrink, to_rgb
 
 ImageLike = bytes | os.PathLike[str] | Image.Image
-"""An encoded image, a file with one, or a decoded one."""
+"""An encoded image, an image file, or a decoded image."""
 
-# Of a form around each file.
+# Bytes of a form around each file.
 FORM_BYTES = 1024
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may hold; the defaults are those of the gateway. Larger images are shrunk."""
+    """Limits of a request, by default the gateway's; larger images are shrunk."""
 
     max_bytes: int = 6_500_000
+    """Bytes of an encoded image."""
     max_pixels: int = 50_000_000
+    """Width x height of an image."""
     max_batch_images: int = 32
     max_batch_bytes: int = 33_000_000
+    """Bytes of a batch's form."""
 
 
 def encoded(image: ImageLike, limits: Limits) -> bytes:
-    """The image as it is sent.
+    """Encodes an image within the limits.
 
     Raises:
-        UnreadableImageError: it cannot be read, or it is too large and cannot be decoded.
+        UnreadableImageError: the image cannot be read, or is too large and cannot be decoded.
     """
     try:
         content = _content(image)
-    # A picture that Pillow opened is decoded only now, and broken bytes make it raise anything.
+    # Pillow decodes lazily, and raises anything on broken bytes.
     except Exception as exc:
         raise UnreadableImageError(f"{name_of(image)} cannot be read: {exc}") from exc
     return shrink(content, limits.max_bytes, limits.max_pixels)
 
 
 def encoded_or_error(image: ImageLike, limits: Limits) -> bytes | UnreadableImageError:
-    """Of a batch, where one bad image is not to keep the others from their answers."""
+    """Encodes an image of a batch; a bad image does not fail the batch."""
     try:
         return encoded(image, limits)
     except UnreadableImageError as exc:
@@ -54,18 +57,18 @@ def _content(image: ImageLike) -> bytes:
     if not isinstance(image, Image.Image):
         return image if isinstance(image, bytes) else Path(image).read_bytes()
     file = io.BytesIO()
-    # Without loss, as long as that is small enough.
+    # Lossless if small enough.
     to_rgb(ImageOps.exif_transpose(image)).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 
 def name_of(image: ImageLike) -> str:
-    """What its part of a form is called."""
+    """File name of an image in a form."""
     return Path(image).name if isinstance(image, os.PathLike) else "image"
 
 
 def batches(files: Sequence[tuple[str, bytes]], limits: Limits) -> Iterator[list[tuple[str, bytes]]]:
-    """Names and images in the order given, as many in one as a request may hold."""
+    """Groups names and images, in order, into the largest batches within the limits."""
     batch: list[tuple[str, bytes]] = []
     size = 0
     for name, image in files:

@@ -1,4 +1,4 @@
-"""`Retry-After`, RFC 9110 section 10.2.3: seconds or a date."""
+"""Parses `Retry-After`, RFC 9110 section 10.2.3: seconds or a date."""
 
 import datetime as dt
 import math
@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 
 def retry_after_s(value: str | None) -> float | None:
-    """Seconds from now, 0 for a date that is over; None where it says nothing that can be understood."""
+    """Seconds from now, 0 for a past date; None if missing or invalid."""
     if value is None:
         return None
     if value.strip().isascii() and value.strip().isdigit():

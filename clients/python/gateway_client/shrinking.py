@@ -1,4 +1,4 @@
-"""An image within a byte budget: TorchServe takes no more than 6.5 MB, and a model sees far fewer pixels."""
+"""Shrinks images to a byte budget: TorchServe takes at most 6.5 MB, and models use far fewer pixels."""
 
 import io
 import math
@@ -7,24 +7,24 @@ from PIL import Image, ImageOps
 
 from gateway_client.errors import UnreadableImageError
 
-# The smallest JPEG there is takes about 600 bytes.
+# The smallest JPEG has about 600 bytes.
 SMALLEST_BUDGET = 2048
 QUALITIES = (90, 75)
-# Of the edges; where the sizes so far tell nothing better.
+# Default shrink factor per edge.
 STEP = 0.9
-# What libjpeg writes at most.
+# Limit of libjpeg.
 LONGEST_EDGE = 65_500
 
 
 def shrink(encoded: bytes, max_bytes: int, max_pixels: int) -> bytes:
-    """The image itself if it is within both limits, else a JPEG of its first frame that is.
+    """Returns the image unchanged if it is within both limits, else a JPEG of its first frame.
 
-    Upright as EXIF says, transparency over white, in proportion, never enlarged. What is within max_bytes and
-    cannot be read is left as it is: the gateway says better what is wrong with it.
+    The JPEG is upright by EXIF, has transparency over white, keeps the proportions and is never enlarged.
+    Unreadable content within max_bytes is returned unchanged: the gateway explains the error better.
 
     Raises:
-        UnreadableImageError: it is over max_bytes and cannot be decoded.
-        ValueError: no JPEG is that small.
+        UnreadableImageError: the image is over max_bytes and cannot be decoded.
+        ValueError: max_bytes is too small for any JPEG.
     """
     if max_bytes < SMALLEST_BUDGET:
         raise ValueError(
@@ -35,7 +35,7 @@ def shrink(encoded: bytes, max_bytes: int, max_pixels: int) -> bytes:
             if len(encoded) <= max_bytes and image.width * image.height <= max_pixels:
                 return encoded
             return _fitted(image, max_bytes, max_pixels)
-    # Pillow's decoders raise whatever broken bytes lead them to.
+    # Pillow's decoders raise anything on broken bytes.
     except Exception as exc:
         if len(encoded) <= max_bytes:
             return encoded
@@ -45,18 +45,21 @@ def shrink(encoded: bytes, max_bytes: int, max_pixels: int) -> bytes:
 
 
 def _fitted(image: Image.Image, max_bytes: int, max_pixels: int) -> bytes:
-    """Ends: each round is smaller by STEP at least, and a single pixel fits into SMALLEST_BUDGET."""
+    """Shrinks until the JPEG fits.
+
+    Terminates: each round shrinks by STEP or more, and a single pixel fits into SMALLEST_BUDGET.
+    """
     scale = _largest_scale(image, max_pixels)
-    # Of a JPEG the decoder then skips what nobody will see.
+    # Lets the JPEG decoder skip detail that is scaled away.
     image.draft("RGB", (math.ceil(image.width * scale), math.ceil(image.height * scale)))
     upright = to_rgb(ImageOps.exif_transpose(image))
-    # Pillow writes a comment along, and that does not get smaller.
+    # Pillow would write a comment, which does not shrink.
     upright.info = {}
     scale = _largest_scale(upright, max_pixels)
     while True:
         resized = _scaled(upright, scale)
         if resized.width * resized.height > max_pixels:
-            # A line of pixels, whose other edge cannot be less than one.
+            # A line of pixels: its short edge is 1 already.
             scale *= STEP
             continue
         for quality in QUALITIES:
@@ -83,7 +86,7 @@ def _jpeg(image: Image.Image, quality: int) -> bytes:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """As the handler does it: transparency over white, 16-bit and float scaled instead of clipped."""
+    """Converts as the handler does: transparency over white, 16-bit and float scaled instead of clipped."""
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bit(image)
     if image.has_transparency_data:
@@ -96,7 +99,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     values = image.convert("F")
     extrema = values.getextrema()
     top = extrema[1] if isinstance(extrema[1], float) else 0.0
-    # Neither I nor F says its depth.
+    # Modes I and F have no defined depth.
     depth = (
         65535.0
         if image.mode.startswith("I;16") or top > 255

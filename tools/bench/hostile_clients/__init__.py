@@ -1,1 +1,1 @@
-"""Clients that mean harm and a neighbour that does not; for tools/bench/hostile.py and the tests."""
+"""Hostile clients and a well-behaved neighbour, for tools/bench/hostile.py and the tests."""

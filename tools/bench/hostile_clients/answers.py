@@ -1,27 +1,30 @@
-"""HTTP/1.1 answers, read from bytes."""
+"""Parses HTTP/1.1 answers from bytes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 class NoAnswerError(Exception):
-    """The gateway neither answers nor closes the connection, or sends what is no HTTP."""
+    """The gateway neither answers nor closes the connection, or its answer is not HTTP."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One response. headers: names in lower case."""
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
+    """Values by name in lower case."""
     body: bytes
 
 
 def parse_answers(received: bytes, *, to_head: bool = False) -> tuple[list[Answer], bytes]:
-    """The complete answers, and what is left behind them. to_head: the first has no body, as to HEAD.
+    """Splits bytes into complete answers and a rest.
+
+    to_head: the first answer has no body, as an answer to HEAD.
 
     Raises:
-        NoAnswerError: something that is no answer.
+        NoAnswerError: the bytes are not HTTP.
     """
     answers = []
     while received:

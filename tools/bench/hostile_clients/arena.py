@@ -1,4 +1,4 @@
-"""Attacks beside a well-behaved neighbour, and the table of what it noticed."""
+"""Attacks beside a well-behaved neighbour, and the table of their effects."""
 
 import asyncio
 from collections import Counter
@@ -16,7 +16,7 @@ from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 ATTACKS = (*invented_values.ATTACKS, *framing.ATTACKS, *paths.ATTACKS, *bodies.ATTACKS, *connections.ATTACKS)
 IMAGE = PROJECT_ROOT / "imgs" / "western.jpg"
-# Long enough for a percentile of the neighbour's answers; a shorter attack is repeated.
+# Enough answers for a percentile; shorter attacks repeat.
 SHORTEST_S = 0.7
 NAMES = ("neighbour, ms", "p50", "attacked", "p99", "attacked", "p50 x", "p99 x")
 HEADING = f"{NAMES[0]:<36}" + "".join(f"{name:>9}" for name in NAMES[1:]) + "  its answers | the attack's"
@@ -24,16 +24,19 @@ HEADING = f"{NAMES[0]:<36}" + "".join(f"{name:>9}" for name in NAMES[1:]) + "  i
 
 @dataclass(frozen=True)
 class Bout:
-    """An attack beside the neighbour. outcomes: of the attack's requests; quiet: as long, without it."""
+    """Figures of an attack."""
 
     attack: Attack
     outcomes: Counter[int]
+    """Statuses of the attack's requests."""
     attacked: Figures
+    """Neighbour during the attack."""
     quiet: Figures
+    """Neighbour without the attack, for the same time."""
 
     @property
     def row(self) -> str:
-        """One line below HEADING."""
+        """Line of the table."""
         quiet, attacked = self.quiet, self.attacked
         columns = (
             *(quiet.p50_ms, attacked.p50_ms, quiet.p99_ms, attacked.p99_ms),
@@ -50,17 +53,17 @@ def _listed(counts: dict[str, int]) -> str:
 
 @dataclass(frozen=True)
 class Arena:
-    """A gateway that runs, and the neighbour that uses it."""
+    """A running gateway and the neighbour that uses it."""
 
     gateway: RunningGateway
     target: Target
     neighbour: Neighbour
 
     async def bout(self, attack: Attack) -> Bout:
-        """Plays the attack, then waits as long as it took.
+        """Plays the attack, then waits for the same time.
 
         Raises:
-            NoAnswerError: a request of the attack is neither answered nor its connection closed.
+            NoAnswerError: a request of the attack gets no answer, and its connection stays open.
         """
         start, outcomes = monotonic(), Counter[int]()
         while monotonic() < start + SHORTEST_S:
@@ -73,7 +76,7 @@ class Arena:
 
 
 def target_of(gateway: RunningGateway, model: str = "genre", image: Path = IMAGE) -> Target:
-    """The gateway as attacks see it."""
+    """The gateway as a target of attacks."""
     url = urlsplit(gateway.url)
     assert url.hostname
     assert url.port

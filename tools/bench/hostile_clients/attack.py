@@ -1,4 +1,4 @@
-"""What an attack is, and what it may be answered."""
+"""Attacks and their allowed answers."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from tools.bench.hostile_clients.wire import CLOSED, Target
 
 REFUSED = frozenset({400, 404, 405, 413, 414, 415, 422, 431})
-"""What says that the client is wrong."""
+"""Statuses that blame the client."""
 TIMED_OUT = frozenset({408, CLOSED})
-"""What a client gets that is too slow; before it says a word, no answer."""
+"""Outcomes of a slow client; a client that sends nothing gets no answer."""
 NOT_OFFERED = frozenset({501, 505})
-"""RFC 9110 for a method or a transfer coding, and for a version of HTTP, that a server does not know."""
+"""RFC 9110: unknown method or transfer coding, and unknown version of HTTP."""
 
 
 @dataclass(frozen=True)
 class Attack:
-    """play: one round, which returns how its requests were answered; allowed: the statuses that may come."""
+    """A kind of hostile requests."""
 
     name: str
     play: Callable[[Target], Awaitable[Counter[int]]]
+    """Plays a round and returns its statuses."""
     allowed: frozenset[int]
+    """Statuses that the gateway may answer."""

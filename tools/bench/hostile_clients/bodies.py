@@ -1,4 +1,4 @@
-"""Bodies that cost the server more than the client, and text that does not belong into a log."""
+"""Attacks by bodies that cost the server more than the client, and by text that must not reach a log."""
 
 import gzip
 import io
@@ -27,7 +27,7 @@ ROUTES = (
 
 
 def bombs() -> dict[bytes, bytes]:
-    """By content coding: many bytes, packed into few, the last of them twice."""
+    """Decompression bombs by content coding."""
     compressor = zlib.compressobj(9, wbits=31)
     zeros = bytes(1 << 20)
     packed = b"".join(compressor.compress(zeros) for _ in range(BOMB_BYTES >> 20)) + compressor.flush()
@@ -42,13 +42,13 @@ BOMBS = bombs()
 
 
 def form_of(field: bytes, file_name: bytes, content: bytes) -> bytes:
-    """A form of one file."""
+    """A form with a single file."""
     disposition = b'Content-Disposition: form-data; name="%s"; filename="%s"' % (field, file_name)
     return b"--b\r\n%s\r\n\r\n%s\r\n--b--\r\n" % (disposition, content)
 
 
 def blank(width: int, height: int) -> bytes:
-    """A PNG of few bytes."""
+    """A small PNG file of any size in pixels."""
     file = io.BytesIO()
     Image.new("1", (width, height)).save(file, "PNG")
     return file.getvalue()
@@ -70,13 +70,13 @@ async def compressed_bombs(target: Target) -> Counter[int]:
 
 
 async def large_images_in_few_bytes(target: Target) -> Counter[int]:
-    """Thin ones, which resizing makes huge, and more pixels than anybody decodes."""
+    """Thin images, which resizing makes huge, and images of too many pixels."""
     requests = [Request(path=f"/predictions/{target.model}", body=image) for image in IMAGES]
     return await outcomes(converse(target, request.raw) for request in requests * 4)
 
 
 async def large_bodies(target: Target) -> Counter[int]:
-    """More than the gateway takes, announced and in chunks."""
+    """Bodies over the limit, with a length and in chunks."""
     body = bytes(8 << 20)
     chunks = b"".join(b"100000\r\n" + body[: 1 << 20] + b"\r\n" for _ in range(8)) + b"0\r\n\r\n"
     coding = [(b"Transfer-Encoding", b"chunked")]
@@ -86,13 +86,13 @@ async def large_bodies(target: Target) -> Counter[int]:
 
 
 async def large_bodies_that_torchserve_refuses(target: Target) -> Counter[int]:
-    """Each is in the memory of the gateway until TorchServe has said that there is no such model."""
+    """Each body is in memory until TorchServe answers that the model does not exist."""
     raw = Request(path="/predictions/other", body=bytes(6_000_000)).raw
     return await outcomes(converse(target, raw) for _ in range(15))
 
 
 async def long_texts(target: Target) -> Counter[int]:
-    """Names of files, fields, ids and keys that an error or a log line may repeat."""
+    """Names of files, fields, ids and keys that an error or a log line may quote."""
     text = b"<script>\x1b[31m" + b"x" * TEXT_BYTES
     line = b"x" * 20_000
     image = target.image
@@ -121,7 +121,7 @@ async def long_texts(target: Target) -> Counter[int]:
 
 
 async def nested_json(target: Target) -> Counter[int]:
-    """Deeper than a parser that calls itself gets, and numbers that no machine has."""
+    """Nesting too deep for a recursive parser, and numbers out of range."""
     bodies = (
         b"[" * 200_000,
         b'{"a":' * 100_000,
@@ -139,12 +139,12 @@ async def nested_json(target: Target) -> Counter[int]:
 
 ATTACKS = (
     Attack("compressed bombs", compressed_bombs, REFUSED),
-    # Cropped before it is resized, a thin image is one like others.
+    # Cropped before it is resized, a thin image is ordinary.
     Attack("huge images in few bytes", large_images_in_few_bytes, REFUSED | {200}),
-    # Where the kernel throws the answer away because the client still sends, nothing is left of it.
+    # The kernel may discard the answer while the client still sends.
     Attack("bodies over the limit", large_bodies, TIMED_OUT | {413}),
     Attack("large bodies for unknown models", large_bodies_that_torchserve_refuses, frozenset({404})),
-    # An answer of status 200 holds an error for each image of a batch.
+    # A batch is answered 200 with an error per image.
     Attack("text of megabytes", long_texts, REFUSED | NOT_OFFERED | TIMED_OUT | {200}),
-    Attack("JSON that no parser likes", nested_json, REFUSED),
+    Attack("hostile JSON", nested_json, REFUSED),
 )

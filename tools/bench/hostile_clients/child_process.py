@@ -1,4 +1,4 @@
-"""A module of ours in a process of its own, and the lines that it prints."""
+"""Runs a module of the project in a process of its own and reads its lines."""
 
 import contextlib
 import subprocess
@@ -10,7 +10,7 @@ from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 
 class ChildProcess:
-    """`python -m <module> <arguments>`, which runs until it is killed. lines: what it printed so far."""
+    """`python -m <module> <arguments>`, which runs until it is killed; `lines` holds its output so far."""
 
     def __init__(self, module: str, *arguments: str) -> None:
         self.lines: list[str] = []
@@ -21,11 +21,11 @@ class ChildProcess:
 
     @property
     def ended(self) -> bool:
-        """Whether the process is gone."""
+        """Whether the process has ended."""
         return self._popen.poll() is not None
 
     def kill(self) -> None:
-        """Returns when it is gone, and its lines are read."""
+        """Ends the process and reads its remaining lines."""
         self._popen.kill()
         self._popen.wait()
         self._reader.join()
@@ -39,7 +39,7 @@ class ChildProcess:
 
 @contextlib.contextmanager
 def child_process(module: str, *arguments: str) -> Iterator[ChildProcess]:
-    """Kills it at the end."""
+    """Starts a child process and kills it at the end."""
     child = ChildProcess(module, *arguments)
     try:
         yield child

@@ -1,4 +1,4 @@
-"""Connections that are slow, many, half closed, or gone before their answer."""
+"""Attacks by connections: slow, many, half closed, or closed before their answer."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ LIVE = Request("GET", "/health/live", closes=False).raw
 
 
 async def _trickle(target: Target, start: bytes, piece: bytes) -> int:
-    """A piece every now and then, until the gateway has had enough or the attack is over."""
+    """Sends a piece at intervals until the gateway closes or the attack ends."""
     async with connection(target) as (reader, writer):
         with contextlib.suppress(OSError):
             writer.write(start)
@@ -36,32 +36,32 @@ async def _together(target: Target, start: bytes, piece: bytes) -> Counter[int]:
 
 
 async def slow_heads(target: Target) -> Counter[int]:
-    """A byte of a header at a time."""
+    """Heads that arrive byte by byte."""
     return await _together(target, b"POST /predict HTTP/1.1\r\nHost: gateway\r\nX-Slow: ", b"x")
 
 
 async def slow_bodies(target: Target) -> Counter[int]:
-    """A chunk of a byte at a time."""
+    """Bodies in chunks of a byte."""
     headers = [(b"Transfer-Encoding", b"chunked")]
     request = Request(path=f"/predictions/{target.model}", headers=headers, framed=False)
     return await _together(target, request.head, b"1\r\nx\r\n")
 
 
 async def half_closed(target: Target) -> Counter[int]:
-    """Clients that send all of a request and say that nothing more comes."""
+    """Clients that half-close after a whole request."""
     whole = Request(path=f"/predictions/{target.model}", body=target.image).raw
     return await outcomes(converse(target, each, half_closes=True) for each in (whole, LIVE) * 10)
 
 
 async def half_closed_in_the_request(target: Target) -> Counter[int]:
-    """Clients that send a part of a request and say that nothing more comes."""
+    """Clients that half-close in a request."""
     whole = Request(path=f"/predictions/{target.model}", body=target.image).raw
     pieces = (whole[:-10], whole[:40], b"")
     return await outcomes(converse(target, each, half_closes=True) for each in pieces * 10)
 
 
 async def idle_connections(target: Target) -> Counter[int]:
-    """Some used once and kept, some never used."""
+    """Idle connections, half of them used once."""
     async with contextlib.AsyncExitStack() as stack:
         for number in range(IDLE):
             reader, writer = await stack.enter_async_context(connection(target))
@@ -72,7 +72,7 @@ async def idle_connections(target: Target) -> Counter[int]:
 
 
 async def pipelined(target: Target) -> Counter[int]:
-    """Hundreds of requests in a packet, from a client that reads the answers and from one that does not."""
+    """Hundreds of requests in a packet, from clients that read the answers and a client that does not."""
     flood = Request("GET", "/health/live", closes=False).raw * PIPELINED
     image = Request(path="/predictions/other", body=b"x", closes=False).raw * PIPELINED
     last = Request("GET", "/health/live").raw
@@ -82,7 +82,7 @@ async def pipelined(target: Target) -> Counter[int]:
 
 
 async def noise_behind_requests(target: Target) -> Counter[int]:
-    """What is no request, while those before it in the same packet are still worked on."""
+    """Noise after requests in the same packet that are still in progress."""
     good = Request(path="/predictions/other", body=b"x", closes=False).raw
     return await outcomes(converse(target, good * number + b"no HTTP\r\n\r\n") for number in range(30))
 
@@ -93,7 +93,7 @@ async def closing_storm(target: Target) -> Counter[int]:
 
 
 async def gone_in_the_body(target: Target) -> Counter[int]:
-    """Closed, or reset, in the middle of the body, and before the answer."""
+    """Connections closed or reset in the body and before the answer."""
     request = Request(path=f"/predictions/{target.model}", body=target.image).raw
 
     async def leave(number: int) -> None:
@@ -107,14 +107,14 @@ async def gone_in_the_body(target: Target) -> Counter[int]:
 
 
 ATTACKS = (
-    # Where the kernel throws the answer away because the client still sends, nothing is left of it.
+    # The kernel may discard the answer while the client still sends.
     Attack("slow heads", slow_heads, TIMED_OUT),
     Attack("slow bodies", slow_bodies, TIMED_OUT),
-    Attack("half-closed behind the request", half_closed, frozenset({200})),
+    Attack("half-closed after the request", half_closed, frozenset({200})),
     Attack("half-closed in the request", half_closed_in_the_request, REFUSED | TIMED_OUT),
     Attack("idle connections", idle_connections, frozenset({200})),
     Attack("pipelining", pipelined, frozenset({200, 404})),
-    Attack("noise behind requests", noise_behind_requests, frozenset({400, 404})),
+    Attack("noise after requests", noise_behind_requests, frozenset({400, 404})),
     Attack("a connection for every request", closing_storm, frozenset({200})),
     Attack("disconnects in the body", gone_in_the_body, frozenset({CLOSED})),
 )

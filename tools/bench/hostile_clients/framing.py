@@ -1,4 +1,4 @@
-"""Requests whose end two servers may see in different places: what request smuggling is made of."""
+"""Attacks by ambiguous framing, as for request smuggling."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,10 +7,10 @@ from tools.bench.hostile_clients.attack import NOT_OFFERED, REFUSED, TIMED_OUT, 
 from tools.bench.hostile_clients.wire import Request, Target, converse, outcomes
 
 SMUGGLED = "smuggled"
-"""The name of the model in every request that is hidden in the body of another."""
+"""Model in every request that is hidden in another request's body."""
 HIDDEN = Request(path=f"/predictions/{SMUGGLED}", body=b"x").raw
 FENCE = Request("GET", "/health/live").raw
-"""Ends the conversation, and shows where the gateway thinks that the request before it ended."""
+"""Ends the conversation, and shows where the previous request ended for the gateway."""
 PAUSE_S = 0.02
 H2C = (
     (b"Connection", b"Upgrade, HTTP2-Settings"),
@@ -77,7 +77,7 @@ async def _in_packets(target: Target, conversations: Iterable[Sequence[bytes]]) 
 
 
 async def upgrades_with_a_body(target: Target) -> Counter[int]:
-    """The body is the body, in whichever packet it comes: an image, and what looks like a request."""
+    """Bodies of upgrade requests, in any packet: an image, and bytes that look like a request."""
     requests = [
         Request(path=f"/predictions/{model}", headers=headers, body=body, closes=False)
         for headers in UPGRADES
@@ -88,13 +88,13 @@ async def upgrades_with_a_body(target: Target) -> Counter[int]:
 
 
 async def upgrades_without_a_body(target: Target) -> Counter[int]:
-    """They are requests like others."""
+    """Upgrade requests without a body are ordinary requests."""
     requests = [Request("GET", "/health/live", headers=headers, closes=False) for headers in UPGRADES]
     return await _in_packets(target, [[each.raw, FENCE] for each in requests])
 
 
 async def ambiguous_framing(target: Target) -> Counter[int]:
-    """Lengths and codings that two servers may read differently."""
+    """Lengths and codings that servers may read differently."""
     return await _in_packets(target, [[POST + each, FENCE] for each in AMBIGUOUS])
 
 
@@ -107,6 +107,6 @@ ATTACKS = (
     Attack("Upgrade with a body", upgrades_with_a_body, frozenset({200, 404})),
     Attack("Upgrade without a body", upgrades_without_a_body, frozenset({200})),
     Attack("ambiguous framing", ambiguous_framing, REFUSED | NOT_OFFERED | TIMED_OUT),
-    # Bare line feeds and a missing Host of HTTP/1.0 may be taken.
-    Attack("what is no HTTP", no_http, REFUSED | NOT_OFFERED | TIMED_OUT | {200}),
+    # Bare line feeds, and HTTP/1.0 without Host, may be accepted.
+    Attack("invalid HTTP", no_http, REFUSED | NOT_OFFERED | TIMED_OUT | {200}),
 )

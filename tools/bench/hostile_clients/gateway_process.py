@@ -1,4 +1,4 @@
-"""The gateway in a process of its own, and what an attack must leave as it was."""
+"""Runs the gateway in a process of its own and reads the figures that an attack must not change."""
 
 import contextlib
 import re
@@ -19,24 +19,28 @@ POLL_S = 0.05
 
 @dataclass(frozen=True)
 class Vitals:
-    """resident_bytes: what the process has in memory; open_files: descriptors; series: of its metrics."""
+    """Resources of a gateway."""
 
     resident_bytes: int
+    """Resident memory."""
     open_files: int
+    """Open descriptors, connections included."""
     series: int
+    """Time series of the metrics."""
 
 
 @dataclass(frozen=True)
 class RunningGateway:
-    """A gateway that somebody started. log: the file it writes its lines to."""
+    """A running gateway."""
 
     url: str
     pid: int
     log: Path
+    """File of the log."""
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs; one that ended and was not waited for does not."""
+        """Whether the process runs; a zombie does not."""
         try:
             return "State:\tZ" not in Path(f"/proc/{self.pid}/status").read_text()
         except FileNotFoundError:
@@ -44,7 +48,7 @@ class RunningGateway:
 
     @property
     def resident_bytes(self) -> int:
-        """What the process has in memory."""
+        """Resident memory."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert found, status
@@ -52,17 +56,17 @@ class RunningGateway:
 
     @property
     def open_files(self) -> int:
-        """Descriptors, connections among them."""
+        """Number of open descriptors, connections included."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def vitals(self) -> Vitals:
-        """As they are now."""
+        """Current resources."""
         page = httpx.get(f"{self.url}/metrics", timeout=START_S).raise_for_status().text
         series = sum(not line.startswith("#") for line in page.splitlines())
         return Vitals(self.resident_bytes, self.open_files, series)
 
     def is_ready(self) -> bool:
-        """Whether a prediction would be answered."""
+        """Whether the gateway would answer a prediction."""
         try:
             return httpx.get(f"{self.url}/health/ready", timeout=START_S).status_code == 200
         except httpx.HTTPError:
@@ -71,10 +75,10 @@ class RunningGateway:
 
 @contextlib.contextmanager
 def gateway_process(url: str, overrides: Sequence[str], log: Path) -> Iterator[RunningGateway]:
-    """`app.py` with its output in `log`, ready.
+    """Runs `app.py` with its output in `log`; ready when this yields.
 
     Raises:
-        RuntimeError: it does not become ready.
+        RuntimeError: the gateway does not become ready.
     """
     with log.open("wb") as file:
         process = subprocess.Popen(

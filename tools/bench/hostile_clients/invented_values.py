@@ -1,4 +1,4 @@
-"""Values that go into the request to TorchServe, or into tables, as no honest client sends them."""
+"""Attacks by values that reach TorchServe's request or the gateway's tables."""
 
 import itertools
 import json
@@ -9,10 +9,10 @@ from tools.bench.hostile_clients.wire import Request, Target, converse, outcomes
 
 ROUND = 25
 NAMES = 30
-# Over what TorchServe's HTTP library takes for a request line, and for all headers together.
+# Over the limits of TorchServe's HTTP library for a request line and for all headers.
 LONG_NAME, LONG_VALUE = "m" * 5000, b"image/" + b"x" * 9000
 numbers = itertools.count()
-"""So that no round repeats the names of another."""
+"""Makes names unique over all rounds."""
 
 IMPOSSIBLE_TYPES = (
     b"image/\x01jpeg",
@@ -32,17 +32,17 @@ async def _send(target: Target, request: Request) -> Counter[int]:
 
 
 async def long_model_names(target: Target) -> Counter[int]:
-    """TorchServe closes the connection on such a request line."""
+    """Request lines on which TorchServe closes the connection."""
     return await _send(target, Request(path=f"/predictions/{LONG_NAME}", body=target.image))
 
 
 async def long_versions(target: Target) -> Counter[int]:
-    """As a name, but of a model that there is."""
+    """Long versions of an existing model."""
     return await _send(target, Request(path=f"/predictions/{target.model}/{LONG_NAME}", body=target.image))
 
 
 async def long_content_types(target: Target) -> Counter[int]:
-    """TorchServe closes the connection on such a head."""
+    """Heads on which TorchServe closes the connection."""
     headers = [(b"Content-Type", LONG_VALUE)]
     return await _send(
         target, Request(path=f"/predictions/{target.model}", headers=headers, body=target.image)
@@ -50,7 +50,7 @@ async def long_content_types(target: Target) -> Counter[int]:
 
 
 async def spaced_content_types(target: Target) -> Counter[int]:
-    """White space around a header's value is not part of it."""
+    """White space around a value, which is not part of it."""
     headers = [(b"Content-Type", b" \t image/jpeg \t ")]
     return await _send(
         target, Request(path=f"/predictions/{target.model}", headers=headers, body=target.image)
@@ -58,14 +58,14 @@ async def spaced_content_types(target: Target) -> Counter[int]:
 
 
 async def impossible_content_types(target: Target) -> Counter[int]:
-    """Of a model that is not ours, whose bodies and types the gateway does not look into."""
+    """Invalid types for an unconfigured model, whose bodies the gateway does not inspect."""
     path = f"/predictions/other-{next(numbers)}"
     requests = [Request(path=path, headers=[(b"Content-Type", each)], body=b"x") for each in IMPOSSIBLE_TYPES]
     return await outcomes(converse(target, request.raw) for request in requests * 3)
 
 
 async def long_targets(target: Target) -> Counter[int]:
-    """The class to explain, in each place where a client may name it."""
+    """Long classes to explain, in a form and in JSON."""
     name = "x" * 20_000
     form = b'--b\r\nContent-Disposition: form-data; name="target"\r\n\r\n' + name.encode() + b"\r\n"
     form += (
@@ -86,7 +86,7 @@ async def long_targets(target: Target) -> Counter[int]:
 
 
 async def invented_names(target: Target) -> Counter[int]:
-    """Another model, version, path and header name with every request; on a few connections."""
+    """New models, versions, paths and header names in every request, on a few connections."""
 
     def batch(number: int) -> bytes:
         requests = [
@@ -105,7 +105,7 @@ async def invented_names(target: Target) -> Counter[int]:
 
 
 async def invented_methods(target: Target) -> Counter[int]:
-    """Another method with every request, and those of HTTP and WebDAV on every path."""
+    """New methods in every request, and methods of HTTP and WebDAV."""
     known = ("OPTIONS", "TRACE", "CONNECT", "PATCH", "PROPFIND", "PURGE", "get")
     methods = [*known, *(f"M{next(numbers)}" for _ in range(NAMES))]
     requests = [Request(method, "/predictions/genre") for method in methods]
@@ -117,7 +117,7 @@ ATTACKS = (
     Attack("versions of 5,000 characters", long_versions, REFUSED),
     Attack("Content-Types of 9,000 bytes", long_content_types, REFUSED),
     Attack("Content-Types with spaces around them", spaced_content_types, frozenset({200})),
-    Attack("Content-Types that are none", impossible_content_types, REFUSED),
+    Attack("invalid Content-Types", impossible_content_types, REFUSED),
     Attack("long targets of explanations", long_targets, REFUSED),
     Attack("another name in every request", invented_names, frozenset({200, 404})),
     Attack("another method in every request", invented_methods, REFUSED | NOT_OFFERED),

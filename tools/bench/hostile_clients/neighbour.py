@@ -1,7 +1,7 @@
-"""A client that does nothing wrong: `python -m tools.bench.hostile_clients.neighbour URL IMAGE RATE`.
+"""A well-behaved open-loop client: `python -m tools.bench.hostile_clients.neighbour URL IMAGE RATE`.
 
-It sends a prediction at a steady rate, whether or not earlier ones were answered. It prints a line for each,
-in the order they were due: when that was, how long the answer took, both in seconds, and its status.
+Sends predictions at a steady rate. Prints a line per prediction, in order of due time: due time and latency,
+both in seconds, and status.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import httpx
 
 from torchserve_gateway.torchserve_api.pools import PooledTransport
 
-# More than the gateway's deadline: a request that takes longer hangs.
+# Above the gateway's deadline: a longer request hangs.
 TIMEOUT_S = 30
 
 
@@ -44,7 +44,7 @@ async def _send_at_rate(http: httpx.AsyncClient, url: str, image: bytes, rate: f
 
 
 async def main(url: str, image: bytes, rate: float) -> None:
-    """Sends so many requests a second until it is killed."""
+    """Sends `rate` requests a second until it is killed."""
     async with httpx.AsyncClient(timeout=TIMEOUT_S, transport=PooledTransport()) as http:
         await _send_at_rate(http, url, image, rate)
 

@@ -1,4 +1,4 @@
-"""The neighbour's figures: what a client that does nothing wrong gets while another one attacks."""
+"""Runs the neighbour and reads its figures."""
 
 import asyncio
 import contextlib
@@ -19,10 +19,12 @@ RATE = 50.0
 
 @dataclass(frozen=True)
 class Figures:
-    """What the neighbour got. latencies_s: of all its requests, in seconds; outcomes: statuses, or errors."""
+    """Figures of the neighbour's requests."""
 
     latencies_s: Sequence[float]
+    """Latency of each request in seconds."""
     outcomes: Counter[str]
+    """Statuses or names of errors."""
 
     @property
     def p50_ms(self) -> float:
@@ -31,7 +33,7 @@ class Figures:
 
     @property
     def p99_ms(self) -> float:
-        """The latency that one request in a hundred is above."""
+        """The 99th percentile of the latency."""
         return float(np.percentile(self.latencies_s, 99)) * 1000
 
 
@@ -42,7 +44,7 @@ class Neighbour:
     child: ChildProcess
 
     async def figures(self, start: float, end: float) -> Figures:
-        """Of the requests that were due between these times, by `monotonic`, when all of them have ended."""
+        """Awaits the requests due between these times, by `monotonic`, and returns their figures."""
         while not self.child.lines or float(self.child.lines[-1].split()[0]) < end:
             if self.child.ended:
                 raise RuntimeError("the neighbour is gone")
@@ -54,7 +56,7 @@ class Neighbour:
 
 @contextlib.contextmanager
 def neighbour_of(target: Target, image: Path, rate: float = RATE) -> Iterator[Neighbour]:
-    """Sends `rate` predictions of the image a second; the first is answered when this yields."""
+    """Starts a neighbour of `rate` predictions a second; the first is answered when this yields."""
     url = f"http://{target.host}:{target.port}/predictions/{target.model}"
     with child_process("tools.bench.hostile_clients.neighbour", url, str(image), str(rate)) as child:
         while not child.lines:

@@ -1,4 +1,4 @@
-"""Paths that try to leave their place, and paths that are none."""
+"""Attacks by path traversal and by malformed paths."""
 
 from collections import Counter
 
@@ -54,8 +54,8 @@ def _beyond(segment: str) -> list[tuple[str, str]]:
 
 
 async def dot_segments(target: Target) -> Counter[int]:
-    """None of them is answered by something else than it names."""
-    # An image, so that the path alone is what is wrong.
+    """Dot segments in place of names."""
+    # With an image, so that only the path is wrong.
     requests = [
         Request(*each, body=target.image if each[0] != "GET" else b"")
         for dots in DOTS
@@ -65,21 +65,21 @@ async def dot_segments(target: Target) -> Counter[int]:
 
 
 async def long_paths(target: Target) -> Counter[int]:
-    """Longer than TorchServe, httpx or a log line takes."""
+    """Paths over the limits of TorchServe, httpx and log lines."""
     requests = [Request(method, path) for path in LONG for method in ("GET", "POST")]
     return await outcomes(converse(target, request.raw) for request in requests)
 
 
 async def odd_paths(target: Target) -> Counter[int]:
-    """Bytes and forms of a target that are not a path of ours."""
+    """Bytes and forms of a target that are not a path of the gateway."""
     requests = [Request(method, path) for path in ODD for method in ("GET", "POST", "DELETE")]
     return await outcomes(converse(target, request.raw) for request in requests)
 
 
 ATTACKS = (
     Attack("dot segments", dot_segments, frozenset({400, 404, 405})),
-    # The query is not passed on: with the path of a page it is that page.
+    # Queries are not passed on, so a page answers with any query.
     Attack("long paths and queries", long_paths, REFUSED | {200, 307}),
-    # A whole URL is taken as its path.
+    # An absolute URL counts as its path.
     Attack("odd paths", odd_paths, REFUSED | {200}),
 )

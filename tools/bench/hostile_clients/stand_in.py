@@ -1,46 +1,41 @@
-"""A gateway in a process of its own before the stand-in for TorchServe in another."""
+"""Runs a gateway and a stand-in for TorchServe, each in a process of its own."""
 
 import asyncio
 import contextlib
-import random
-import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.bench.hostile_clients.child_process import ChildProcess, child_process
 from tools.bench.hostile_clients.gateway_process import RunningGateway, gateway_process
+from tools.free_ports import free_ports
 
 POLL_S = 0.02
-# Below the range from which Linux takes the ports of outgoing connections.
-PORTS = range(20_000, 32_000)
-# Longer than bodies of 6 MB take on cores that others use, too.
+# Short for slow attacks, but long enough for bodies of 6 MB on busy cores.
 TIME_OUTS = ("gateway.head_timeout_s=2", "gateway.body_timeout_s=5", "gateway.shutdown_delay_s=0")
-"""Short, so that nobody waits long for what is slow on purpose."""
 
 
 @dataclass
 class StandIn:
-    """`torchserve.py` while it runs."""
+    """A running `torchserve.py`."""
 
     child: ChildProcess
     port: int
     marks: int = 0
 
     def kill(self) -> None:
-        """From now on nobody listens on its ports."""
+        """Ends the stand-in; its ports then refuse connections."""
         self.child.kill()
 
     async def request_lines(self) -> list[str]:
-        """Method and target of every request so far."""
+        """Method and target of all requests so far."""
         self.marks += 1
         mark = f"/mark-{self.marks}"
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(f"GET {mark} HTTP/1.1\r\n\r\n".encode())
         await reader.read()
         writer.close()
-        # What it printed before the answer is in the pipe, if not read yet.
+        # Lines printed before the answer may still be in the pipe.
         while f"GET {mark}" not in self.child.lines:  # noqa: ASYNC110 - a thread reads the lines
             await asyncio.sleep(POLL_S)
         return [line for line in self.child.lines if "/mark-" not in line]
@@ -48,8 +43,8 @@ class StandIn:
 
 @contextlib.contextmanager
 def gateway_before_stand_in(directory: Path, *overrides: str) -> Iterator[tuple[RunningGateway, StandIn]]:
-    """Both, ready. directory: for the log and the state."""
-    gateway, inference, management = _free_ports(3)
+    """Starts both; ready when this yields. directory: for the log and the state."""
+    gateway, inference, management = free_ports(3)
     with child_process("tools.bench.hostile_clients.torchserve", str(inference), str(management)) as child:
         settings = (
             f"gateway.port={gateway}",
@@ -62,15 +57,3 @@ def gateway_before_stand_in(directory: Path, *overrides: str) -> Iterator[tuple[
         url, log = f"http://127.0.0.1:{gateway}", directory / "gateway.log"
         with gateway_process(url, everything, log) as running:
             yield running, StandIn(child, inference)
-
-
-def _free_ports(count: int) -> list[int]:
-    found: list[int] = []
-    with ExitStack() as stack:
-        for port in random.sample(PORTS, k=len(PORTS)):
-            if len(found) == count:
-                break
-            with contextlib.suppress(OSError):
-                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-                found.append(port)
-    return found

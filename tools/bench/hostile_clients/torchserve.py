@@ -1,8 +1,8 @@
 """A stand-in for TorchServe over real sockets: `python -m tools.bench.hostile_clients.torchserve 8080 8081`.
 
-Its HTTP is as strict as that of Netty, TorchServe's library: a request line over 4096 bytes or a
-head over 8192 ends the connection without an answer, and so does what is no HTTP. Prints the request line of
-every request that it reads, so that a test sees what the gateway lets through.
+Its HTTP is as strict as Netty's, TorchServe's library: a request line over 4096 bytes, a head over 8192 bytes
+or invalid HTTP ends the connection without an answer. Prints every request line, so that tests see the
+gateway's requests.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ PAGES = {
 
 
 class NoHttpError(Exception):
-    """What came is no request that Netty would parse."""
+    """Netty would not parse the request."""
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[str, str, int]:
-    """Method, target and length of the body, of which nothing is kept.
+    """Reads a request and returns method, target and length of the body.
 
     Raises:
-        NoHttpError: it is malformed, or over a limit.
+        NoHttpError: the request is malformed or over a limit.
     """
     line = (await reader.readuntil(b"\r\n")).decode("latin-1")
     parts = line.rstrip("\r\n").split(" ")
@@ -76,7 +76,7 @@ async def _skip_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -
 
 
 def answer_of(method: str, target: str, length: int) -> tuple[int, bytes]:
-    """What TorchServe says to a request: status and body."""
+    """TorchServe's status and body for a request."""
     if length > MAX_BODY_BYTES:
         return 413, b""
     match method, target.partition("?")[0].strip("/").split("/"):
@@ -97,7 +97,7 @@ def _error(status: int, type_: str, message: str) -> tuple[int, bytes]:
 
 
 async def serve_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers until the client closes; like TorchServe it closes behind every error."""
+    """Answers until the client closes; closes after every error, as TorchServe does."""
     status = 200
     try:
         while status < 400:
@@ -114,7 +114,7 @@ async def serve_connection(reader: asyncio.StreamReader, writer: asyncio.StreamW
 
 
 async def serve(inference_port: int, management_port: int) -> None:
-    """Until it is killed."""
+    """Serves until it is killed."""
     servers = [
         await asyncio.start_server(serve_connection, "127.0.0.1", port)
         for port in (inference_port, management_port)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as bytes: requests that no client library would send, and conversations of them."""
+"""Sends HTTP/1.1 as bytes: requests that no client library would send."""
 
 import asyncio
 import contextlib
@@ -8,37 +8,42 @@ from dataclasses import dataclass, field
 
 from tools.bench.hostile_clients.answers import Answer, NoAnswerError, parse_answers
 
-# Far more than any answer takes, the gateway's time-outs included: a client that waits so long was forgotten.
+# Above all time-outs of the gateway: a longer wait has no end.
 GIVE_UP_S = 20.0
 CLOSED = 0
-"""In place of a status: the gateway closed the connection without an answer."""
+"""Status of a connection that the gateway closed without an answer."""
 AT_ONCE = 20
+"""Conversations at a time."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The gateway to attack. model: one that it serves; image: one that the model predicts."""
+    """The gateway to attack."""
 
     host: str
     port: int
     model: str
+    """A model that it serves."""
     image: bytes
+    """An encoded image that the model accepts."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it is sent. body: with a Content-Length, unless framed says that headers announce it."""
+    """A request, byte by byte."""
 
     method: str | bytes = "POST"
     path: str | bytes = "/predictions/genre"
     headers: Iterable[tuple[bytes, bytes]] = field(default_factory=tuple)
     body: bytes = b""
     framed: bool = True
+    """Whether a Content-Length announces the body; otherwise `headers` frame it."""
     closes: bool = True
+    """Whether the request asks to close the connection."""
 
     @property
     def head(self) -> bytes:
-        """Up to the empty line."""
+        """Bytes up to the empty line."""
         lines = [b"%s %s HTTP/1.1" % (_bytes(self.method), _bytes(self.path)), b"Host: gateway"]
         lines += [b"%s: %s" % header for header in self.headers]
         if self.framed and (self.body or self.method not in ("GET", "HEAD")):
@@ -49,7 +54,7 @@ class Request:
 
     @property
     def raw(self) -> bytes:
-        """All of it."""
+        """Bytes of the whole request."""
         return self.head + self.body
 
 
@@ -59,7 +64,7 @@ def _bytes(text: str | bytes) -> bytes:
 
 @contextlib.asynccontextmanager
 async def connection(target: Target) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """One connection to the gateway."""
+    """Opens a connection to the gateway and closes it at the end."""
     reader, writer = await asyncio.open_connection(target.host, target.port)
     try:
         yield reader, writer
@@ -76,16 +81,16 @@ async def converse(
     pause_s: float = 0.0,
     half_closes: bool = False,
 ) -> list[Answer]:
-    """Sends the packets, pause_s apart, and reads until so many answers came or the gateway closes.
+    """Sends packets, pause_s apart, and reads `expected` answers or until the gateway closes.
 
-    half_closes: says after the last packet that nothing more comes.
+    half_closes: half-closes the connection after the last packet.
 
     Raises:
-        NoAnswerError: neither happens within GIVE_UP_S, or what comes is no HTTP.
+        NoAnswerError: neither happens within GIVE_UP_S, or the answer is not HTTP.
     """
     try:
         async with asyncio.timeout(GIVE_UP_S), connection(target) as (reader, writer):
-            # A gateway that refuses need not read to the end.
+            # A gateway that refuses may stop reading.
             with contextlib.suppress(OSError):
                 for packet in packets:
                     writer.write(packet)
@@ -114,13 +119,13 @@ async def _read(reader: asyncio.StreamReader, expected: int | None, *, to_head: 
         complete, received = parse_answers(received + piece, to_head=to_head)
         answers += complete
         if to_head and answers:
-            # What refuses the bytes of a request may not know the method, and have a body.
+            # A refusal of malformed bytes ignores the method and may have a body.
             return answers[:1]
     return answers
 
 
 async def outcomes(conversations: Iterable[Awaitable[list[Answer]]]) -> Counter[int]:
-    """Statuses that came, CLOSED for a conversation without any; AT_ONCE conversations run at a time."""
+    """Runs conversations and counts their statuses, CLOSED for a conversation without answers."""
     counted: Counter[int] = Counter()
     waiting: Iterator[Awaitable[list[Answer]]] = iter(conversations)
 

@@ -47,7 +47,7 @@ def forwarded_headers(request: Request, settings: GatewaySettings) -> RawHeaders
     """
     ours = NOT_FORWARDED | {settings.routing_key_header.lower().encode()}
     headers = tuple(
-        (name, value.strip(b" \t"))
+        (name, value)
         for name, value in end_to_end(_as_sent(request))
         if name.lower() not in ours and not is_instruction(name)
     )

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from torchserve_gateway.gateway.errors import MalformedRequestError
 from torchserve_gateway.gateway.intake.handler_bodies import HandlerBody, read_as_handler
-from ts_serialize.image_header import check_header, image_bytes
+from ts_serialize.image_header import check_header
+from ts_serialize.request_image import image_bytes
 
 # Characters of `target`, where all classes have shorter names.
 MIN_TARGET_LIMIT = 100

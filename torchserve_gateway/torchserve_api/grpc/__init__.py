@@ -1,1 +1,1 @@
-"""TorchServe's two APIs over gRPC."""
+"""TorchServe's Inference and Management APIs over gRPC."""

@@ -1,6 +1,6 @@
 """TorchServe over gRPC: predictions and the Management API.
 
-What is sent here does not come through the gateway, so nothing of it is limited, routed or counted there.
+These calls bypass the gateway: it neither limits nor routes nor counts them.
 """
 
 import json
@@ -24,18 +24,18 @@ from torchserve_gateway.torchserve_api.grpc.proto import (
 from torchserve_gateway.torchserve_api.tokens import Tokens
 from torchserve_gateway.torchserve_api.transport import Api
 
-# Around the image: names, field numbers, lengths.
+# Names, field numbers and lengths around the image.
 MESSAGE_OVERHEAD_BYTES = 65536
 INPUT_FIELD = "data"
-# TorchServe kills the worker, and with it a whole batch, where a handler that is asked to stream does not end
-# the stream, and it does not tell the handler that it is asked to. So we do.
+# TorchServe kills the worker with its whole batch if a handler does not end a requested stream, but does not
+# tell the handler about the request. This field does.
 STREAM_FIELD = "stream"
 
 
 class GrpcClient:
     """Both APIs of one TorchServe; an asynchronous context manager that closes its connections.
 
-    Every method raises TorchServeError as the subclass that fits; deadline_s counts in seconds from the call.
+    Every method raises a subclass of TorchServeError; deadline_s is in seconds from the call.
     """
 
     def __init__(self, settings: TorchServeSettings, tokens: Tokens) -> None:
@@ -54,7 +54,7 @@ class GrpcClient:
         self._management: Any = management_pb2_grpc.ManagementAPIsServiceStub(self._channels["management"])  # type: ignore[no-untyped-call]
 
     async def __aenter__(self) -> Self:
-        """Connects with the first call."""
+        """Returns the client; the first call connects."""
         return self
 
     async def __aexit__(
@@ -69,7 +69,7 @@ class GrpcClient:
         return str((await self._call("inference", self._inference.Ping, Empty(), deadline_s)).health)
 
     async def predict(self, model: str, version: str | None, image: bytes, deadline_s: float) -> bytes:
-        """The handler's answer to one image; None: the default version.
+        """The handler's answer to an image; version None: the default version.
 
         TorchServe drops the status that a handler sets, so an error that the handler describes in its
         answer is raised here.
@@ -81,9 +81,9 @@ class GrpcClient:
     async def stream_predictions(
         self, model: str, version: str | None, image: bytes, deadline_s: float
     ) -> AsyncIterator[bytes]:
-        """The parts of the handler's answer as they come; ours sends one.
+        """Yields the parts of the handler's answer as they arrive; the project's handler sends one.
 
-        Only for handlers that end the stream: TorchServe kills the worker of one that does not.
+        TorchServe kills the worker of a handler that does not end the stream.
         """
         request = _prediction(model, version, image)
         request.input[STREAM_FIELD] = b"true"
@@ -95,34 +95,34 @@ class GrpcClient:
             raise translated(exc, "StreamPredictions", deadline_s) from exc
 
     async def register(self, model: str, url: str, deadline_s: float, **parameters: int | bool) -> str:
-        """Registers and returns TorchServe's words. parameters: as of `RegisterModelRequest`."""
+        """Registers a version and returns TorchServe's message; parameters: of `RegisterModelRequest`."""
         request = management_pb2.RegisterModelRequest(model_name=model, url=url, **parameters)  # type: ignore[arg-type]
         return await self._manage(self._management.RegisterModel, request, deadline_s)
 
     async def scale(self, model: str, version: str | None, workers: int, deadline_s: float) -> str:
-        """Asks for this many workers and returns at once; over gRPC 0 means 1."""
+        """Requests this many workers and returns at once; over gRPC 0 means 1."""
         request = management_pb2.ScaleWorkerRequest(
             model_name=model, model_version=version or "", min_worker=workers, max_worker=workers
         )
         return await self._manage(self._management.ScaleWorker, request, deadline_s)
 
     async def describe(self, model: str, version: str | None, deadline_s: float) -> Any:
-        """What `GET /models/{model}[/{version}]` answers, as Python objects."""
+        """Answer of `GET /models/{model}[/{version}]` as Python objects."""
         request = management_pb2.DescribeModelRequest(model_name=model, model_version=version or "")
         return json.loads(await self._manage(self._management.DescribeModel, request, deadline_s))
 
     async def list_models(self, limit: int, next_page_token: int, deadline_s: float) -> Any:
-        """What `GET /models` answers, as Python objects."""
+        """Answer of `GET /models` as Python objects."""
         request = management_pb2.ListModelsRequest(limit=limit, next_page_token=next_page_token)
         return json.loads(await self._manage(self._management.ListModels, request, deadline_s))
 
     async def set_default(self, model: str, version: str, deadline_s: float) -> str:
-        """Sends requests that name no version to this one."""
+        """Makes a version the default."""
         request = management_pb2.SetDefaultRequest(model_name=model, model_version=version)
         return await self._manage(self._management.SetDefault, request, deadline_s)
 
     async def unregister(self, model: str, version: str | None, deadline_s: float) -> str:
-        """Removes a version; what still waits or runs in it is lost without an answer."""
+        """Removes a version; its waiting and running requests get no answer."""
         request = management_pb2.UnregisterModelRequest(model_name=model, model_version=version or "")
         return await self._manage(self._management.UnregisterModel, request, deadline_s)
 
@@ -134,7 +134,7 @@ class GrpcClient:
         try:
             return await self._once(api, method, request, deadline_s)
         except TokenRefusedError:
-            # It was not executed, so asking again is safe.
+            # The call was not executed, so repeating it is safe.
             await self._tokens.renewed(api, refused)
             return await self._once(api, method, request, deadline_s)
 

@@ -1,7 +1,7 @@
-"""gRPC's failures as those of torchserve_gateway/torchserve_api/errors.py.
+"""Translates gRPC's failures into those of torchserve_gateway/torchserve_api/errors.py.
 
-TorchServe says little by its status codes: an unknown model is INTERNAL for a prediction and NOT_FOUND for
-the Management API, a handler that raises is UNAVAILABLE like a server that is not there. So its text is read.
+TorchServe's status codes are ambiguous: an unknown model is INTERNAL for a prediction and NOT_FOUND for the
+Management API; a handler that raises is UNAVAILABLE, as an absent server is. The text of the error decides.
 """
 
 import grpc
@@ -22,7 +22,7 @@ from torchserve_gateway.torchserve_api.errors import (
     WorkerDiedError,
 )
 
-# What the text holds, and what it means; the HTTP status that the REST API would give.
+# Fragment of the text, its meaning, and the HTTP status of the REST API.
 MEANINGS: tuple[tuple[str, type[RefusedError], int], ...] = (
     ("token authorization failed", TokenRefusedError, 400),
     ("model api disabled", ApiDisabledError, 405),
@@ -44,14 +44,14 @@ BROKEN = ("socket closed", "connection reset", "goaway", "transport closing", "b
 
 
 def translated(error: grpc.aio.AioRpcError, call: str, deadline_s: float) -> TorchServeError:
-    """The exception to raise. call: the method's name."""
+    """Exception for a failed call. call: name of the method."""
     code, details = error.code(), error.details() or ""
     text, type_ = _split(details)
     lowered = text.lower()
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceededError(f"TorchServe did not answer {call} over gRPC within {deadline_s:g} s")
     if code is grpc.StatusCode.UNKNOWN and not text:
-        # What TorchServe did not think of, for example a version that is registered already.
+        # Unexpected by TorchServe, for example a version that is registered already.
         return RefusedError(500, "", f"TorchServe ended {call} over gRPC without a reason; its log has it")
     for fragment, kind, status in MEANINGS:
         if fragment in lowered:
@@ -66,6 +66,6 @@ def translated(error: grpc.aio.AioRpcError, call: str, deadline_s: float) -> Tor
 
 
 def _split(details: str) -> tuple[str, str]:
-    """TorchServe's sentence and, from the line that it puts below, the name of its exception."""
+    """Splits details into TorchServe's sentence and the name of its exception on the line below."""
     text, _, name = details.partition("\n")
     return text.strip(), name.strip().removesuffix(".()").rsplit(".", 1)[-1]

@@ -1,1 +1,1 @@
-"""TorchServe's published interface in our words; the stubs beside it are made by `make grpc_stubs`."""
+"""TorchServe's published gRPC interface, and the stubs that `make grpc_stubs` generates from it."""

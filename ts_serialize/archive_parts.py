@@ -1,0 +1,91 @@
+"""Parts of a model archive, as the archiver reads them from the project's settings.
+
+Protocols, because settings import this package's checks and not the reverse.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Checkpoint(Protocol):
+    """The TorchScript file."""
+
+    @property
+    def path(self) -> Path:
+        """Local file."""
+
+
+class Preprocessing(Protocol):
+    """Settings of `image_transform`; written to `preprocessing.json`."""
+
+    @property
+    def mean(self) -> Sequence[float]:
+        """Mean per RGB channel, of values in 0..1."""
+
+    @property
+    def std(self) -> Sequence[float]:
+        """Standard deviation per RGB channel."""
+
+    def model_dump(self) -> dict[str, Any]:
+        """All settings by name."""
+
+
+class ModelParts(Protocol):
+    """A model and the files that make its archive."""
+
+    @property
+    def name(self) -> str:
+        """Name under which TorchServe serves the model."""
+
+    @property
+    def version(self) -> str:
+        """Version in the manifest."""
+
+    @property
+    def archive_name(self) -> str:
+        """File name of the archive."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Class names in the order of the network's outputs."""
+
+    @property
+    def weights(self) -> Checkpoint:
+        """The checkpoint."""
+
+    @property
+    def handler(self) -> Path:
+        """File with the handler class."""
+
+    @property
+    def handler_modules(self) -> Sequence[Path]:
+        """Files that the handler imports."""
+
+    @property
+    def packed_modules(self) -> Mapping[str, Path]:
+        """The same files by their path in the archive."""
+
+    @property
+    def image(self) -> Preprocessing:
+        """Preprocessing of the handler."""
+
+    @property
+    def batch_size(self) -> int:
+        """Largest batch that TorchServe hands to the handler, in images."""
+
+
+class ArchiveRequest(Protocol):
+    """The archive to build."""
+
+    @property
+    def model(self) -> ModelParts:
+        """Model to pack."""
+
+    @property
+    def archive_path(self) -> Path:
+        """File that the archive is written to."""
+
+    @property
+    def force(self) -> bool:
+        """Whether to replace an archive of the same version with other content."""
