@@ -101,7 +101,7 @@ async def test_without_redis_nothing_is_limited_and_that_is_logged_once_and_coun
     await budgets.close()
     assert budgets.unchecked == 5
     [record] = caplog.records
-    assert "Redis cannot be used, requests are not limited" in record.message
+    assert "Redis is unreachable, requests are not limited" in record.message
 
 
 @pytest.mark.parametrize(
