@@ -110,7 +110,7 @@ async def test_a_body_over_the_limit_is_refused_before_torchserve_sees_it() -> N
         ({"files": {"file": ("a.jpg", b"")}}, "'a.jpg' in field 'file' is empty"),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, "boundary"),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "form"),
-        ({"content": b"", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "ends before its last boundary"),
+        ({"content": b"", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "ends before"),
         ({"content": b"--b--", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "no field"),
         ({"content": b"", "headers": {"content-type": "multipart/form-data; boundary=" + "b" * 300}}, "300"),
     ],

@@ -8,14 +8,15 @@ import ipaddress
 import logging
 import math
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import limits
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
+from torchserve_gateway.gateway.access.rate_limit_storage import BoundedMemoryStorage
 from torchserve_gateway.gateway.errors import RateLimitedError, TooManyFailuresError
 from torchserve_gateway.gateway.telemetry.request_context import RequestRecord
 from torchserve_gateway.settings.gateway import RateLimitSettings
@@ -23,8 +24,7 @@ from torchserve_gateway.settings.gateway import RateLimitSettings
 logger = logging.getLogger(__name__)
 
 PREFIX = "torchserve-gateway:limit"
-# Callers in memory. The library scans all of them at every request for expired entries.
-MAX_CALLERS = 1000
+
 # Pause before an unreachable Redis is tried again.
 REDIS_PAUSE_S = 1.0
 # Limit IPv6 per /64: one client controls the prefix.
@@ -60,22 +60,6 @@ class Charged:
     """Seconds until more requests are allowed."""
 
 
-class BoundedMemoryStorage(MemoryStorage):
-    """Keeps MAX_CALLERS callers and forgets the least recently seen."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._expiries: OrderedDict[str, int] = OrderedDict()
-
-    async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Counts as the base class does, after evicting the least recently seen caller if full."""
-        self._expiries[key] = expiry
-        self._expiries.move_to_end(key)
-        if len(self._expiries) > MAX_CALLERS:
-            await self.clear_sliding_window(*self._expiries.popitem(last=False))
-        return await super().acquire_sliding_window_entry(key, limit, expiry, amount)
-
-
 class RateLimits:
     """Counts requests and refuses those over a limit.
 
@@ -88,8 +72,9 @@ class RateLimits:
         self._per_address = _parsed(settings.per_address)
         self._failures = _parsed(settings.failed_keys_per_address)
         self._timeout_s = settings.redis_timeout_s
-        self._storage = _storage(settings.redis_url)
-        self._limiter = SlidingWindowCounterRateLimiter(self._storage)
+        # Our own pool, because the library offers no way to close its connections.
+        self._pool = ConnectionPool.from_url(settings.redis_url) if settings.redis_url else None
+        self._limiter = SlidingWindowCounterRateLimiter(_storage(self._pool))
         self._redis_is_down = False
         self._ask_again_at = 0.0
         self.unchecked = 0
@@ -143,8 +128,8 @@ class RateLimits:
 
     async def close(self) -> None:
         """Closes the connections to Redis."""
-        if isinstance(self._storage, RedisStorage):
-            await self._storage.bridge.storage.aclose()  # type: ignore[attr-defined] # limits has no close()
+        if self._pool:
+            await self._pool.aclose()
 
     async def _charge(self, record: RequestRecord, budget: Budget, cost: int) -> None:
         charged = await self._count(budget, cost)
@@ -202,7 +187,12 @@ def _parsed(rate: str | None) -> limits.RateLimitItem | None:
     return limits.parse(rate) if rate else None
 
 
-def _storage(redis_url: str | None) -> RedisStorage | BoundedMemoryStorage:
-    if redis_url is None:
+def _storage(pool: ConnectionPool | None) -> RedisStorage | BoundedMemoryStorage:
+    if pool is None:
         return BoundedMemoryStorage()
-    return RedisStorage(f"async+{redis_url}", implementation="redispy", key_prefix=PREFIX)
+    return RedisStorage(
+        "async+redis://",
+        implementation="redispy",
+        key_prefix=PREFIX,
+        connection_pool=pool,  # type: ignore[arg-type] # documented for redispy, missing from the types
+    )

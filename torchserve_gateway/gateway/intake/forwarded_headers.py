@@ -58,7 +58,7 @@ def forwarded_headers(request: Request, settings: GatewaySettings) -> RawHeaders
     if size > MAX_HEADER_BYTES or len(headers) > MAX_HEADERS:
         largest = _shown(max(headers, key=lambda each: len(each[1]))[0])
         raise HeadersTooLargeError(
-            f"{len(headers)} headers with {size} bytes are for the handler, which takes at most {MAX_HEADERS} "
+            f"{len(headers)} headers with {size} bytes are for the handler, which gets at most {MAX_HEADERS} "
             f"with {MAX_HEADER_BYTES} bytes; the largest is {largest}"
         )
     return headers
