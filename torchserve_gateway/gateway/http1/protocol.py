@@ -109,7 +109,7 @@ class BoundedHttpProtocol(StrictHttpProtocol):
             self._start_timer()
 
     def _refuse(self, refusal: MessageRefusedError) -> None:
-        self.logger.warning("refused what a client sent: %s", refusal)
+        self.logger.warning("refused malformed bytes: %s", refusal)
         self._end_with(refusal.response())
 
     def _end_with(self, last_bytes: bytes) -> None:
