@@ -130,7 +130,7 @@ async def test_a_second_file_is_413() -> None:
         files = [("file", ("a.jpg", b"x")), ("file", ("b.jpg", b"x"))]
         response = await client.post("/predict", files=files)
     assert response.status_code == 413
-    assert "more files than the 1 " in response.json()["detail"]
+    assert "more files than the allowed 1" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ class FormParser:
         else:
             self._files += 1
         if self._files > self._max_files:
-            raise TooManyFilesError(f"the form has more than the allowed {self._max_files} files")
+            raise TooManyFilesError(f"the form has more files than the allowed {self._max_files}")
         if self._fields > MAX_FIELDS:
             raise MalformedRequestError(f"the form has more than {MAX_FIELDS} fields besides files")
 
