@@ -1,4 +1,4 @@
-"""Whether a URL answers 200: `answers.py URL [SECONDS TO WAIT FOR IT]`. Slim images have no curl."""
+"""Waits until a URL answers 200: `answers.py URL [TIMEOUT_S]`. Slim images have no curl."""
 
 import sys
 import time
@@ -6,8 +6,8 @@ import urllib.request
 
 
 def answers(url: str) -> bool:
-    """Asks once."""
-    # No proxy of the environment: what is asked is in the same network.
+    """Returns whether the URL answers 200 now."""
+    # The URL is in the same network, so the environment's proxies are ignored.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=4) as response:
@@ -17,7 +17,7 @@ def answers(url: str) -> bool:
 
 
 def main(url: str, wait_s: float = 0) -> str | None:
-    """Returns what is wrong, for `sys.exit`."""
+    """Polls the URL and returns the error for `sys.exit`, None if it answers."""
     give_up = time.monotonic() + wait_s
     while not answers(url):
         if time.monotonic() >= give_up:

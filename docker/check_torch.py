@@ -1,4 +1,4 @@
-"""Compares the PyTorch that pip chose with the one that was asked for, while the image is built."""
+"""Checks during an image build that pip installed the requested build of PyTorch."""
 
 import sys
 
@@ -6,17 +6,17 @@ import torch
 
 
 def main(wanted: str) -> str | None:
-    """wanted: `cpu`, or a CUDA version as PyTorch's wheels are named, `cu130`.
+    """Compares the installed build with `wanted`: `cpu`, or a CUDA version as in wheel names, `cu130`.
 
     Returns:
-        what is wrong, for `sys.exit`.
+        The error for `sys.exit`, None if the build fits.
     """
     found = "cpu" if torch.version.cuda is None else f"cu{torch.version.cuda.replace('.', '')}"
     print(f"torch {torch.__version__} for {found}")
     if found == wanted:
         return None
     if wanted == "cpu":
-        print("it runs without a GPU, too, but brings CUDA; TORCH_INDEX=<index of CPU wheels> makes it small")
+        print("it includes CUDA and runs without a GPU, too; TORCH_INDEX=<index of CPU wheels> makes it small")
         return None
     return f"that is not {wanted}; pass TORCH_INDEX=<index of PyTorch's wheels for {wanted}> to make"
 

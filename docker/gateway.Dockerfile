@@ -14,7 +14,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     --no-input -r /build/requirements-gateway.txt -c /build/requirements.lock
 
 FROM ${BASE}
-# ca-certificates: archives over https. tini: a signal that comes before Python listens ends it, too.
+# ca-certificates: archives over https. tini: handles signals that arrive before Python does.
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends ca-certificates python3 tini \
     && rm -rf /var/lib/apt/lists/* \
@@ -23,7 +23,7 @@ RUN apt-get update -qq \
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
-# The volumes of other containers that share these directories belong to the same user.
+# The same user in all images, because containers share these directories as volumes.
 RUN install -d -o serving -g serving keys var/model_store var/deployments
 COPY . .
 USER serving

@@ -7,7 +7,7 @@ RUN apt-get update -qq \
 COPY docker/haproxy.cfg docker/haproxy-compose.cfg /etc/haproxy/
 USER haproxy
 EXPOSE 8080
-# Finishes what it has; SIGTERM would cut it.
+# SIGUSR1 finishes requests in flight; SIGTERM would cut them.
 STOPSIGNAL SIGUSR1
 ENTRYPOINT ["haproxy", "-W", "-db", "-f", "/etc/haproxy/haproxy.cfg", "-f", "/etc/haproxy/haproxy-compose.cfg"]
 HEALTHCHECK --interval=5s --timeout=5s CMD ["bash", "-c", "</dev/tcp/127.0.0.1/8080"]

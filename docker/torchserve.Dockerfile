@@ -1,8 +1,8 @@
 # Stock TorchServe under the project's own start command; make build_ts_cpu, make build_ts_cuda.
-# Versions: requirements.lock. Nothing here changes with our code but the last COPY.
+# Versions: requirements.lock. Only the last COPY depends on the project's code.
 ARG BASE=docker.io/library/debian:bookworm-slim
 
-# pip, which the image itself is without.
+# pip stays in this stage.
 FROM ${BASE} AS pip
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends python3-venv \
@@ -10,7 +10,7 @@ RUN apt-get update -qq \
     && python3 -m venv /opt/pip
 
 FROM ${BASE}
-# procps: TorchServe runs `kill` to unregister. tini: passes signals on and reaps what workers leave behind.
+# procps: TorchServe runs `kill` to unregister. tini: forwards signals and reaps orphans of the workers.
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends procps python3 tini \
     && rm -rf /var/lib/apt/lists/* \
@@ -18,9 +18,9 @@ RUN apt-get update -qq \
     && useradd --uid 10001 --gid serving --home-dir /tmp --no-create-home serving
 WORKDIR /app
 COPY requirements-torchserve.txt requirements.lock ./
-# Index of PyTorch's wheels besides the default one, whose wheels bring CUDA; see README.
+# Additional index of PyTorch's wheels; the default wheels bring CUDA, see README.
 ARG TORCH_INDEX_URL=""
-# Several GB, so installed where they stay: copied from another stage they would take the builder's disk twice.
+# Several GB, so installed in the final stage: copying them would take the builder's disk twice.
 COPY --from=pip /opt/pip /opt/pip
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python3 -m venv --without-pip /opt/venv \
@@ -30,17 +30,17 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     && rm -rf /opt/pip
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp \
     LOG4J_CONFIGURATION_FILE=/app/docker/log4j2.xml
-# The volumes of other containers that share these directories belong to the same user.
+# The same user in all images, because containers share these directories as volumes.
 RUN install -d -o serving -g serving var/model_store var/deployments
 COPY . .
-# cpu, or a CUDA version as PyTorch writes it: cu130. Other wheels than asked for must not go unnoticed.
+# cpu, or a CUDA version in PyTorch's spelling: cu130. The build fails if pip installed other wheels.
 ARG TORCH_BUILD=cpu
 RUN python docker/check_torch.py "$TORCH_BUILD"
 USER serving
 # /tmp holds what TorchServe unpacks, so it is on disk and not in memory.
 VOLUME ["/app/var/model_store", "/app/var/deployments", "/tmp"]
 EXPOSE 8080
-# Java ends with 143 after SIGTERM, which is as it should be.
+# 143 is Java's exit code after SIGTERM, a clean stop.
 ENTRYPOINT ["tini", "-e", "143", "--", "python", "-m", "torchserve_gateway.commands.torchserve", "state_dir=/tmp/state"]
 CMD ["torchserve=container"]
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \

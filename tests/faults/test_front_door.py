@@ -103,9 +103,9 @@ def test_stress_and_demo_reach_a_gateway_that_wants_tls_and_keys(certificate: Pa
         with_key = *here, f"gateway.auth.own_key_file={own_key}"
         short = "clients=2", "rounds=1", "round_s=0.2"
         assert stress(load("stress", StressSettings, [*with_key, *short])) == 0
-        demo = run("torchserve_gateway/commands/demo.py", *with_key)
+        demo = run("-m", "torchserve_gateway.commands.demo", *with_key)
         assert demo.returncode == 0, demo.stderr
-        refused = run("torchserve_gateway/commands/demo.py", *here)
+        refused = run("-m", "torchserve_gateway.commands.demo", *here)
     assert refused.returncode == 1
     assert "needs a valid API key" in refused.stderr
 

@@ -110,7 +110,7 @@ async def test_a_body_over_the_limit_is_refused_before_torchserve_sees_it() -> N
         ({"files": {"file": ("a.jpg", b"")}}, "'a.jpg' in field 'file' is empty"),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, "boundary"),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "form"),
-        ({"content": b"", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "breaks off"),
+        ({"content": b"", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "ends before"),
         ({"content": b"--b--", "headers": {"content-type": "multipart/form-data; boundary=b"}}, "no field"),
         ({"content": b"", "headers": {"content-type": "multipart/form-data; boundary=" + "b" * 300}}, "300"),
     ],
@@ -130,7 +130,7 @@ async def test_a_second_file_is_413() -> None:
         files = [("file", ("a.jpg", b"x")), ("file", ("b.jpg", b"x"))]
         response = await client.post("/predict", files=files)
     assert response.status_code == 413
-    assert "more files than the 1 " in response.json()["detail"]
+    assert "more files than the allowed 1" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -71,12 +71,12 @@ async def test_every_documented_way_to_send_an_image(body: dict[str, Any]) -> No
         ({"instances": [text(bytes(50_001))]}, 413, "instances[0] has 50001 bytes, at most 50000"),
         ({"instances": [text(JPEG)] * 5}, 413, "there are 5 instances, at most 4"),
         ({"instances": [text(bytes(100_000))]}, 413, "at most 100000"),
-        ({"instances": []}, 400, "instances is not as it should be: List should have at least 1 item"),
+        ({"instances": []}, 400, "instances is invalid: List should have at least 1 item"),
         ({"instances": [[1.0, 2.0]]}, 400, "instances.0"),
         ({"instances": [{"other": text(JPEG)}]}, 400, "instances.0"),
         ({"instances": [""] * 1001}, 400, "more than 1000 items"),
-        ({}, 400, "instances is not as it should be: Field required"),
-        ([], 400, "the body is not as it should be"),
+        ({}, 400, "instances is invalid: Field required"),
+        ([], 400, "the body is invalid"),
     ],
 )
 async def test_a_request_that_is_refused_says_what_is_wrong(body: Any, status: int, said: str) -> None:

@@ -138,16 +138,16 @@ WANTED = [{"name": "classes", "parameters": {"classification": 3}}]
 @pytest.mark.parametrize(
     ("request_", "status", "said"),
     [
-        ({"inputs": []}, 400, "inputs is not as it should be: List should have at least 1 item"),
+        ({"inputs": []}, 400, "inputs is invalid: List should have at least 1 item"),
         (
             {"inputs": [tensor(JPEG)] * 2},
             400,
-            "inputs is not as it should be: List should have at most 1 item",
+            "inputs is invalid: List should have at most 1 item",
         ),
         (
             {"inputs": [tensor(JPEG, datatype="FP32", data=[0.5])]},
             400,
-            "inputs.0.datatype is not as it should be: Input should be 'BYTES'",
+            "inputs.0.datatype is invalid: Input should be 'BYTES'",
         ),
         ({"inputs": [tensor(JPEG, shape=[2])]}, 400, "shape is [2] and it has 1 elements"),
         ({"inputs": [tensor(JPEG, PNG, shape=[1, 2])]}, 400, "shape is [1, 2] and it has 2 elements"),
@@ -157,7 +157,7 @@ WANTED = [{"name": "classes", "parameters": {"classification": 3}}]
         (
             {"inputs": [tensor(JPEG)], "outputs": WANTED},
             400,
-            "classification is not as it should be: Value error, this is not offered",
+            "classification is invalid: Value error, this is not offered",
         ),
         ({"inputs": [tensor(JPEG)], "outputs": [{"name": "x"}]}, 400, "'classes' or 'probabilities'"),
         ({"inputs": [tensor(*[JPEG] * 5)]}, 413, "there are 5 images, at most 4"),

@@ -52,7 +52,7 @@ async def test_above_the_limit_of_its_key_a_caller_gets_429_and_others_do_not(ke
     assert refused.headers["content-type"] == "application/problem+json"
     assert 1 <= int(refused.headers["retry-after"]) <= 86400
     assert refused.headers["retry-after"] == left[-1][2]
-    assert "3 per 1 day are allowed for this key, 0 are left" in refused.json()["detail"]
+    assert "this key may send 3 per 1 day and has 0 left" in refused.json()["detail"]
 
 
 async def test_without_keys_addresses_are_limited_and_open_paths_are_not() -> None:
@@ -90,7 +90,7 @@ async def test_every_image_of_a_batch_counts_and_a_batch_that_does_not_fit_is_re
     assert [each.status_code for each in (fits, too_many, fits_again)] == [200, 429, 200]
     assert '"address";r=6;' in fits.headers["ratelimit"]
     # The refused request itself has counted as one.
-    assert "5 are left; this request counts as 6" in too_many.json()["detail"]
+    assert "has 5 left; this request counts as 6" in too_many.json()["detail"]
     assert len(torchserve.requests) == 9
 
 

@@ -143,7 +143,7 @@ async def test_parts_without_a_file_name_count_as_files(post: Post) -> None:
     body = form("files").removesuffix(b"--b--\r\n") * 40 + b"--b--\r\n"
     response, _ = await post("/predict/batch", body, FORM)
     assert response.status_code == 413
-    assert "more files than the 32" in response.json()["detail"]
+    assert "more files than the allowed 32" in response.json()["detail"]
 
 
 @pytest.mark.parametrize("field", ['im\\"age', "bild\u00fc", "a%22b", ""])

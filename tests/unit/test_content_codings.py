@@ -71,16 +71,16 @@ def test_another_coding_is_named(encodings: list[str]) -> None:
     ("coding", "body", "said"),
     [
         ("gzip", CONTENT, "not gzip, or is damaged"),
-        ("gzip", gzip.compress(CONTENT)[:-1], "breaks off before the end of its gzip"),
-        ("gzip", gzip.compress(CONTENT)[:40], "breaks off"),
-        ("gzip", b"", "breaks off"),
-        ("gzip", b"\x1f", "breaks off"),
+        ("gzip", gzip.compress(CONTENT)[:-1], "ends before the end of its gzip"),
+        ("gzip", gzip.compress(CONTENT)[:40], "ends before the end"),
+        ("gzip", b"", "ends before the end"),
+        ("gzip", b"\x1f", "ends before the end"),
         ("gzip", gzip.compress(CONTENT) + b"tail", "not gzip, or is damaged"),
         ("gzip", gzip.compress(CONTENT)[:-8] + bytes(8), "incorrect data check"),
         ("gzip", gzip.compress(b"") * (MAX_MEMBERS + 1), f"more than {MAX_MEMBERS} gzip files"),
-        ("deflate", zlib.compress(CONTENT) + b"tail", "goes on behind the end of its deflate"),
+        ("deflate", zlib.compress(CONTENT) + b"tail", "continues after the end of its deflate"),
         ("deflate", CONTENT, "not deflate, or is damaged"),
-        ("deflate", raw_deflate(CONTENT)[:-1], "breaks off"),
+        ("deflate", raw_deflate(CONTENT)[:-1], "ends before the end"),
     ],
 )
 def test_damage_is_told(coding: str, body: bytes, said: str) -> None:

@@ -5,9 +5,11 @@ import logging
 from typing import Any
 
 import pytest
+from limits import parse
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-from torchserve_gateway.gateway.access import rate_limits
-from torchserve_gateway.gateway.access.rate_limits import BoundedMemoryStorage, RateLimits, network_of
+from torchserve_gateway.gateway.access.rate_limit_storage import BoundedMemoryStorage
+from torchserve_gateway.gateway.access.rate_limits import RateLimits, network_of
 from torchserve_gateway.gateway.errors import RateLimitedError
 from torchserve_gateway.gateway.telemetry.request_context import RequestRecord
 from torchserve_gateway.settings.composition import ConfigurationError, load
@@ -62,18 +64,16 @@ async def test_many_requests_at_once_get_no_more_than_the_limit() -> None:
     assert sum(outcomes) == 10
 
 
-async def test_memory_stays_bounded_however_many_addresses_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limits, "MAX_CALLERS", 50)
-    budgets = limits(per_address="2/day")
-    storage = budgets._storage
-    assert isinstance(storage, BoundedMemoryStorage)
+async def test_memory_stays_bounded_however_many_addresses_come() -> None:
+    storage = BoundedMemoryStorage(max_callers=50)
+    limiter, limit = SlidingWindowCounterRateLimiter(storage), parse("2/day")
     for number in range(500):
-        assert await accepted(budgets, request(f"10.0.{number // 250}.{number % 250}"))
-        # Who comes again and again is not forgotten for those who come once.
-        await accepted(budgets, request("192.0.2.1"))
-    assert not await accepted(budgets, request("192.0.2.1"))
-    kept = storage.storage, storage.expirations, storage.locks, storage._expiries
-    assert all(len(each) <= 100 for each in kept)  # of each caller this window and the one before it
+        assert await limiter.hit(limit, f"10.0.{number // 250}.{number % 250}")
+        # A regular caller is not forgotten because of many new callers.
+        await limiter.hit(limit, "192.0.2.1")
+    assert not await limiter.hit(limit, "192.0.2.1")
+    # Two windows for each caller.
+    assert all(len(each) <= 100 for each in (storage.storage, storage.expirations, storage.locks))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ async def test_without_redis_nothing_is_limited_and_that_is_logged_once_and_coun
     await budgets.close()
     assert budgets.unchecked == 5
     [record] = caplog.records
-    assert "Redis cannot be used, requests are not limited" in record.message
+    assert "Redis is unreachable, requests are not limited" in record.message
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""The file of API keys: who may do what, and a hash of each key; the keys themselves are kept nowhere.
+"""The file of API keys: each caller's rights and the hashes of its keys. Keys themselves are not stored.
 
-{"mobile": {"rights": ["predict"], "sha256": ["<of the key in use>", "<of the one before it>"]}}
+{"mobile": {"rights": ["predict"], "sha256": ["<hash of the current key>", "<hash of the previous key>"]}}
 """
 
 import hashlib
@@ -14,26 +14,28 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 Right = Literal["predict", "models", "metrics"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-# It becomes a field of log lines and a label of metrics.
+# The name becomes a log field and a metric label.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 CallerName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-# One in use, and the one before it until all callers have the new one.
+# The current key, and the previous key until all clients have switched.
 VALID_AT_ONCE = 2
-# So that scanners for leaked secrets can be told what to look for.
+# Lets scanners for leaked secrets recognize a key.
 PREFIX = "tsgw_"
 
 
 class KeysFileError(Exception):
-    """The file of API keys cannot be read or written; the message names it."""
+    """The file of API keys cannot be read or written; the message names the file."""
 
 
 class Caller(BaseModel):
-    """sha256: hashes of the valid keys as hexadecimal digits, the newest first."""
+    """A caller of the API."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rights: frozenset[Right]
+    """Paths that the caller's keys open."""
     sha256: Annotated[tuple[Sha256, ...], Field(min_length=1, max_length=VALID_AT_ONCE)]
+    """Hexadecimal hashes of the valid keys, newest first."""
 
 
 Callers = Mapping[str, Caller]
@@ -41,17 +43,17 @@ _FILE = TypeAdapter(dict[CallerName, Caller])
 
 
 def new_key() -> str:
-    """A key that nobody guesses: 256 random bits."""
+    """Returns a new key with 256 random bits."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 def sha256(key: str) -> str:
-    """Its hash, as hexadecimal digits. Without salt and in one round: nobody can try 2^256 keys."""
+    """Returns the key's hexadecimal hash, without salt and in one round: 2^256 keys cannot be tried."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def caller_of(key: str, callers: Callers) -> str | None:
-    """Whose key it is; takes the same time whether and where it is found."""
+    """Returns the name of the key's caller, in the same time wherever the key is found, or None."""
     presented, found = sha256(key), None
     for name, caller in callers.items():
         for valid in caller.sha256:
@@ -61,10 +63,10 @@ def caller_of(key: str, callers: Callers) -> str | None:
 
 
 def read_callers(path: Path) -> Callers:
-    """What the file says now.
+    """Reads the file.
 
     Raises:
-        KeysFileError: it cannot be read, or is not as it must be.
+        KeysFileError: The file is unreadable or invalid.
     """
     try:
         return _FILE.validate_json(path.read_bytes())
@@ -77,12 +79,12 @@ def read_callers(path: Path) -> Callers:
 
 
 def write_callers(path: Path, callers: Callers) -> None:
-    """Replaces the file as a whole, for its owner alone to read.
+    """Replaces the file atomically, with mode 0600.
 
     Raises:
-        KeysFileError: it cannot be written.
+        KeysFileError: The file cannot be written.
     """
-    # Random: nobody can have put a file or a link of that name there.
+    # A random name cannot have been taken by another user's file or link.
     part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     try:
         part.touch(mode=0o600, exist_ok=False)

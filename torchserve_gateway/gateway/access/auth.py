@@ -1,4 +1,4 @@
-"""Who may do what: an API key with the right for it, before one byte of the body is read."""
+"""Checks API keys and their rights before any byte of the body is read."""
 
 import asyncio
 import contextlib
@@ -22,16 +22,18 @@ from torchserve_gateway.settings.gateway import AuthSettings
 logger = logging.getLogger(__name__)
 
 HEADER = "X-API-Key"
-# Swagger UI asks for either behind its button Authorize.
+# Swagger UI offers both in its Authorize dialog.
 BEARER = HTTPBearer(scheme_name="bearer", description="an API key", auto_error=False)
 API_KEY = APIKeyHeader(name=HEADER, scheme_name="header", description="an API key", auto_error=False)
 
 
 class Keyring:
-    """The API keys as the file has them; one that cannot be read any more leaves those in force.
+    """The API keys of the file, followed while the gateway runs.
+
+    The last keys stay in force while the file is unreadable.
 
     Raises:
-        ConfigurationError: the file cannot be read to begin with.
+        ConfigurationError: The file is unreadable at the start.
     """
 
     def __init__(self, settings: AuthSettings) -> None:
@@ -43,23 +45,23 @@ class Keyring:
             raise ConfigurationError(f"gateway.auth.keys_file: {exc}") from exc
 
     def caller_of(self, key: str) -> str | None:
-        """Whose key it is, None if it is nobody's."""
+        """Returns the name of the key's caller, None for an unknown key."""
         return caller_of(key, self._callers)
 
     def may(self, caller: str, right: Right) -> bool:
-        """Whether a caller has a right."""
+        """Returns whether a caller has a right."""
         return right in self._callers[caller].rights
 
     def followed(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Reads the file again and again, so that a change needs no restart."""
+        """Reads the file periodically, so that a change needs no restart."""
         return repeated(self._refresh, self._settings.refresh_s)
 
     async def _refresh(self) -> None:
         try:
-            # Off the event loop, which has requests to serve.
+            # A slow disk must not block the event loop.
             callers = await asyncio.to_thread(read_callers, self._settings.keys_file)
         except KeysFileError as exc:
-            self._trouble.say(f"the keys that were read last stay in force: {exc}")
+            self._trouble.say(f"the last API keys stay in force: {exc}")
             return
         self._trouble.say("")
         if callers != self._callers:
@@ -68,16 +70,16 @@ class Keyring:
 
 
 class Access:
-    """Guards routers. keyring: None where everybody may do everything."""
+    """Guards routers with keys and rate limits; a keyring of None disables keys."""
 
     def __init__(self, keyring: Keyring | None, limits: RateLimits) -> None:
         self._keyring = keyring
         self._limits = limits
 
     def guard(self, right: Right) -> dict[str, Any]:
-        """What `include_router` takes besides a router whose routes need `right`.
+        """Returns arguments of `include_router` for a router whose routes need `right`.
 
-        As dependencies run before a body is read that no route declares, so does this.
+        FastAPI runs dependencies before a body that no route declares is read.
         """
         if self._keyring:
             authorize = partial(self._authorize, self._keyring, right)
@@ -94,7 +96,7 @@ class Access:
         record.caller = keyring.caller_of(presented)
         if record.caller is None:
             await self._limits.count_failure(record)
-            # The same for no key and for a wrong one.
+            # A missing and a wrong key get the same answer, which tells an attacker nothing.
             raise UnauthenticatedError(
                 f"this path needs a valid API key, as Authorization: Bearer or as {HEADER}"
             )
@@ -104,7 +106,7 @@ class Access:
 
 
 def _presented(authorize: Callable[[RequestRecord, str], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """As FastAPI wants it: the parameters say where a key may be, in OpenAPI, too."""
+    """Builds the dependency whose parameters tell FastAPI, and OpenAPI, where a key may be."""
 
     async def dependency(
         request: Request,

@@ -1,4 +1,4 @@
-"""What web pages of other origins may send and see: browsers ask, and keep everybody else's pages out."""
+"""Cross-origin requests: which web pages browsers let call the gateway, and with which headers."""
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -6,7 +6,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from torchserve_gateway.gateway.access.auth import HEADER
 from torchserve_gateway.settings.gateway import GatewaySettings
 
-# Besides what browsers always let a page send and see.
+# Headers besides those that browsers always allow.
 REQUEST_HEADERS = (
     *("Authorization", HEADER, "X-Request-ID", "X-Request-Timeout"),
     *("Cache-Control", "traceparent", "tracestate"),
@@ -18,7 +18,7 @@ ANSWER_HEADERS = (
 
 
 def allow_origins(app: FastAPI, settings: GatewaySettings) -> None:
-    """Adds the middleware that tells browsers, if there is anybody to allow."""
+    """Adds CORS headers if the settings allow any origin."""
     if settings.cors.allow_origins:
         app.add_middleware(
             CORSMiddleware,

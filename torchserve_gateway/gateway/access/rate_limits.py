@@ -1,6 +1,6 @@
-"""How many requests a caller may send: each API key and each client address has limits of its own.
+"""Limits the request rate of each API key and each client address.
 
-Counted by the library limits as a sliding window: two counters a caller, whatever the limit is.
+The library `limits` counts a sliding window with two counters per caller, whatever the limit.
 """
 
 import asyncio
@@ -8,15 +8,15 @@ import ipaddress
 import logging
 import math
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import limits
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
+from torchserve_gateway.gateway.access.rate_limit_storage import BoundedMemoryStorage
 from torchserve_gateway.gateway.errors import RateLimitedError, TooManyFailuresError
 from torchserve_gateway.gateway.telemetry.request_context import RequestRecord
 from torchserve_gateway.settings.gateway import RateLimitSettings
@@ -24,90 +24,90 @@ from torchserve_gateway.settings.gateway import RateLimitSettings
 logger = logging.getLogger(__name__)
 
 PREFIX = "torchserve-gateway:limit"
-# In memory. Every request passes over all of them to find those that have expired.
-MAX_CALLERS = 1000
-# While Redis cannot be used, it is asked so often whether it can again.
+
+# Pause before an unreachable Redis is tried again.
 REDIS_PAUSE_S = 1.0
-# Who has one IPv6 address has its whole network.
+# Limit IPv6 per /64: one client controls the prefix.
 IPV6_PREFIX = 64
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What is left to one caller of one limit. name: of the limit, for the headers."""
+    """A limit applied to a caller."""
 
     name: str
+    """Name of the limit in the headers `RateLimit-Policy` and `RateLimit`."""
     rate: limits.RateLimitItem
+    """Requests per period."""
     caller: str
+    """Name of the API key's caller, or the client's network."""
 
     @property
     def policy(self) -> str:
-        """Its place in the header RateLimit-Policy."""
+        """The limit's entry in the header `RateLimit-Policy`."""
         return f'"{self.name}";q={self.rate.amount};w={self.rate.get_expiry()}'
 
 
 @dataclass(frozen=True)
 class Charged:
-    """What became of a request that was counted. reset_s: until more is left."""
+    """The outcome of counting a request."""
 
     accepted: bool
+    """The request is within the limit."""
     remaining: int
+    """Requests left in the window."""
     reset_s: int
-
-
-class BoundedMemoryStorage(MemoryStorage):
-    """Forgets the callers that were not heard of for the longest."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._expiries: OrderedDict[str, int] = OrderedDict()
-
-    async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """As the base class."""
-        self._expiries[key] = expiry
-        self._expiries.move_to_end(key)
-        if len(self._expiries) > MAX_CALLERS:
-            await self.clear_sliding_window(*self._expiries.popitem(last=False))
-        return await super().acquire_sliding_window_entry(key, limit, expiry, amount)
+    """Seconds until more requests are allowed."""
 
 
 class RateLimits:
-    """Counts and refuses. unchecked: requests that were let through since Redis could not be asked."""
+    """Counts requests and refuses those over a limit.
+
+    Attributes:
+        unchecked: Number of requests that passed uncounted because Redis was unreachable.
+    """
 
     def __init__(self, settings: RateLimitSettings) -> None:
         self._per_key = _parsed(settings.per_key)
         self._per_address = _parsed(settings.per_address)
         self._failures = _parsed(settings.failed_keys_per_address)
         self._timeout_s = settings.redis_timeout_s
-        # Ours, because limits cannot close its own.
-        self._connections = ConnectionPool.from_url(settings.redis_url) if settings.redis_url else None
-        self._storage = _storage(settings.redis_url, self._connections)
-        self._limiter = SlidingWindowCounterRateLimiter(self._storage)
+        # Our own pool, because the library offers no way to close its connections.
+        self._pool = ConnectionPool.from_url(settings.redis_url) if settings.redis_url else None
+        self._limiter = SlidingWindowCounterRateLimiter(_storage(self._pool))
         self._redis_is_down = False
         self._ask_again_at = 0.0
         self.unchecked = 0
 
     @property
     def limits_addresses(self) -> bool:
-        """Whether callers without a key have a limit."""
+        """True if requests are limited per client address."""
         return self._per_address is not None
 
     async def charge_address(self, record: RequestRecord, cost: int = 1) -> None:
-        """Counts a request, or several, for the address that it comes from.
+        """Counts a request, as `cost` requests, for its client's address.
 
         Raises:
-            RateLimitedError: they are more than the limit allows.
+            RateLimitedError: The request is over the limit.
         """
         if self._per_address:
             await self._charge(record, Budget("address", self._per_address, network_of(record.client)), cost)
 
     async def charge_caller(self, record: RequestRecord, cost: int = 1) -> None:
-        """As `charge_address`, for the caller whose key it has."""
+        """Counts a request, as `cost` requests, for its API key's caller.
+
+        Raises:
+            RateLimitedError: The request is over the limit.
+        """
         if self._per_key and record.caller:
             await self._charge(record, Budget("key", self._per_key, record.caller), cost)
 
     async def charge(self, record: RequestRecord, cost: int) -> None:
-        """Counts more for a request that was let in, before that is done; raises as `charge_address`."""
+        """Counts `cost` more for an accepted request, for its address and its caller.
+
+        Raises:
+            RateLimitedError: The request is over a limit.
+        """
         if cost:
             await self.charge_address(record, cost)
             await self.charge_caller(record, cost)
@@ -116,7 +116,7 @@ class RateLimits:
         """Counts a request without a valid key.
 
         Raises:
-            TooManyFailuresError: they are more than the limit allows.
+            TooManyFailuresError: The address has sent too many of them.
         """
         if not self._failures:
             return
@@ -127,9 +127,9 @@ class RateLimits:
             )
 
     async def close(self) -> None:
-        """Closes connections."""
-        if self._connections:
-            await self._connections.aclose()
+        """Closes the connections to Redis."""
+        if self._pool:
+            await self._pool.aclose()
 
     async def _charge(self, record: RequestRecord, budget: Budget, cost: int) -> None:
         charged = await self._count(budget, cost)
@@ -139,13 +139,13 @@ class RateLimits:
         record.rate_limits[budget.policy] = state
         if not charged.accepted:
             raise RateLimitedError(
-                f"{budget.rate} are allowed for this {budget.name}, {charged.remaining} are left; "
+                f"this {budget.name} may send {budget.rate} and has {charged.remaining} left; "
                 f"this request counts as {cost}",
                 charged.reset_s,
             )
 
     async def _count(self, budget: Budget, cost: int) -> Charged | None:
-        """None: Redis could not be asked."""
+        """Counts in the window; returns None if Redis is unreachable."""
         if time.monotonic() < self._ask_again_at:
             self.unchecked += 1
             return None
@@ -163,15 +163,15 @@ class RateLimits:
     def _do_without(self, problem: Exception) -> None:
         self.unchecked += 1
         self._ask_again_at = time.monotonic() + REDIS_PAUSE_S
-        # Once, not for every request.
+        # Log the outage, not every request in it.
         if not self._redis_is_down:
             reason = str(problem) or "it takes too long"
-            logger.error("Redis cannot be used, requests are not limited: %s", reason)
+            logger.error("Redis is unreachable, requests are not limited: %s", reason)
         self._redis_is_down = True
 
 
 def network_of(client: str) -> str:
-    """Who is counted as one: an IPv4 address, or the network that one gets with an IPv6 address."""
+    """Returns the unit that an address limit counts: the IPv4 address, or the /64 of an IPv6 address."""
     try:
         address = ipaddress.ip_address(client)
     except ValueError:
@@ -187,14 +187,12 @@ def _parsed(rate: str | None) -> limits.RateLimitItem | None:
     return limits.parse(rate) if rate else None
 
 
-def _storage(
-    redis_url: str | None, connections: ConnectionPool | None
-) -> RedisStorage | BoundedMemoryStorage:
-    if redis_url is None:
+def _storage(pool: ConnectionPool | None) -> RedisStorage | BoundedMemoryStorage:
+    if pool is None:
         return BoundedMemoryStorage()
     return RedisStorage(
-        f"async+{redis_url}",
+        "async+redis://",
         implementation="redispy",
         key_prefix=PREFIX,
-        connection_pool=connections,  # type: ignore[arg-type] # documented, but not in its annotation
+        connection_pool=pool,  # type: ignore[arg-type] # documented for redispy, missing from the types
     )

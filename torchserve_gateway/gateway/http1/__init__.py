@@ -1,1 +1,1 @@
-"""HTTP/1.1 as this gateway reads it: framing, limits on the head, refusals. Imported by the server alone."""
+"""The server side of HTTP/1.1: message framing, limits on heads, refusals. Imported by the entry point."""

@@ -1,4 +1,4 @@
-"""Other spellings of a request that has a route."""
+"""Normalizes requests before routing: HEAD and trailing slashes."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 @dataclass(frozen=True)
 class CanonicalRequest:
-    """Routes HEAD as GET, and a path with a slash at its end as the path without.
+    """Routes HEAD as GET, and a path with a trailing slash as the path without it.
 
-    The server leaves the body out of an answer to HEAD. Starlette's redirect to the path without the slash
-    would lose the scheme behind a proxy that ends TLS. Middleware further out sees what the client sent.
+    The server omits the body of an answer to HEAD. Starlette would redirect to the path without the slash,
+    with the wrong scheme behind a proxy that terminates TLS. Outer middleware sees the original request.
     """
 
     app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection event as ASGI wants it."""
+        """Handles one ASGI connection."""
         changes = _changes(scope) if scope["type"] == "http" else {}
         if not changes:
             await self.app(scope, receive, send)
@@ -25,7 +25,7 @@ class CanonicalRequest:
         try:
             await self.app(routed, receive, send)
         finally:
-            # For metrics and traces.
+            # Metrics and traces read the route from the original scope.
             if "route" in routed:
                 scope["route"] = routed["route"]
 
@@ -35,7 +35,7 @@ def _changes(scope: Scope) -> dict[str, object]:
     if scope["method"] == "HEAD":
         changes["method"] = "GET"
     path, raw_path = scope["path"], scope.get("raw_path") or scope["path"].encode()
-    # An encoded slash is part of a segment.
+    # The raw path decides: an encoded slash (%2F) belongs to the last segment.
     if path != "/" and raw_path.endswith(b"/"):
         changes |= {"path": path.removesuffix("/"), "raw_path": raw_path.removesuffix(b"/")}
     return changes

@@ -1,4 +1,4 @@
-"""Where one HTTP/1.1 message's head and body can end in a stream of bytes."""
+"""Cuts a byte stream where an HTTP/1.1 head or body may end."""
 
 import re
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]+")
 
 
 class MessageBoundaries:
-    """Cuts what a connection receives so that no piece has bytes of two heads, or of a head and a body.
+    """Cuts received data so that no piece holds bytes of two heads, or of a head and a body.
 
-    llhttp does not tell where in its input a message ends. A head and a chunked body end with an empty line,
-    a body of a known length after its bytes. With cuts there, heads are measured to the byte, whatever the
-    packets.
+    llhttp does not report where in its input a message ends. A head and a chunked body end with an empty
+    line, a body with Content-Length after that many bytes. Cutting there makes the size of a head exact,
+    independent of packets.
 
     Attributes:
-        head: The current message's head as it came, empty between messages.
-        in_body: The head is complete, the message is not.
+        head: The current message's head as received, empty between messages.
+        in_body: True from the end of a head to the end of its message.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class MessageBoundaries:
         self._tail = b""
 
     def pieces(self, data: bytes) -> Iterator[memoryview]:
-        """The bytes in order; between two pieces the parser says what comes next."""
+        """Yields the data in order; the parser reports state changes between two pieces."""
         view, start = memoryview(data), 0
         while start < len(data):
             end = self._end(data, start)
@@ -39,18 +39,18 @@ class MessageBoundaries:
             start = end
 
     def body_begins(self, length: int | None) -> None:
-        """The head is complete. length: of the body in bytes, None where it is chunked."""
+        """Ends the head. `length` is the body's in bytes, None for a chunked body."""
         self.in_body = True
         self._in_chunks = length is None
         self._left = length or 0
 
     def message_ends(self) -> None:
-        """The message is complete."""
+        """Ends the message."""
         self.in_body = False
         self.head.clear()
 
     def _end(self, data: bytes, start: int) -> int:
-        """Where the head or body that has a part at `start` ends, at most where the data ends."""
+        """Returns the end of the head or body at `start`, at most the end of the data."""
         if self._in_chunks:
             start = self._end_of_chunks(data, start)
         elif self._left:
@@ -63,7 +63,7 @@ class MessageBoundaries:
         return start + size
 
     def _end_of_chunks(self, data: bytes, start: int) -> int:
-        """Where the line of the last chunk ends; a cut at every chunk would cost more than the parser."""
+        """Returns the end of the last chunk's line; a cut at every chunk would cost more than parsing."""
         left = self._left
         while left <= len(data) - start:
             start += left
@@ -76,7 +76,7 @@ class MessageBoundaries:
             self._tail = b""
             start = line_end
             if not size:
-                # The end of this line is the first half of an empty line, where no trailer follows.
+                # Without a trailer, this line end is the first half of the empty line that ends the message.
                 self._in_chunks, self._left, self._tail = False, 0, LINE_END
                 return start
             left = size + len(LINE_END)
@@ -84,7 +84,7 @@ class MessageBoundaries:
         return len(data)
 
     def _end_of_lines(self, data: bytes, start: int) -> int:
-        """Where the next empty line ends; it may have begun in the data before."""
+        """Returns the end of the next empty line, which may have begun in earlier data."""
         begun = (self._tail + data[start : start + 3]).find(EMPTY_LINE)
         found = start + begun - len(self._tail) if begun >= 0 else data.find(EMPTY_LINE, start)
         if begun < 0 and found < 0:
@@ -96,9 +96,9 @@ class MessageBoundaries:
 
 def _chunk_size(line: bytes) -> int:
     try:
-        # llhttp refuses signs.
+        # int() accepts a sign; llhttp refuses it.
         return max(int(line, 16), 0)
     except ValueError:
-        # An extension follows; or no number comes first, which llhttp refuses.
+        # A chunk extension follows the size. llhttp refuses a line without a size.
         size = CHUNK_SIZE.match(line)
         return int(size[0], 16) if size else 0

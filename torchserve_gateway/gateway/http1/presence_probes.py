@@ -1,4 +1,4 @@
-"""Tells a client that only stops sending from one that has gone."""
+"""Detects clients that closed their connection, as opposed to clients that only finished sending."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,9 +8,11 @@ FIRST_S = 0.1
 
 
 class PresenceProbes:
-    """Sends what clients of HTTP/1.1 ignore; the connection of a client that has gone breaks by it.
+    """Sends `100 Continue`, which HTTP/1.1 clients ignore and a closed connection answers with a reset.
 
-    may_send: whether no answer has begun that it would come in between, and the client knows HTTP/1.1.
+    Args:
+        transport: The half-closed connection.
+        may_send: Whether a probe may be sent: the client speaks HTTP/1.1 and its answer has not begun.
     """
 
     def __init__(self, transport: asyncio.Transport, may_send: Callable[[], bool]) -> None:
@@ -19,7 +21,7 @@ class PresenceProbes:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, next_s: float = FIRST_S) -> None:
-        """Sends the first now, and others at growing intervals, until the connection is closed."""
+        """Sends a probe now and further probes at doubling intervals until the connection closes."""
         if self._transport.is_closing():
             return
         if self._may_send():
@@ -27,6 +29,6 @@ class PresenceProbes:
         self._timer = asyncio.get_running_loop().call_later(next_s, self.start, 2 * next_s)
 
     def stop(self) -> None:
-        """The connection is lost."""
+        """Stops probing a lost connection."""
         if self._timer:
             self._timer.cancel()

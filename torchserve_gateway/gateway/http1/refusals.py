@@ -1,4 +1,4 @@
-"""The answer to bytes that are no request: a problem document without the application."""
+"""Problem documents for bytes that are not a valid request, sent without the application."""
 
 import json
 import uuid
@@ -8,14 +8,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 
 class MessageRefusedError(Exception):
-    """The bytes of a client are no request that can be served, nor can what follows them be read."""
+    """The connection's bytes are not a request that can be served; the rest cannot be parsed either."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
         super().__init__(detail)
         self.status = status
 
     def response(self) -> bytes:
-        """The whole HTTP/1.1 response; it announces that the connection is closed."""
+        """Returns the complete HTTP/1.1 response, with `Connection: close`."""
         request_id = uuid.uuid4().hex
         phrase = self.status.phrase
         problem = {

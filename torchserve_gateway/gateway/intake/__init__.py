@@ -1,1 +1,1 @@
-"""Reads and checks what a client sent. Imported by routes."""
+"""Reads and checks request bodies and headers. Imported by routes."""

@@ -1,4 +1,4 @@
-"""Reads one request's body within limits of bytes and seconds, and undoes its Content-Encoding."""
+"""Reads and decompresses a request's body within limits of bytes and seconds."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,12 +12,13 @@ from torchserve_gateway.gateway.intake.forms import FORM, FormParser, Part, is_f
 
 
 async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes:
-    """The whole body.
+    """Returns the whole body, decompressed.
 
     Raises:
-        BodyTooLargeError, BodyTimeoutError: it is over max_bytes, as sent or decoded, or takes longer than
-            timeout_s; the rest is not read.
-        UnsupportedEncodingError, MalformedRequestError: its Content-Encoding is not ours, or damaged.
+        BodyTooLargeError: The body is over `max_bytes`, as sent or decompressed. The rest is not read.
+        BodyTimeoutError: The body takes longer than `timeout_s`. The rest is not read.
+        UnsupportedEncodingError: The Content-Encoding is not supported.
+        MalformedRequestError: The compressed body is damaged.
     """
     body = bytearray()
     await _read(request, max_bytes, timeout_s, body.extend)
@@ -27,12 +28,12 @@ async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes
 async def read_files(
     request: Request, field: str, max_files: int, max_bytes: int, timeout_s: float
 ) -> list[Part]:
-    """The parts of a multipart form that are named `field`, in the order sent, at least one.
+    """Returns the parts of a multipart form named `field`, at least 1, in the order sent.
 
     Raises:
-        BodyTooLargeError, BodyTimeoutError, UnsupportedEncodingError: see `read_body`.
-        TooManyFilesError: more than max_files files; the rest is not read.
-        MalformedRequestError: not a multipart form, or no part named `field`.
+        BodyTooLargeError, BodyTimeoutError, UnsupportedEncodingError: See `read_body`.
+        TooManyFilesError: The form has more than `max_files` files. The rest is not read.
+        MalformedRequestError: The body is not a multipart form, or has no part named `field`.
     """
     content_type = request.headers.get("content-type", "")
     if not is_form(content_type):
@@ -51,11 +52,11 @@ async def read_files(
 
 
 async def _read(request: Request, max_bytes: int, timeout_s: float, take: Callable[[bytes], None]) -> None:
-    """Hands the body on piece by piece, counted before anything is kept."""
+    """Passes the body to `take` in pieces, each counted before it is kept."""
     decoder = decoder_of(request.headers.getlist("content-encoding"))
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
-        raise BodyTooLargeError(f"the body has {declared} bytes, at most {max_bytes} are allowed")
+        raise BodyTooLargeError(f"the body has {declared} bytes; at most {max_bytes} are allowed")
     arrived = decoded = 0
     try:
         async with asyncio.timeout(timeout_s), aclosing(request.stream()) as chunks:
@@ -67,7 +68,7 @@ async def _read(request: Request, max_bytes: int, timeout_s: float, take: Callab
                     _check_size(decoded, max_bytes)
                     take(piece)
                     if len(piece) == OUTPUT_BYTES:
-                        # A few bytes may become megabytes.
+                        # A few compressed bytes may become megabytes: let other requests run.
                         await asyncio.sleep(0)
     except TimeoutError as exc:
         raise BodyTimeoutError(f"only {arrived} bytes of the body arrived within {timeout_s:g} s") from exc
@@ -76,4 +77,4 @@ async def _read(request: Request, max_bytes: int, timeout_s: float, take: Callab
 
 def _check_size(read: int, max_bytes: int) -> None:
     if read > max_bytes:
-        raise BodyTooLargeError(f"the body has more than the {max_bytes} bytes that are allowed")
+        raise BodyTooLargeError(f"the body has more than the allowed {max_bytes} bytes")

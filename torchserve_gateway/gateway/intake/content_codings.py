@@ -1,4 +1,4 @@
-"""Content codings of a request (RFC 9110, 8.4), undone while the body arrives."""
+"""Decompresses request bodies (Content-Encoding, RFC 9110, 8.4) while they arrive."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -7,38 +7,38 @@ from typing import Protocol
 from torchserve_gateway.gateway.errors import MalformedRequestError, UnsupportedEncodingError
 
 SUPPORTED = ("gzip", "deflate")
-# Of one call of zlib, so that neither memory nor the event loop is the client's for long.
+# Limits of one zlib call, so that a client occupies little memory and the event loop only briefly.
 INPUT_BYTES = 1 << 16
 OUTPUT_BYTES = 1 << 18
-# A gzip of many members, 20 bytes each, costs far more than its size. Compressors that work in blocks
-# (bgzip, pigz -i) make one a 64 KiB.
+# A gzip file of many 20-byte members costs far more than its size. Block compressors (bgzip, pigz -i) write
+# a member for each 64 KiB.
 MAX_MEMBERS = 1000
 _HEAD_BYTES = 2
 
 
 class Decoder(Protocol):
-    """Undoes the coding of one body."""
+    """Decompresses a single body."""
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
-        """What the next bytes of the body add to the decoded one, at most OUTPUT_BYTES at a time.
+        """Yields the decompressed content of the next chunk, at most OUTPUT_BYTES at a time.
 
         Raises:
-            MalformedRequestError: they are damaged.
+            MalformedRequestError: The body is damaged.
         """
 
     def finish(self) -> None:
-        """Ends the body.
+        """Checks that the body is complete.
 
         Raises:
-            MalformedRequestError: it breaks off.
+            MalformedRequestError: The body is truncated.
         """
 
 
 def decoder_of(content_encodings: Sequence[str]) -> Decoder:
-    """The decoder for a body. content_encodings: the values of all its Content-Encoding headers.
+    """Returns the decoder for the values of all Content-Encoding headers.
 
     Raises:
-        UnsupportedEncodingError: the coding is none of SUPPORTED, or more than one.
+        UnsupportedEncodingError: The coding is not in SUPPORTED, or there are several.
     """
     named = [name.strip().lower() for value in content_encodings for name in value.split(",")]
     codings = [name.removeprefix("x-") for name in named if name not in ("", "identity")]
@@ -48,7 +48,7 @@ def decoder_of(content_encodings: Sequence[str]) -> Decoder:
         return _Inflater(codings[0])
     raise UnsupportedEncodingError(
         f"the Content-Encoding is {', '.join(content_encodings)[:50]!r}; "
-        f"send the body with {' or '.join(SUPPORTED)}, or as it is"
+        f"send the body with {' or '.join(SUPPORTED)}, or uncompressed"
     )
 
 
@@ -57,7 +57,7 @@ class _Identity:
         yield chunk
 
     def finish(self) -> None:
-        """Every body is complete."""
+        """Does nothing: every uncompressed body is complete."""
 
 
 class _Inflater:
@@ -78,12 +78,12 @@ class _Inflater:
 
     def finish(self) -> None:
         if self._stream is None or not self._stream.eof:
-            raise MalformedRequestError(f"the body breaks off before the end of its {self._coding}")
+            raise MalformedRequestError(f"the body ends before the end of its {self._coding} data")
 
     def _window_bits(self) -> int:
         if self._coding == "gzip":
             return 16 + zlib.MAX_WBITS
-        # The coding has zlib's header (RFC 1950), which many clients leave out.
+        # `deflate` means zlib's format (RFC 1950), but many clients omit its header.
         has_header = self._head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(self._head[:2]) % 31 == 0
         return zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
 
@@ -104,7 +104,7 @@ class _Inflater:
     def _next_member(self) -> "zlib._Decompress":
         self._members += 1
         if self._members > MAX_MEMBERS:
-            raise MalformedRequestError(f"the body is more than {MAX_MEMBERS} gzip files in a row")
+            raise MalformedRequestError(f"the body has more than {MAX_MEMBERS} gzip members")
         if self._coding != "gzip":
-            raise MalformedRequestError(f"the body goes on behind the end of its {self._coding}")
+            raise MalformedRequestError(f"the body continues after the end of its {self._coding} data")
         return zlib.decompressobj(self._window_bits())

@@ -1,26 +1,26 @@
-"""Stops working for a client that has gone."""
+"""Cancels requests of disconnected clients."""
 
 import asyncio
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# nginx's number for it; nobody gets to see the answer, but the log line does.
+# nginx's status for a client that closed its connection; it appears in the log and in metrics only.
 CLIENT_CLOSED_REQUEST = 499
 
 
 @dataclass(frozen=True)
 class CancelOnDisconnect:
-    """Cancels a request whose client closes the connection after it has sent the body.
+    """Cancels a request whose client closes the connection after sending the body.
 
-    Before that the application notices by itself, as it reads. A job that TorchServe has runs on: it
-    cannot be called off there.
+    A disconnect during the body surfaces where the application reads it. A job that TorchServe has accepted
+    runs on, because TorchServe cannot cancel it.
     """
 
     app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection event as ASGI wants it."""
+        """Handles one ASGI connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -34,7 +34,7 @@ class CancelOnDisconnect:
             await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             watching.cancel()
-            # A server says "disconnected" also when the answer is complete.
+            # The server reports a disconnect after a complete answer, too.
             if not working.done() and not exchange.answered:
                 working.cancel()
         try:
@@ -44,7 +44,11 @@ class CancelOnDisconnect:
 
 
 class _Exchange:
-    """One request's messages, as they pass by. answered: the answer was sent to its end."""
+    """Observes the ASGI messages of a request.
+
+    Attributes:
+        answered: The complete answer was sent.
+    """
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -63,7 +67,7 @@ class _Exchange:
         self.answered = message["type"] == "http.response.body" and not message.get("more_body")
 
     async def client_gone(self) -> None:
-        """Returns when the client has gone. Nothing is read here before the application has the body."""
+        """Returns when the client disconnects. Reads nothing until the application has the whole body."""
         await self._body_read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass

@@ -1,4 +1,4 @@
-"""A multipart/form-data body, parsed while it arrives and kept in memory."""
+"""Parses multipart/form-data bodies while they arrive; parts are kept in memory."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,44 +12,49 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from torchserve_gateway.gateway.errors import MalformedRequestError, TooManyFilesError
 
 FORM = "multipart/form-data"
-# Beside the files. Starlette's default.
+# Fields that are not files. Starlette's default.
 MAX_FIELDS = 1000
-
-
-# RFC 8187; RFC 7578 forbids it in forms, and clients send it all the same.
+# RFC 8187. RFC 7578 forbids it in forms, but clients send it.
 EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=\s*\"?(?:([\w-]*)'[^']*')?([^;\"]*)", re.IGNORECASE)
-# Would act where a name is shown: control characters, line separators, changes of the writing direction.
+# Characters that act on a terminal or page: controls, line separators, changes of the writing direction.
 UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 MAX_FILENAME = 255
 
 
 @dataclass
 class Part:
-    """One part of a form.
-
-    filename: without folders and control characters; None where the client sent a plain field, not a file.
-    """
+    """One part of a form."""
 
     name: str = ""
+    """Name of the form field."""
     filename: str | None = None
+    """File name without folders and control characters; None for a plain field."""
     content_type: str = ""
+    """The part's own Content-Type, empty if it has none."""
     content: bytearray = field(default_factory=bytearray)
+    """Decoded content."""
 
 
 def media_type(content_type: str) -> str:
-    """The type alone, as types are compared: "Image/PNG; x=y" -> "image/png"."""
+    """Returns the bare type in lower case, for comparisons: "Image/PNG; x=y" -> "image/png"."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def is_form(content_type: str) -> bool:
-    """Whether a Content-Type header announces a form."""
+    """Returns whether a Content-Type header announces a multipart form."""
     return media_type(content_type) == FORM
 
 
 class FormParser:
-    """Takes a form piece by piece. Headers of parts are limited by python-multipart: 8, of 4 KiB each.
+    """Parses a form in chunks. python-multipart limits the headers of a part to 8, of 4 KiB each.
 
-    file_field: parts of this name count as files, whether they have a filename or not.
+    Args:
+        content_type: The request's Content-Type, with the boundary.
+        max_files: Allowed number of files, in any field.
+        file_field: Parts of this name count as files even without a filename.
+
+    Raises:
+        MalformedRequestError: The Content-Type has no valid boundary.
     """
 
     def __init__(self, content_type: str, max_files: int, file_field: str = "") -> None:
@@ -61,9 +66,9 @@ class FormParser:
         self._complete = False
         boundary = parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:
-            raise MalformedRequestError(f"the Content-Type {content_type[:100]} names no boundary")
+            raise MalformedRequestError(f"the Content-Type {content_type[:100]} has no boundary")
         self._first_delimiter = b"\r\n--" + boundary
-        # The line break before the first boundary may be the start of the body. None: the boundary was found.
+        # Starts with a line break, because the first boundary needs none before it. None after that boundary.
         self._preamble: bytearray | None = bytearray(b"\r\n")
         try:
             self._parser = MultipartParser(
@@ -85,8 +90,8 @@ class FormParser:
         """Parses the next piece.
 
         Raises:
-            MalformedRequestError: this is no form, or one of very many fields.
-            TooManyFilesError: it has more than max_files files, in whatever fields.
+            MalformedRequestError: The body is not a form, or has more than MAX_FIELDS fields.
+            TooManyFilesError: The form has more than `max_files` files.
         """
         try:
             self._parser.write(self._behind_preamble(chunk))
@@ -94,17 +99,17 @@ class FormParser:
             raise _unreadable(exc) from exc
 
     def parts(self) -> list[Part]:
-        """What the form holds.
+        """Returns the parts of the complete form.
 
         Raises:
-            MalformedRequestError: it breaks off before its last boundary, so a part may be missing.
+            MalformedRequestError: The form ends before its last boundary, so parts may be missing.
         """
         if not self._complete:
-            raise MalformedRequestError("the multipart form breaks off before its last boundary")
+            raise MalformedRequestError("the multipart form ends before its last boundary")
         return self._parts
 
     def _behind_preamble(self, chunk: bytes) -> bytes:
-        """What of a piece is not before the first boundary, where RFC 2046 allows any text (5.1.1)."""
+        """Removes the preamble, the text that RFC 2046 (5.1.1) allows before the first boundary."""
         if self._preamble is None:
             return chunk
         self._preamble += chunk
@@ -140,9 +145,9 @@ class FormParser:
         else:
             self._files += 1
         if self._files > self._max_files:
-            raise TooManyFilesError(f"the form has more files than the {self._max_files} that are allowed")
+            raise TooManyFilesError(f"the form has more files than the allowed {self._max_files}")
         if self._fields > MAX_FIELDS:
-            raise MalformedRequestError(f"the form has more than {MAX_FIELDS} fields that are no files")
+            raise MalformedRequestError(f"the form has more than {MAX_FIELDS} fields besides files")
 
     def _add_content(self, data: bytes, start: int, end: int) -> None:
         self._parts[-1].content += data[start:end]
@@ -152,7 +157,7 @@ class FormParser:
 
 
 def _weak(callback: Callable[..., None]) -> Callable[..., None]:
-    """For the parser that `FormParser` owns: a cycle of both would keep the form until it is collected."""
+    """Wraps a method for the parser, whose cycle with `FormParser` would keep the form until collected."""
     method = WeakMethod(callback)
 
     def call(*arguments: object) -> None:

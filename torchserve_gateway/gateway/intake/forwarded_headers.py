@@ -1,4 +1,4 @@
-"""Headers that pass through the gateway: a client's to the handler, and the handler's to the client."""
+"""Passes headers through the gateway: a client's to the handler, and the handler's to the client."""
 
 import re
 from collections.abc import Mapping
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from fastapi import Request, Response
 
 from torchserve_gateway.gateway.errors import HeadersTooLargeError, MalformedRequestError
-from torchserve_gateway.gateway.http1.protocol import HEADER_NAMES
+from torchserve_gateway.gateway.http1.strict_protocol import HEADER_NAMES
 from torchserve_gateway.settings.gateway import GatewaySettings
 from torchserve_gateway.torchserve_api.headers import RawHeaders, end_to_end, is_instruction
 from torchserve_gateway.torchserve_api.inference import Prediction
 
-# TorchServe takes 8192 bytes of headers; the rest is for what the gateway sends itself.
+# TorchServe accepts 8192 bytes of headers; the gateway's own need the rest.
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 6144
-# About the body, which the gateway reads and sends anew; credentials, which are for the gateway or for what
-# is in front of it; what the gateway acts on itself; and the trace, which tracing.py continues.
+# Headers of the body, which the gateway rebuilds; credentials for the gateway or the proxy in front of it;
+# headers that the gateway acts on; and the trace, which tracing.py continues.
 NOT_FORWARDED = frozenset(
     {
         *(b"host", b"content-length", b"content-type", b"content-encoding", b"expect", b"accept-encoding"),
@@ -23,8 +23,8 @@ NOT_FORWARDED = frozenset(
         *(b"inference-header-content-length", b"traceparent", b"tracestate"),
     }
 )
-# What the gateway or its server says, whether or not it does on this answer; and what would hold for all
-# that browsers get from this address.
+# Headers that the gateway or its server owns, even on answers without them; and headers that would affect
+# every page of this origin in a browser.
 NOT_ANSWERED = frozenset(
     {
         *(b"x-request-id", b"x-model-name", b"x-model-version", b"server-timing", b"x-cache"),
@@ -39,11 +39,11 @@ _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 
 def forwarded_headers(request: Request, settings: GatewaySettings) -> RawHeaders:
-    """What of a request's headers the handler gets, named in the client's own case: handlers look for it.
+    """Returns the headers for the handler, spelled as the client did: handlers look them up by exact case.
 
     Raises:
-        MalformedRequestError: a header that HTTP does not allow.
-        HeadersTooLargeError: more than TorchServe would take.
+        MalformedRequestError: A header has characters that HTTP does not allow.
+        HeadersTooLargeError: The headers exceed TorchServe's limit.
     """
     ours = NOT_FORWARDED | {settings.routing_key_header.lower().encode()}
     headers = tuple(
@@ -65,10 +65,10 @@ def forwarded_headers(request: Request, settings: GatewaySettings) -> RawHeaders
 
 
 def passed_on(prediction: Prediction, ours: Mapping[str, str]) -> Response:
-    """The handler's answer: its status, body, content type and headers, and the gateway's own headers."""
+    """Builds the response from the handler's status, body, content type and headers, and our headers."""
     body = b"" if prediction.status in BODILESS else prediction.body
     response = Response(body, prediction.status, headers=ours)
-    # Not as `media_type`, to which Starlette adds a charset.
+    # Set as a raw header, because Starlette adds a charset to `media_type`.
     if prediction.content_type is not None:
         response.raw_headers.append((b"content-type", prediction.content_type.encode("latin-1")))
     response.raw_headers += [

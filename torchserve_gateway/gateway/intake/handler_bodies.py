@@ -1,8 +1,8 @@
-"""A body of `/predictions/{model}` as our handler gets it, written so that TorchServe reads it so, too.
+"""Rebuilds bodies of `/predictions/{model}` so that TorchServe reads them as the gateway did.
 
-TorchServe compares media types by case, passes a form with text before its first boundary on as an empty
-one, gives plain fields without their type, and reads no byte order mark. So a form is written anew, and
-what is JSON or text is labelled as such, whatever the client called it.
+TorchServe compares media types case-sensitively, empties a form with a preamble, drops the type of plain
+fields, and does not strip byte order marks. So forms are rebuilt, and JSON and text are labelled by their
+content instead of the client's Content-Type.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ JSON = "application/json"
 TEXT = "text/plain"
 URLENCODED = "application/x-www-form-urlencoded"
 MAX_FILES = 100
-# Enough for the largest image as base64, with line breaks. Each takes a microsecond.
+# Enough for the largest image as base64 with line breaks. Decoding an escape takes a microsecond.
 MAX_ESCAPES = 400_000
-# No image begins like this, nor does base64.
+# Neither images nor base64 begin like this.
 _JSON_START = re.compile(rb"\s*[\[{\"]")
-# curl sends whatever it is given as this type. A name and a value; base64 has its = at the end.
+# A name and a value. curl labels any data as urlencoded, but in base64 `=` occurs only at the end.
 _FIRST_FIELD = re.compile(rb"[\w%.+~\[\]-]+=[^=\s]")
 _IMAGE_FIELDS = ("data", "body")
 _KSERVE_PATHS = {"instances": "/v1/models/{model}:predict", "inputs": "/v2/models/{model}/infer"}
@@ -33,18 +33,22 @@ _KSERVE_PATHS = {"instances": "/v1/models/{model}:predict", "inputs": "/v2/model
 
 @dataclass(frozen=True)
 class HandlerBody:
-    """row: what the handler gets, by name; content and content_type: what TorchServe makes that of."""
+    """A body as the gateway read it, and as it goes to TorchServe."""
 
     row: Mapping[str, object]
+    """The handler's input for this request, by field name."""
     content: bytes
+    """The body that TorchServe parses into `row`."""
     content_type: str
+    """The Content-Type of `content`."""
 
 
 def read_as_handler(body: bytes, content_type: str) -> HandlerBody:
-    """Reads a body of whatever type.
+    """Reads a raw image, JSON, text or form.
 
     Raises:
-        MalformedRequestError, TooManyFilesError: it is not what its type says, or has too many parts.
+        MalformedRequestError: The body does not match its type, or has too many fields.
+        TooManyFilesError: The form has more than MAX_FILES files.
     """
     if is_form(content_type):
         form = FormParser(content_type, MAX_FILES)
@@ -57,9 +61,9 @@ def read_as_handler(body: bytes, content_type: str) -> HandlerBody:
 
 
 def type_for_others(content_type: str, body: bytes) -> str:
-    """The type to forward with a body for another model, which only that model's handler understands.
+    """Returns the Content-Type for a body that is passed on unread, to a model other than the configured one.
 
-    TorchServe compares types by case, and fails on an image that curl sent with its default type.
+    TorchServe compares types case-sensitively and fails on an image with curl's default type.
     """
     type_, semicolon, parameters = content_type.partition(";")
     if media_type(content_type) == URLENCODED and not _is_urlencoded(body):
@@ -81,7 +85,7 @@ def _is_text(body: bytes) -> bool:
 def _value(
     content: bytes | bytearray, content_type: str, *, may_be_json: bool
 ) -> tuple[object, bytes | bytearray, str]:
-    """What the handler gets of a body or part, and the content and type that TorchServe makes that of."""
+    """Returns the handler's input for a body or part, and the content and type that TorchServe parses."""
     kind, text = media_type(content_type), as_utf8(content)
     if (may_be_json or kind == JSON) and _JSON_START.match(text):
         return _json(text), text, JSON
@@ -115,7 +119,7 @@ def _urlencoded(body: bytes) -> list[Part]:
             f"the form has more than {MAX_ESCAPES} escaped characters; send {FORM} or the raw image"
         )
     try:
-        # Latin-1 has a character for every byte.
+        # Latin-1 maps every byte to a character.
         fields = parse_qsl(body.decode("latin-1"), True, encoding="latin-1", max_num_fields=MAX_FIELDS)
     except ValueError as exc:
         raise MalformedRequestError(f"the form has more than {MAX_FIELDS} fields") from exc
@@ -124,17 +128,16 @@ def _urlencoded(body: bytes) -> list[Part]:
 
 def _field(name: str, value: str) -> Part:
     if name in _IMAGE_FIELDS:
-        # The + of base64 which the client did not escape.
+        # Restores each + of base64 that the client did not escape.
         value = value.replace(" ", "+")
     return Part(name.encode("latin-1").decode(errors="replace"), content=bytearray(value, "latin-1"))
 
 
 def _form(parts: Sequence[Part]) -> HandlerBody:
-    """Of several parts of one name the last counts, as in TorchServe."""
+    """Rebuilds a form; the last of several parts with the same name counts, as in TorchServe."""
     row: dict[str, object] = {}
     written: dict[str, tuple[bytes, bytes | bytearray]] = {}
-    # The boundary is the same for the same form, so that its answer can be kept, and as a hash of the parts
-    # it is in none of them.
+    # The boundary is a hash of the parts: equal forms stay equal for the cache, and no part contains it.
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
         may_be_json = part.name in _IMAGE_FIELDS
@@ -149,7 +152,7 @@ def _form(parts: Sequence[Part]) -> HandlerBody:
 
 
 def _head(name: str, kind: str) -> bytes:
-    """The head of a part; all are files, since TorchServe looks at the type of no other."""
+    """Returns a part's head. Every part gets a filename: TorchServe ignores the type of plain fields."""
     quoted = name.replace('"', "%22").replace("\n", "%0A")
     type_ = f"\r\nContent-Type: {kind}" if kind in (JSON, TEXT) else ""
     return f'\r\nContent-Disposition: form-data; name="{quoted}"; filename="a"{type_}\r\n\r\n'.encode()

@@ -1,7 +1,7 @@
-"""Whether what a client sent is an image that the model takes, told by its header before it is forwarded.
+"""Checks an image's header before the image is forwarded; the handler checks the rest when it decodes.
 
-The handler finds out the rest when it decodes. In threads: a usual header takes a fraction of a millisecond,
-but one made for it keeps Pillow busy much longer.
+The check runs in a thread: a usual header takes a fraction of a millisecond, but a malicious header keeps
+Pillow busy much longer.
 """
 
 import asyncio
@@ -12,26 +12,31 @@ from torchserve_gateway.gateway.intake.handler_bodies import HandlerBody, read_a
 from ts_serialize.image_header import check_header
 from ts_serialize.request_image import image_bytes
 
-# Characters of `target`, where all classes have shorter names.
+# Allowed characters of `target` if every class name is shorter.
 MIN_TARGET_LIMIT = 100
 
 
 async def check_image(encoded: bytes, max_pixels: int) -> bytes:
-    """Passes one encoded image, or one as base64; gives the image.
+    """Checks an image, encoded or as base64, and returns its encoded bytes.
 
     Raises:
-        InputError: as the subclass that fits.
+        InputError: The image is not served; the subclass says why.
     """
     return await asyncio.to_thread(_checked, {"data": encoded}, max_pixels)
 
 
 async def check_body(body: bytes, content_type: str, max_pixels: int, max_target_chars: int) -> HandlerBody:
-    """Passes a body of `/predictions/{model}` with one image in it, wherever the handler looks for it.
+    """Checks the image in a body of `/predictions/{model}`, in any field that the handler reads.
 
-    max_target_chars: of `target`, the class that an explanation is asked for.
+    Args:
+        body: The decompressed body.
+        content_type: The request's Content-Type.
+        max_pixels: Pixels an image may have.
+        max_target_chars: Characters of `target`, the class to explain.
 
     Raises:
-        InputError, GatewayError: as the subclass that fits.
+        InputError: The image is not served; the subclass says why.
+        MalformedRequestError, TooManyFilesError: See `read_as_handler`; or `target` is too long.
     """
     return await asyncio.to_thread(_checked_body, body, content_type, max_pixels, max_target_chars)
 
@@ -49,7 +54,7 @@ def _checked_body(body: bytes, content_type: str, max_pixels: int, max_target_ch
 
 
 def _target(row: Mapping[str, object]) -> str:
-    # Where the handler looks for it.
+    # The same places, in the same order, as in the handler.
     body = row.get("data") or row.get("body")
     target = row.get("target", body.get("target", "") if isinstance(body, Mapping) else "")
     return target.decode(errors="replace") if isinstance(target, bytes | bytearray) else str(target)

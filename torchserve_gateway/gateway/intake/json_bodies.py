@@ -1,4 +1,4 @@
-"""JSON bodies with base64 in them. FastAPI would take all of a body before it is admitted."""
+"""Parses JSON bodies that hold base64. FastAPI would read the whole body before admission."""
 
 import codecs
 from typing import Annotated, Any, TypeVar
@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torchserve_gateway.gateway.errors import MalformedRequestError
 from ts_serialize import base64_text
 
-# JSON takes 20 times its size when it is parsed.
+# Parsed JSON takes 20 times the memory of its text.
 MAX_JSON_ITEMS = 1000
 Base64Text = Annotated[str, Field(json_schema_extra={"format": "byte"})]
 
 
 class RequestBody(BaseModel):
-    """Base of what clients send. A value of another type is refused, a key that is not ours is ignored."""
+    """Base of request models: values of another type are refused, unknown keys are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -23,7 +23,7 @@ BodyT = TypeVar("BodyT", bound=RequestBody)
 
 
 def as_utf8(body: bytes | bytearray) -> bytes | bytearray:
-    """Text as UTF-8 without a byte order mark, which Windows' tools write, or as UTF-16; else as it is."""
+    """Converts text with a byte order mark (UTF-8 or UTF-16, as Windows tools write) to plain UTF-8."""
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
             return body.decode("utf-16").encode() or body
@@ -33,20 +33,20 @@ def as_utf8(body: bytes | bytearray) -> bytes | bytearray:
 
 
 def check_items(body: bytes | bytearray) -> None:
-    """Passes JSON that does not grow too much when it is parsed.
+    """Checks that parsed JSON will not take too much memory.
 
     Raises:
-        MalformedRequestError: it has more than MAX_JSON_ITEMS items.
+        MalformedRequestError: The JSON has more than MAX_JSON_ITEMS items.
     """
     if body.count(b",") >= MAX_JSON_ITEMS:
         raise MalformedRequestError(f"the JSON has more than {MAX_JSON_ITEMS} items")
 
 
 def parsed(model: type[BodyT], body: bytes) -> BodyT:
-    """The body as the model describes it. Megabytes take long; call this and the decoding in a thread.
+    """Parses the body into the model. Run it and the base64 decoding in a thread: megabytes take long.
 
     Raises:
-        MalformedRequestError: it is something else.
+        MalformedRequestError: The body is not JSON of that form.
     """
     check_items(body)
     try:
@@ -54,14 +54,14 @@ def parsed(model: type[BodyT], body: bytes) -> BodyT:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"
-        raise MalformedRequestError(f"{where} is not as it should be: {first['msg']}") from exc
+        raise MalformedRequestError(f"{where} is invalid: {first['msg']}") from exc
 
 
 def decoded(text: str, name: str) -> bytes:
-    """What the base64 stands for. name: what an error calls it.
+    """Decodes base64; `name` is the field's name in errors.
 
     Raises:
-        MalformedRequestError: it is no base64, or has characters that base64 has not.
+        MalformedRequestError: The text is not base64.
     """
     try:
         return base64_text.decoded(text)
@@ -70,14 +70,14 @@ def decoded(text: str, name: str) -> bytes:
 
 
 def json_body(model: type[RequestBody], **other_types: dict[str, Any]) -> dict[str, Any]:
-    """The body for OpenAPI. other_types: schemas by media type of what else may be sent."""
+    """Describes the body in OpenAPI. `other_types` maps further media types to their schemas."""
     schema = model.model_json_schema()
     content = {"application/json": {"schema": _inlined(schema, schema.get("$defs", {}))}}
     return {"requestBody": {"required": True, "content": content | other_types}}
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
-    # A $ref is relative to the whole OpenAPI document, where FastAPI has no place for these.
+    # A $ref resolves in the whole OpenAPI document, where FastAPI offers no place for these definitions.
     if isinstance(schema, list):
         return [_inlined(each, definitions) for each in schema]
     if not isinstance(schema, dict):
