@@ -15,7 +15,7 @@ from model_archiver.model_archiver_error import ModelArchiverError
 from model_archiver.model_packaging import generate_model_archive
 
 from torchserve_gateway.downloads import sha256
-from torchserve_gateway.settings.composition import PROJECT_ROOT, ProjectPath
+from torchserve_gateway.settings.composition import WorkingPath, path_in_archive
 from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.settings.project import ProjectSettings
 from ts_serialize.checkpoint_kinds import other_kind
@@ -32,7 +32,7 @@ ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 class ArchiveSettings(ProjectSettings):
     """The root `config/archive.yaml`."""
 
-    model_mars: ProjectPath
+    model_mars: WorkingPath
     force: bool
 
     @property
@@ -141,7 +141,7 @@ def _add_extra_files(model: ModelSettings, folder: Path) -> None:
     (folder / "index_to_name.json").write_text(json.dumps(labels, indent=1))
     (folder / "preprocessing.json").write_text(model.image.model_dump_json(indent=1))
     for module in model.handler_modules:
-        copy = folder / module.relative_to(PROJECT_ROOT)
+        copy = folder / path_in_archive(module)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(module, copy)
 

@@ -1,11 +1,11 @@
-"""What `config/upload.yaml`, `config/rollback.yaml` and `config/strategy/` say."""
+"""The settings of deploys: `config/upload.yaml`, `config/rollback.yaml` and `config/strategy/`."""
 
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
-from torchserve_gateway.settings.composition import ProjectPath, Settings
+from torchserve_gateway.settings.composition import Settings, WorkingPath
 from torchserve_gateway.settings.model import ModelName, Sha256
 from torchserve_gateway.settings.project import ProjectSettings
 
@@ -17,28 +17,31 @@ class BlueGreen(Settings):
     """All requests at once, as soon as the version has passed its check."""
 
     kind: Literal["blue_green"]
+    """The strategy's name."""
 
 
 class Canary(Settings):
-    """A growing share of the requests, as long as the new version does about as well as the old one.
-
-    steps: percent of the requests; step_s: shortest time of a step, s; min_requests: answers or errors of
-    the new version a step needs to be judged, within step_timeout_s; max_error_rate_increase: of the new
-    version's error rate (0 to 1) over the old one's; max_latency_ratio: of their p95.
-    """
+    """A growing share of the requests, as long as the new version does about as well as the old version."""
 
     kind: Literal["canary"]
+    """The strategy's name."""
     steps: Annotated[list[Percent], Field(min_length=1)]
+    """Percent of the requests, growing; all of them after the last step."""
     step_s: NonNegativeFloat
+    """Shortest time of a step, seconds."""
     min_requests: PositiveInt
+    """Answers or errors of the new version by which a step is judged."""
     step_timeout_s: PositiveFloat
+    """Seconds within which min_requests must arrive; else the version is rolled back."""
     max_error_rate_increase: Rate
+    """Largest difference of the error rates (0 to 1), new minus old."""
     max_latency_ratio: PositiveFloat
+    """Largest p95 latency of the new version as a multiple of the old version's."""
 
     @model_validator(mode="after")
     def _grows(self) -> Self:
         if sorted(set(self.steps)) != self.steps:
-            raise ValueError(f"steps = {self.steps} must grow from one to the next")
+            raise ValueError(f"steps = {self.steps} must grow from step to step")
         if self.step_timeout_s < self.step_s:
             raise ValueError(
                 f"step_timeout_s = {self.step_timeout_s:g} is shorter than step_s = {self.step_s:g}"
@@ -47,45 +50,55 @@ class Canary(Settings):
 
 
 class Shadow(Settings):
-    """A copy of some requests, whose answers nobody gets.
-
-    share: percent of the requests; min_requests: answers to compare, within timeout_s;
-    min_same_class: share of them (0 to 1) that must name the same class on top; max_failed: share of copies
-    that may fail; promote: deploy the version if it keeps to these, else it is removed either way.
-    """
+    """Copies of some requests, whose answers are compared and dropped."""
 
     kind: Literal["shadow"]
+    """The strategy's name."""
     share: Percent
+    """Percent of the requests that are copied."""
     min_requests: PositiveInt
+    """Answers to compare."""
     timeout_s: PositiveFloat
+    """Seconds within which min_requests must arrive."""
     min_same_class: Rate
+    """Share of the answers (0 to 1) that must name the same class on top."""
     max_failed: Rate
+    """Share of the copies (0 to 1) that may fail."""
     promote: bool
+    """Whether a version within these bounds is deployed; False: it is removed either way."""
 
 
 Strategy = Annotated[BlueGreen | Canary | Shadow, Field(discriminator="kind")]
 
 
 class ServedModelSettings(Settings):
-    """Under which name the model is served."""
+    """The model's name at TorchServe."""
 
     model_name: ModelName
+    """The name in `/predictions/<name>`."""
 
 
 class SwapSettings(ProjectSettings):
-    """The root `config/rollback.yaml`, and what upload adds to. Times in seconds."""
+    """The root `config/rollback.yaml`, and the common part of `config/upload.yaml`."""
 
     served_model: ServedModelSettings
+    """The model's name at TorchServe."""
     strategy: Strategy
+    """How requests move to the new version."""
     ready_timeout_s: PositiveFloat
+    """Seconds until the new version's workers must be READY."""
     drain_timeout_s: PositiveFloat
+    """Seconds the old version may take to finish its requests."""
     keep_previous: Annotated[int, Field(ge=0)]
+    """Versions that are kept for a rollback."""
     max_archive_mb: PositiveInt
+    """Megabytes above which an archive is not downloaded."""
     unreachable_replicas: Literal["fail", "skip"]
+    """Whether a replica that cannot be reached fails the deploy."""
 
     @model_validator(mode="after")
     def _torchserve_tells_versions_apart(self) -> Self:
-        # Its Inference API takes what the Management API has below /models/{model}/ for its own.
+        # On a shared address the Inference API answers for /models/{model}/... with a 404.
         for url in self.torchserve.management_urls:
             if urlsplit(url).port == self.torchserve.inference_port_of_replicas:
                 raise ValueError(
@@ -116,26 +129,39 @@ class SwapSettings(ProjectSettings):
 
 
 class RequestParams(Settings):
-    """TorchServe's parameters of `POST /models`. initial_workers: None for one per core."""
+    """TorchServe's parameters of `POST /models`, in its units."""
 
     url: Annotated[str, Field(min_length=1)]
+    """The archive: a file name in model_mars, or a URL."""
     batch_size: PositiveInt
+    """Images of one batch at most."""
     initial_workers: PositiveInt | None
+    """Worker processes; None: one per core."""
     max_batch_delay: Annotated[int, Field(ge=0)]
+    """Milliseconds that a batch is collected at most."""
     response_timeout: PositiveInt
+    """Seconds a batch may take."""
     startup_timeout: PositiveInt
+    """Seconds a worker may take to load the model."""
 
 
 class ArchiveSourceSettings(Settings):
-    """Where the archive comes from: a file name in model_mars, or a URL; sha256: of the archive."""
+    """Where the archive comes from."""
 
     url: Annotated[str, StringConstraints(min_length=1)]
+    """A file name in model_mars, or a URL."""
     sha256: Sha256 | None
+    """Checksum of the archive; None: the one that `<url>.sha256` names."""
+    build: bool
+    """Whether a file in model_mars is built first from the checkpoint."""
 
 
 class UploadSettings(SwapSettings):
     """The root `config/upload.yaml`."""
 
     archive_source: ArchiveSourceSettings
+    """Where the archive comes from."""
     request_params: RequestParams
-    model_mars: ProjectPath
+    """TorchServe's parameters."""
+    model_mars: WorkingPath
+    """Folder of built archives."""
