@@ -150,7 +150,7 @@ class RunningReplicas:
 
     def overview(self) -> subprocess.CompletedProcess[str]:
         """`make models`, as JSON."""
-        return run("-m", "torchserve_gateway.commands.models", *self.deployer.overrides, "format=json")
+        return run("-m", "torchserve_gateway", "models", *self.deployer.overrides, "format=json")
 
     def _start_haproxy(self, program: str, *arguments: str) -> None:
         servers = self.directory / "servers.cfg"

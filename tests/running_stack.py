@@ -49,19 +49,19 @@ class RunningStack:
     def stack(self, action: str, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make up`, `down`, `status`."""
         own = self._own("state_dir", "model_mars")
-        return run("-m", "torchserve_gateway.commands.stack", action, *self.overrides, *own, *extra)
+        return run("-m", "torchserve_gateway", action, *self.overrides, *own, *extra)
 
     def generate_mar(self, version: str, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make generate_mar VERSION=...`."""
-        return run("-m", "torchserve_gateway.commands.generate_mar", *self._model(version), *extra)
+        return run("-m", "torchserve_gateway", "generate-mar", *self._model(version), *extra)
 
     def upload_model(self, version: str, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make upload_model VERSION=...`, of an archive that exists."""
-        return run("upload_model.py", *self._model(version), *extra)
+        return run("upload_model.py", *self._model(version), "archive_source.build=false", *extra)
 
     def rollback(self, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make rollback`."""
-        return run("-m", "torchserve_gateway.commands.rollback", *self.overrides, *extra)
+        return run("-m", "torchserve_gateway", "rollback", *self.overrides, *extra)
 
     def deploy(self, version: str, *extra: str) -> None:
         """Builds and uploads; both must succeed."""

@@ -21,7 +21,7 @@ def fetch_weights(weights: WeightsSettings) -> Path:
     """
     try:
         if weights.path.exists() and weights.sha256 in (None, sha256(weights.path)):
-            logger.info("%s is there, nothing to fetch", weights.path.name)
+            logger.debug("%s is there, nothing to fetch", weights.path.name)
             return weights.path
         if weights.url is None:
             raise WeightsError(_no_source(weights))

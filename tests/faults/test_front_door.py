@@ -9,7 +9,6 @@ import httpx
 import pytest
 import uvicorn
 
-from stress import stress
 from tests.certificates import self_signed
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
@@ -19,6 +18,7 @@ from tests.keys import bearer, with_keys, write_keys
 from tests.running_stack import run
 from tests.served_gateway import gateway, served_gateway
 from torchserve_gateway.commands.own_client import trusting
+from torchserve_gateway.commands.stress import stress
 from torchserve_gateway.settings.composition import ConfigurationError, load
 from torchserve_gateway.settings.load_test import StressSettings
 from torchserve_gateway.settings.project import ProjectSettings

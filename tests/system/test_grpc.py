@@ -21,8 +21,7 @@ GIVE_UP_S = 90
 
 def command(stack: RunningStack, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`make grpc`."""
-    overrides = [part for each in stack.overrides for part in ("--set", each)]
-    return run("-m", "torchserve_gateway.commands.grpc", *arguments, *overrides)
+    return run("-m", "torchserve_gateway", "grpc", *arguments, *stack.overrides)
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +85,15 @@ def test_ping_says_healthy(stack: RunningStack) -> None:
         (["infer", "grpc_demo", "imgs/horror.jpg", "--timeout", "0.001"], "within 0.001 s"),
         (["register", "nonesuch.mar", "--model-name", "other"], "nonesuch.mar"),
         (["unregister", "nonesuch"], "nonesuch"),
-        (["ping", "--set", "torchserve.grpc_inference_port=1"], "TorchServe over gRPC"),
+        (["ping", "torchserve.grpc_inference_port=1"], "TorchServe over gRPC"),
     ],
 )
 def test_what_fails_is_one_line(
     stack: RunningStack, registered: str, arguments: list[str], said: str
 ) -> None:
     result = command(stack, *arguments)
-    if "--set" in arguments:
-        result = run("-m", "torchserve_gateway.commands.grpc", *arguments)
+    if arguments[0] == "ping":
+        result = run("-m", "torchserve_gateway", "grpc", *arguments)
     assert result.returncode == 1
     [line] = result.stderr.splitlines()
     assert line.startswith("failed: ")
@@ -106,11 +105,11 @@ def test_what_fails_is_one_line(
     [
         (["register", "x.mar", "--model-name", "../x"], "'../x' is not of letters"),
         (["infer", "genre"], "Missing argument"),
-        (["ping", "--set", "torchserve.grpc_inference_port=0"], "configuration error"),
+        (["ping", "torchserve.grpc_inference_port=0"], "configuration error"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], said: str) -> None:
-    result = run("-m", "torchserve_gateway.commands.grpc", *arguments)
+    result = run("-m", "torchserve_gateway", "grpc", *arguments)
     assert result.returncode == 2
     assert said in result.stderr
 
@@ -164,10 +163,10 @@ def test_tokens_are_sent_and_renewed_when_they_have_expired(guarded: RunningStac
 
 def test_without_the_key_file_the_message_says_so(guarded: RunningStack, tmp_path: Path) -> None:
     nowhere = f"torchserve.key_file={tmp_path}/nonesuch.json"
-    result = command(guarded, "ping", "--set", nowhere)
+    result = command(guarded, "ping", nowhere)
     assert result.returncode in (0, 1)
-    overrides = [part for each in (*guarded.overrides, nowhere) for part in ("--set", each)]
-    result = run("-m", "torchserve_gateway.commands.grpc", "unregister", "grpc_demo", *overrides)
+    overrides = (*guarded.overrides, nowhere)
+    result = run("-m", "torchserve_gateway", "grpc", "unregister", "grpc_demo", *overrides)
     assert result.returncode == 1
     assert "no key file at" in result.stderr
 

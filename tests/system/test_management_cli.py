@@ -17,24 +17,24 @@ class Manage:
     """`make manage` on one stack."""
 
     def __init__(self, stack: RunningStack) -> None:
-        self._overrides = [f"--set={override}" for override in stack.overrides]
+        self._overrides = stack.overrides
 
     def __call__(self, *arguments: str) -> Any:
         """The JSON document of a command that must succeed."""
-        result = run("-m", "torchserve_gateway.commands.manage", *arguments, "--json", *self._overrides)
+        result = run("-m", "torchserve_gateway", "manage", *arguments, "--json", *self._overrides)
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
         return json.loads(result.stdout)
 
     def table(self, *arguments: str) -> str:
         """What people see of a command that must succeed."""
-        result = run("-m", "torchserve_gateway.commands.manage", *arguments, *self._overrides)
+        result = run("-m", "torchserve_gateway", "manage", *arguments, *self._overrides)
         assert result.returncode == 0, result.stderr
         return result.stdout
 
     def failure(self, *arguments: str) -> str:
         """The one line of a command that must fail."""
-        result = run("-m", "torchserve_gateway.commands.manage", *arguments, *self._overrides)
+        result = run("-m", "torchserve_gateway", "manage", *arguments, *self._overrides)
         assert result.returncode == 1, result.stdout
         assert result.stdout == ""
         [line] = result.stderr.splitlines()

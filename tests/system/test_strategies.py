@@ -42,7 +42,7 @@ def archives(stack: RunningStack) -> set[str]:
 
 def models(stack: RunningStack) -> dict[str, dict[str, Any]]:
     """`make models` by version."""
-    result = run("-m", "torchserve_gateway.commands.models", *stack.overrides, "format=json")
+    result = run("-m", "torchserve_gateway", "models", *stack.overrides, "format=json")
     assert result.returncode == 0, result.stderr
     return {row["version"]: row for row in json.loads(result.stdout)}
 
@@ -224,11 +224,12 @@ def test_models_shows_what_is_deployed(stack: RunningStack) -> None:
     unknown = httpx.get(f"{stack.settings.gateway.url}/models/nonesuch")
     assert unknown.status_code == 404
     assert "no model nonesuch" in unknown.json()["detail"]
-    table = run("-m", "torchserve_gateway.commands.models", *stack.overrides)
+    table = run("-m", "torchserve_gateway", "models", *stack.overrides)
     assert "8 in 20 ms" in table.stdout
     gone = run(
         "-m",
-        "torchserve_gateway.commands.models",
+        "torchserve_gateway",
+        "models",
         *stack.overrides,
         "torchserve.management_url=http://127.0.0.1:1",
     )

@@ -1,6 +1,6 @@
 """The last step of `make demo`: predicts every image of imgs/ through the gateway and prints the answers."""
 
-import sys
+from collections.abc import Sequence
 
 import httpx
 from rich.console import Console
@@ -55,5 +55,6 @@ def _top_two(http: httpx.Client, name: str, image: bytes) -> list[str]:
     return [cell for label, probability in answer for cell in (label, f"{probability:.3f}")]
 
 
-if __name__ == "__main__":
-    sys.exit(run("stress", StressSettings, demo, (DemoError, NoImagesError)))
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("stress", StressSettings, demo, (DemoError, NoImagesError), argv)

@@ -1,6 +1,6 @@
 """`make download_weights`: the configured model's checkpoint into weights/."""
 
-import sys
+from collections.abc import Sequence
 
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.weights import WeightsError, fetch_weights
@@ -12,5 +12,6 @@ def download_weights(settings: ArchiveSettings) -> None:
     print(fetch_weights(settings.model.weights))
 
 
-if __name__ == "__main__":
-    sys.exit(run("archive", ArchiveSettings, download_weights, (WeightsError,)))
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("archive", ArchiveSettings, download_weights, (WeightsError,), argv)

@@ -5,7 +5,7 @@ Exit codes: 0 shown, of the replicas that can be reached; 1 none can; 2 bad conf
 
 import asyncio
 import json
-import sys
+from collections.abc import Sequence
 from typing import Literal
 
 from rich.console import Console
@@ -75,5 +75,6 @@ async def _rows(settings: OverviewSettings) -> list[Row]:
         raise DeploymentError(str(exc)) from exc
 
 
-if __name__ == "__main__":
-    sys.exit(run("models", OverviewSettings, overview, (DeploymentError,)))
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("models", OverviewSettings, overview, (DeploymentError,), argv)

@@ -3,7 +3,7 @@
 Exit codes: 0 it serves; 1 it does not, and what served still does; 2 bad configuration.
 """
 
-import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from torchserve_gateway.deployment.archives import Archive, local_archive, remote_archive
@@ -46,5 +46,6 @@ def _archive(settings: SwapSettings, wanted: DeployedVersion) -> AbstractContext
     )
 
 
-if __name__ == "__main__":
-    sys.exit(run("rollback", SwapSettings, rollback, (DeploymentError,)))
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("rollback", SwapSettings, rollback, (DeploymentError,), argv)

@@ -1,4 +1,4 @@
-"""`make run_stress`: plays many clients at once and logs images per second.
+"""`make run_stress`: many clients at once, and the images per second that they get.
 
 Exit codes: 0 every request was answered right; 1 at least one was not; 2 bad configuration.
 """
@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import logging
 import signal
-import sys
+from collections.abc import Sequence
 from time import perf_counter
 
 import httpx
@@ -33,13 +33,13 @@ class StressError(Exception):
 
 
 def stress(settings: StressSettings) -> int:
-    """Runs all rounds and logs what was measured.
+    """Runs all rounds and logs the measurements.
 
     Returns:
         0 if every request was answered right, else 1.
 
     Raises:
-        NoImagesError, StressError: there is nothing to send or nobody answers.
+        NoImagesError, StressError: there is nothing to send, or no answer.
     """
     tally, rates = asyncio.run(_play(settings, client_images(settings.images_dir, settings.clients)))
     logger.info(performance_line(rates))
@@ -48,7 +48,7 @@ def stress(settings: StressSettings) -> int:
     versions = ", ".join(f"{version}: {count}" for version, count in sorted(tally.versions.items()))
     logger.info("Answered: %d (by version %s)", tally.answered, versions or "-")
     if tally.unverified:
-        logger.warning("%d answers of a version that was gone before its own URL was asked", tally.unverified)
+        logger.warning("%d answers of a version that was gone before they could be checked", tally.unverified)
     for kind, count in tally.errors.most_common():
         logger.error("Failed: %d x %s", count, kind)
     return 1 if tally.errors or not tally.answered else 0
@@ -87,7 +87,9 @@ async def _learn(clients: list[Client], tolerance: float) -> None:
         raise StressError(f"no answer from {exc.request.url}: {exc or type(exc).__name__}") from exc
     alike = sum(same_answer(one, other, tolerance) for one, other in itertools.combinations(answers, 2))
     if alike:
-        logger.warning("%d pairs of clients have the same answer; swapping those would not be seen", alike)
+        logger.warning(
+            "%d pairs of clients have the same answer; swapped answers among them would not be seen", alike
+        )
 
 
 async def _rounds(settings: StressSettings, tally: Tally, stop: asyncio.Event) -> list[float]:
@@ -108,5 +110,6 @@ async def _rounds(settings: StressSettings, tally: Tally, stop: asyncio.Event) -
     return rates
 
 
-if __name__ == "__main__":
-    sys.exit(run("stress", StressSettings, stress, (NoImagesError, StressError)))
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("stress", StressSettings, stress, (NoImagesError, StressError), argv)

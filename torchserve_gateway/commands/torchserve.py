@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -126,5 +127,10 @@ def _startable(settings: StackSettings, model_store: Path) -> dict[str, Deployed
     return there
 
 
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("stack", StackSettings, run_torchserve, (TorchServeStartError,), argv)
+
+
 if __name__ == "__main__":
-    sys.exit(run("stack", StackSettings, run_torchserve, (TorchServeStartError,)))
+    sys.exit(main(sys.argv[1:]))

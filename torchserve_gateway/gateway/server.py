@@ -1,4 +1,4 @@
-"""`make run_app`: the gateway in the foreground."""
+"""Serves the gateway with uvicorn until a signal stops it."""
 
 import asyncio
 import logging
@@ -15,19 +15,18 @@ from torchserve_gateway.gateway.http1.protocol import BoundedHttpProtocol
 from torchserve_gateway.gateway.prediction.admission import Admission
 from torchserve_gateway.gateway.telemetry.log_lines import configure_logging
 from torchserve_gateway.gateway.telemetry.log_output import LogOutput
-from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.composition import ConfigurationError
 from torchserve_gateway.settings.gateway import GatewaySettings
 from torchserve_gateway.settings.project import ProjectSettings
 
 logger = logging.getLogger("gateway")
 
-# Seconds that the last log lines get, where their reader stands still.
+# Seconds that the last log lines get if their reader does not read.
 CLOSE_LOG_S = 2.0
 
 
 def server_config(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
-    """How uvicorn serves the gateway."""
+    """Configures uvicorn."""
     return uvicorn.Config(
         app,
         host=settings.host,
@@ -37,19 +36,19 @@ def server_config(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
         # uvicorn's default trusts every process of this machine, and an environment variable.
         forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         http=BoundedHttpProtocol.with_timeout(settings.head_timeout_s),
-        ws="none",  # some package of the tests brings one
+        ws="none",  # no route is a WebSocket, whatever packages are installed
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.shutdown_grace_s,
-        access_log=False,  # observability.py logs one line a request
+        access_log=False,  # gateway/telemetry logs one line a request
         log_config=None,
         server_header=False,
     )
 
 
 class DrainingServer(uvicorn.Server):
-    """Stops in two steps: first it admits nothing new and says so, then it closes its sockets.
+    """Stops in two steps: it refuses new requests, then, delay_s seconds later, closes its sockets.
 
-    delay_s: between the two. A second signal closes them at once.
+    A second signal closes them at once.
     """
 
     def __init__(self, config: uvicorn.Config, admission: Admission, delay_s: float) -> None:
@@ -67,7 +66,7 @@ class DrainingServer(uvicorn.Server):
 
 
 def allow_connections() -> None:
-    """As many as the system lets this process have; what most start with, 1024, idle clients use up."""
+    """Raises the limit of open files to the hard limit: idle clients alone use up the usual 1024."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -114,7 +113,3 @@ def _serve(settings: ProjectSettings, log: LogOutput) -> int:
         signal.signal(stop, lambda *_: None)
     server.run()
     return 0 if server.started else 1
-
-
-if __name__ == "__main__":
-    sys.exit(run("gateway", ProjectSettings, serve))

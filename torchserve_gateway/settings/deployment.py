@@ -165,3 +165,8 @@ class UploadSettings(SwapSettings):
     """TorchServe's parameters."""
     model_mars: WorkingPath
     """Folder of built archives."""
+
+    @property
+    def builds_archive(self) -> bool:
+        """Whether the archive is built first: it is the configured model's own, and no URL."""
+        return self.archive_source.build and self.request_params.url == self.model.archive_name
