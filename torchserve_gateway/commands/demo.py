@@ -1,4 +1,4 @@
-"""The last step of `make demo`: predicts every image of imgs/ through the gateway and prints the answers."""
+"""Predicts every image of imgs/ through the gateway, the last step of `make demo`."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ class DemoError(Exception):
 
 
 def demo(settings: StressSettings) -> None:
-    """Prints one row an image, then the URLs to open.
+    """Prints a row per image, then the URLs to open.
 
     Raises:
         DemoError: an image got no answer; the message holds the gateway's.
@@ -41,7 +41,7 @@ def demo(settings: StressSettings) -> None:
     print(
         f"Predict:    curl -F file=@{settings.images_dir.name}/{files[0].name} {settings.gateway.url}/predict"
     )
-    print("Stop:       make down")
+    print("Stop:       torchserve-gateway down, or make down")
 
 
 def _top_two(http: httpx.Client, name: str, image: bytes) -> list[str]:

@@ -1,4 +1,4 @@
-"""`make models`: what is deployed, as the record and every TorchServe say.
+"""`make models`: the deployed versions, as the record and every TorchServe report them.
 
 Exit codes: 0 shown, of the replicas that can be reached; 1 none can; 2 bad configuration.
 """
@@ -31,7 +31,7 @@ class OverviewSettings(ProjectSettings):
 
 
 def overview(settings: OverviewSettings) -> None:
-    """Prints one row a version.
+    """Prints a row per version.
 
     Raises:
         DeploymentError: no TorchServe can be asked, or the record is damaged.

@@ -62,7 +62,7 @@ def status(settings: StackSettings, _: Sequence[str]) -> int:
     for part in parts:
         print(f"{part.name:<11} {part.state:<9} pid {part.pid or '-':<8} {urls[part.name]}")
     if not parts:
-        print("not running; start it with make up")
+        print("not running; torchserve-gateway up, or make up, starts it")
     return 0 if parts and all(part.state == "RUNNING" for part in parts) else 1
 
 
@@ -70,7 +70,7 @@ def logs(settings: StackSettings, _: Sequence[str]) -> None:
     """Follows the logs of all parts until interrupted."""
     files = sorted(str(path) for path in settings.log_dir.glob("*.log"))
     if not files:
-        raise StackError(f"there are no logs in {settings.log_dir} yet; start the stack with make up")
+        raise StackError(f"there are no logs in {settings.log_dir} yet; make up starts the stack")
     os.execvp("tail", ["tail", "-n", "20", "-F", *files])  # noqa: S606 - its arguments are our own files
 
 
