@@ -11,6 +11,8 @@ ARGS ?=
 TORCH_INDEX ?=
 
 RUN := .venv/bin/python
+# The installed command, torchserve-gateway.
+COMMAND := $(RUN) -m torchserve_gateway
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
@@ -25,7 +27,8 @@ help: ## this list
 
 install: .venv/.installed ## .venv with the pinned dependencies, a Java runtime included
 
-.venv/.installed: requirements.txt requirements-gateway.txt requirements-torchserve.txt requirements.lock install.sh
+RUNTIME := requirements.txt $(foreach part,gateway torchserve archiver local,requirements-$(part).txt)
+.venv/.installed: $(RUNTIME) requirements.lock install.sh
 	@./install.sh requirements.txt $(TORCH_INDEX)
 	touch $@
 
@@ -36,7 +39,7 @@ install: .venv/.installed ## .venv with the pinned dependencies, a Java runtime 
 demo: install ## everything from nothing: predicts every image of imgs/ through the gateway
 	@$(MAKE) --no-print-directory up
 	$(MAKE) --no-print-directory upload_model
-	$(RUN) -m torchserve_gateway.commands.demo model=$(MODEL) $(ARGS)
+	$(COMMAND) demo model=$(MODEL) $(ARGS)
 
 # KServe pins an older protobuf than ours, so its client has an environment of its own.
 .venv-kserve/.installed: .venv/.installed tests/kserve-client.txt
@@ -63,10 +66,10 @@ lint: .venv/.installed-dev ## ruff, mypy --strict and the directions of imports
 	PYTHONPATH=clients/python .venv/bin/lint-imports --no-logo --no-cache
 
 download_weights: install ## checkpoint into weights/ from the configured URL, checksum verified
-	@$(RUN) -m torchserve_gateway.commands.download_weights $(CHOICE) $(ARGS)
+	@$(COMMAND) download-weights $(CHOICE) $(ARGS)
 
-generate_mar: download_weights ## archive into model_mars/ (MODEL=genre VERSION=1.0)
-	@$(RUN) -m torchserve_gateway.commands.generate_mar $(CHOICE) $(ARGS)
+generate_mar: install ## archive into model_mars/, its checkpoint fetched first (MODEL=genre VERSION=1.0)
+	@$(COMMAND) generate-mar $(CHOICE) $(ARGS)
 
 train: install ## the demo checkpoint anew: draws posters, trains, evaluates
 	@$(RUN) -m examples.genre.train $(ARGS)
@@ -75,53 +78,55 @@ evaluate: install ## the demo checkpoint's accuracy on posters it was not traine
 	@$(RUN) -m examples.genre.evaluate $(ARGS)
 
 up: install ## TorchServe and the gateway in the background
-	@$(RUN) -m torchserve_gateway.commands.stack up model=$(MODEL) $(ARGS)
+	@$(COMMAND) up model=$(MODEL) $(ARGS)
 
 down: install ## stop them
-	@$(RUN) -m torchserve_gateway.commands.stack down $(ARGS)
+	@$(COMMAND) down $(ARGS)
 
 status: install ## one line a part: state, pid, URL
-	@$(RUN) -m torchserve_gateway.commands.stack status $(ARGS)
+	@$(COMMAND) status $(ARGS)
 
 logs: install ## follow the logs
-	@$(RUN) -m torchserve_gateway.commands.stack logs $(ARGS)
+	@$(COMMAND) logs $(ARGS)
 
 run_ts: install ## TorchServe alone in the foreground
-	@exec $(RUN) -m torchserve_gateway.commands.torchserve $(ARGS)
+	@exec $(COMMAND) torchserve $(ARGS)
 
 run_app: install ## the gateway alone in the foreground
-	@exec $(RUN) app.py model=$(MODEL) $(ARGS)
+	@exec $(COMMAND) app model=$(MODEL) $(ARGS)
 
 run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
-	@exec $(RUN) -m torchserve_gateway.commands.file_browser $(ARGS)
+	@exec $(COMMAND) file-browser $(ARGS)
 
 upload_model: install ## swap a version in, built first unless ARGS name an archive (MODEL=genre VERSION=1.0)
-	@$(RUN) upload_model.py $(CHOICE) $(ARGS)
+	@$(COMMAND) deploy $(CHOICE) $(ARGS)
 
 rollback: install ## back to the version that served before
-	@$(RUN) -m torchserve_gateway.commands.rollback model=$(MODEL) $(ARGS)
+	@$(COMMAND) rollback model=$(MODEL) $(ARGS)
 
 models: install ## what is deployed: versions, default, workers, batching, queue, since when
-	@$(RUN) -m torchserve_gateway.commands.models model=$(MODEL) $(ARGS)
+	@$(COMMAND) models model=$(MODEL) $(ARGS)
 
 manage: install ## the Management API by hand, see docs/management.md (ARGS="list --json")
-	@$(RUN) -m torchserve_gateway.commands.manage $(ARGS)
+	@$(COMMAND) manage $(ARGS)
 
 grpc: install ## TorchServe over gRPC by hand, see docs/grpc.md (ARGS="infer genre imgs/horror.jpg")
-	@$(RUN) -m torchserve_gateway.commands.grpc $(ARGS)
+	@$(COMMAND) grpc $(ARGS)
 
 grpc_stubs: .venv/.installed-dev ## what protoc makes of torchserve_gateway/torchserve_api/grpc/proto/
 	@$(RUN) -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. torchserve_gateway/torchserve_api/grpc/proto/*.proto
 
+KEY = key $(NAME) $(if $(RIGHTS),--rights $(RIGHTS)) $(if $(REVOKE),--revoke $(REVOKE))
+
 api_key: install ## a key for a caller, printed once; see docs/security.md (NAME=app RIGHTS=predict,models REVOKE=old)
-	@$(RUN) -m torchserve_gateway.commands.api_key $(NAME) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(REVOKE),--revoke=$(REVOKE)) $(ARGS)
+	@$(COMMAND) $(KEY) $(ARGS)
 
 run_stress: install ## load and images per second
-	@$(RUN) stress.py model=$(MODEL) $(ARGS)
+	@$(COMMAND) stress model=$(MODEL) $(ARGS)
 
 # docker where its daemon answers, else podman.
 CONTAINER_ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
-# Options of every build, for a machine whose way to its packages is not the usual one, see docs/containers.md.
+# Options of every build, for a machine that reaches its packages by a way of its own, see docs/containers.md.
 BUILD_ARGS ?=
 CUDA_VERSION ?= cu130
 # Containers of TorchServe behind HAProxy.
@@ -129,7 +134,8 @@ TORCHSERVES ?= 1
 IMAGES := localhost/torchserve-gateway
 # Without the format podman drops HEALTHCHECK.
 BUILD = $(CONTAINER_ENGINE) build $(if $(filter podman,$(CONTAINER_ENGINE)),--format docker) \
-	--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(BUILD_ARGS)
+	--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) \
+	--build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' torchserve_gateway/version.py) $(BUILD_ARGS)
 GPUS = $(if $(filter podman,$(CONTAINER_ENGINE)),--device nvidia.com/gpu=all,--gpus all)
 # Only the Inference API is published; the Management API is reached from the network of the container alone.
 RUN_TS = $(CONTAINER_ENGINE) run --rm --name torchserve --read-only --cap-drop ALL \
@@ -177,14 +183,13 @@ compose_upload_model: generate_mar ## swap a version in there (MODEL=genre VERSI
 	@$(DEPLOYER) upload_model.py $(IN_COMPOSE) archive_source=file_browser $(CHOICE) $(ARGS)
 
 compose_rollback: ## back to the version that served there before
-	@$(DEPLOYER) -m torchserve_gateway.commands.rollback $(IN_COMPOSE) model=$(MODEL) $(ARGS)
+	@$(DEPLOYER) -m torchserve_gateway rollback $(IN_COMPOSE) model=$(MODEL) $(ARGS)
 
 compose_models: ## what is deployed there
-	@$(DEPLOYER) -m torchserve_gateway.commands.models $(IN_COMPOSE) model=$(MODEL) $(ARGS)
+	@$(DEPLOYER) -m torchserve_gateway models $(IN_COMPOSE) model=$(MODEL) $(ARGS)
 
 compose_api_key: ## a key for a caller there, as make api_key does (NAME=app RIGHTS=predict REVOKE=old)
-	@$(DEPLOYER) -m torchserve_gateway.commands.api_key $(NAME) $(if $(RIGHTS),--rights=$(RIGHTS)) $(if $(REVOKE),--revoke=$(REVOKE)) \
-		gateway=container $(ARGS)
+	@$(DEPLOYER) -m torchserve_gateway $(KEY) gateway=container $(ARGS)
 
 # Its container's user reads it, and nobody else reaches the folder.
 docker/secrets/grafana_password:

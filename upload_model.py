@@ -1,29 +1,8 @@
-"""`make upload_model`: deploys a version of a model through the Management API and retires the others.
-
-Exit codes: 0 the version serves; 1 it does not, and the old version still serves; 2 bad configuration.
-"""
+"""`python upload_model.py KEY=VALUE ...`: deploys a version, as `torchserve-gateway deploy` does."""
 
 import sys
 
-from torchserve_gateway.deployment.archives.sources import requested_archive
-from torchserve_gateway.deployment.deploy import deploy
-from torchserve_gateway.deployment.plan import requested_version
-from torchserve_gateway.record.errors import DeploymentError
-from torchserve_gateway.record.record import DeploymentRecord
-from torchserve_gateway.settings.command import run
-from torchserve_gateway.settings.deployment import UploadSettings
-
-
-def upload_model(settings: UploadSettings) -> None:
-    """Deploys the configured version and prints the serving version.
-
-    Raises:
-        DeploymentError: the version was not deployed.
-    """
-    record = DeploymentRecord(settings.torchserve.deployments_dir)
-    with record.lock(), requested_archive(settings) as archive:
-        print(deploy(settings, record, requested_version(settings, archive), archive))
-
+from torchserve_gateway.commands.deploy import main
 
 if __name__ == "__main__":
-    sys.exit(run("upload", UploadSettings, upload_model, (DeploymentError,)))
+    sys.exit(main(sys.argv[1:]))

@@ -61,7 +61,7 @@ class RunningStack:
     def stack(self, action: str, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make up`, `down`, `status`."""
         own = self._own("state_dir", "model_mars")
-        return run("-m", "torchserve_gateway.commands.stack", action, *self.overrides, *own, *extra)
+        return run("-m", "torchserve_gateway", action, *self.overrides, *own, *extra)
 
     def generate_mar(self, version: str, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make generate_mar VERSION=...`."""
@@ -78,21 +78,19 @@ class RunningStack:
 
     def rollback(self, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make rollback`."""
-        return run(
-            "-m", "torchserve_gateway.commands.rollback", *self.overrides, *self.deploy_overrides, *extra
-        )
+        return run("-m", "torchserve_gateway", "rollback", *self.overrides, *self.deploy_overrides, *extra)
 
     def overview(self, *extra: str) -> subprocess.CompletedProcess[str]:
         """`make models`."""
-        return run("-m", "torchserve_gateway.commands.models", *self.overrides, *extra)
+        return run("-m", "torchserve_gateway", "models", *self.overrides, *extra)
 
     def grpc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`make grpc`."""
-        return run("-m", "torchserve_gateway.commands.grpc", *self._set(*arguments))
+        return run("-m", "torchserve_gateway", "grpc", *arguments, *self.overrides)
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`make manage`."""
-        return run("torchserve_gateway/commands/manage.py", *self._set(*arguments))
+        return run("-m", "torchserve_gateway", "manage", *arguments, *self.overrides)
 
     @contextmanager
     def running(self, version: str | None = None, *extra: str) -> Iterator["RunningStack"]:
@@ -175,10 +173,6 @@ class RunningStack:
         lines = self.stack("status").stdout.splitlines()
         return next(int(line.split("pid ")[1].split()[0]) for line in lines if line.startswith(part))
 
-    def _set(self, command: str, *arguments: str) -> tuple[str, ...]:
-        # The last one counts, so that the arguments may set others.
-        return command, *(f"--set={each}" for each in self.overrides), *arguments
-
     def _model(self, version: str) -> tuple[str, ...]:
         return (f'model.version="{version}"', *self.overrides, *self._own("model_mars"))
 
@@ -189,7 +183,7 @@ class RunningStack:
 
 def generate_mar(version: str, *overrides: str) -> subprocess.CompletedProcess[str]:
     """`make generate_mar VERSION=...`."""
-    return run("-m", "torchserve_gateway.commands.generate_mar", f'model.version="{version}"', *overrides)
+    return run("-m", "torchserve_gateway", "generate-mar", f'model.version="{version}"', *overrides)
 
 
 def handler(name: str) -> tuple[str, ...]:

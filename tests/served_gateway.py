@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, contextmanager
 import httpx
 import uvicorn
 
-from app import server_config
 from tests.fake_torchserve import FakeTorchServe
 from tests.free_ports import free_ports
 from torchserve_gateway.gateway.application import create_app
+from torchserve_gateway.gateway.server import server_config
 from torchserve_gateway.settings.composition import load
 from torchserve_gateway.settings.project import ProjectSettings
 

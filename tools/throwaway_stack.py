@@ -39,15 +39,15 @@ class ThrowawayStack:
 
     def up(self) -> None:
         """Starts the stack and returns when it answers; raises as `run`."""
-        run("-m", "torchserve_gateway.commands.stack", "up", *self.overrides, self._folder("state_dir"))
+        run("-m", "torchserve_gateway", "up", *self.overrides, self._folder("state_dir"))
 
     def down(self) -> None:
         """Stops the stack; raises as `run`."""
-        run("-m", "torchserve_gateway.commands.stack", "down", *self.overrides, self._folder("state_dir"))
+        run("-m", "torchserve_gateway", "down", *self.overrides, self._folder("state_dir"))
 
     def generate_mar(self, version: str, *overrides: str) -> Path:
         """Builds an archive and returns its file; raises as `run`."""
-        command = ("-m", "torchserve_gateway.commands.generate_mar")
+        command = ("-m", "torchserve_gateway", "generate-mar")
         return Path(run(*command, *self._model(version), *overrides).strip())
 
     def upload_model(self, version: str, *overrides: str) -> None:

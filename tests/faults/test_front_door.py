@@ -9,7 +9,6 @@ import httpx
 import pytest
 import uvicorn
 
-from stress import stress
 from tests.certificates import self_signed
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
@@ -19,6 +18,7 @@ from tests.keys import bearer, with_keys, write_keys
 from tests.running_stack import run
 from tests.served_gateway import gateway, served_gateway
 from torchserve_gateway.commands.own_client import trusting
+from torchserve_gateway.commands.stress import stress
 from torchserve_gateway.settings.composition import ConfigurationError, load
 from torchserve_gateway.settings.load_test import StressSettings
 from torchserve_gateway.settings.project import ProjectSettings
@@ -103,9 +103,9 @@ def test_stress_and_demo_reach_a_gateway_that_wants_tls_and_keys(certificate: Pa
         with_key = *here, f"gateway.auth.own_key_file={own_key}"
         short = "clients=2", "rounds=1", "round_s=0.2"
         assert stress(load("stress", StressSettings, [*with_key, *short])) == 0
-        demo = run("-m", "torchserve_gateway.commands.demo", *with_key)
+        demo = run("-m", "torchserve_gateway", "demo", *with_key)
         assert demo.returncode == 0, demo.stderr
-        refused = run("-m", "torchserve_gateway.commands.demo", *here)
+        refused = run("-m", "torchserve_gateway", "demo", *here)
     assert refused.returncode == 1
     assert "needs a valid API key" in refused.stderr
 

@@ -18,7 +18,7 @@ from torchserve_gateway.settings.composition import PROJECT_ROOT
 @pytest.fixture
 def browser(stack: RunningStack) -> Iterator[str]:
     require_program("nginx")
-    command = [sys.executable, "-m", "torchserve_gateway.commands.file_browser", *stack.overrides]
+    command = [sys.executable, "-m", "torchserve_gateway", "file-browser", *stack.overrides]
     own = [f"state_dir={stack.directory}/var", f"model_mars={stack.directory}/model_mars"]
     process = subprocess.Popen([*command, *own], cwd=PROJECT_ROOT)
     url = stack.settings.file_browser.url

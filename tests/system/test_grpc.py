@@ -98,7 +98,7 @@ def assert_one_line(result: subprocess.CompletedProcess[str], said: str) -> None
     [
         (["register", "x.mar", "--model-name", "../x"], "'../x' is not of letters"),
         (["infer", "genre"], "Missing argument"),
-        (["ping", "--set", "torchserve.grpc_inference_port=0"], "configuration error"),
+        (["ping", "torchserve.grpc_inference_port=0"], "configuration error"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(stack: RunningStack, arguments: list[str], said: str) -> None:

@@ -35,7 +35,8 @@ def make_key(guarded: RunningStack, *arguments: str) -> str:
     """`make api_key`."""
     made = run(
         "-m",
-        "torchserve_gateway.commands.api_key",
+        "torchserve_gateway",
+        "key",
         *arguments,
         f"gateway.auth.keys_file={guarded.settings.gateway.auth.keys_file}",
     )
@@ -90,7 +91,7 @@ def test_with_keys_and_tls_predictions_and_the_projects_own_commands_work(
     assert status(second) == 200
 
     for command in (
-        ("-m", "torchserve_gateway.commands.demo"),
+        ("-m", "torchserve_gateway", "demo"),
         ("stress.py", "clients=2", "rounds=1", "round_s=1"),
     ):
         result = run(*command, *guarded.overrides)

@@ -91,9 +91,7 @@ def test_a_missing_part_is_named(tmp_path: Path, part: str) -> None:
 
 
 def test_the_command_says_one_line_and_exits_with_1(tmp_path: Path) -> None:
-    result = run(
-        "-m", "torchserve_gateway.commands.generate_mar", f"model_mars={tmp_path}", "model.labels=[A,B]"
-    )
+    result = run("-m", "torchserve_gateway", "generate-mar", f"model_mars={tmp_path}", "model.labels=[A,B]")
     assert result.returncode == 1
     assert result.stderr.startswith("failed: ")
     assert len(result.stderr.splitlines()) == 1

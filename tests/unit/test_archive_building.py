@@ -68,7 +68,9 @@ def test_without_torch_the_message_says_how_to_name_an_archive(
         requested_archive(settings(tmp_path))
 
 
-@pytest.mark.parametrize("module", ["upload_model", "torchserve_gateway.commands.rollback"])
+@pytest.mark.parametrize(
+    "module", ["torchserve_gateway.commands.deploy", "torchserve_gateway.commands.rollback"]
+)
 def test_a_deploy_of_a_named_archive_needs_no_torch(module: str) -> None:
     code = f"import sys; sys.modules['torch'] = None; import {module}"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, check=True)

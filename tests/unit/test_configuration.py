@@ -14,6 +14,7 @@ from torchserve_gateway.settings.composition import (
     Settings,
     as_override,
     load,
+    path_in_archive,
     reachable_address,
 )
 from torchserve_gateway.settings.deployment import SwapSettings, UploadSettings
@@ -106,15 +107,60 @@ def test_a_command_says_one_line_and_exits_with_2() -> None:
     assert line.startswith("configuration error: config/upload.yaml: model.batch_size = 0: Input should be")
 
 
-def test_a_command_prints_its_configuration() -> None:
-    result = run("stress.py", "--cfg", "clients=3")
+def test_the_composed_configuration_is_printed() -> None:
+    result = run("-m", "torchserve_gateway", "config", "stress", "clients=3")
     assert result.returncode == 0
     assert "clients: 3" in result.stdout
 
 
-def test_relative_paths_count_from_the_project_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir("/")
-    assert load("stress", StressSettings).images_dir == PROJECT_ROOT / "imgs"
+def test_relative_paths_count_from_the_working_folder_and_the_package_fills_gaps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load("stack", StackSettings)
+    assert settings.state_dir == tmp_path / "var"
+    assert settings.model.weights.path.samefile(PROJECT_ROOT / "weights" / "genre.pt")
+    assert settings.model.handler == PROJECT_ROOT / "ts_serialize" / "handler.py"
+    assert load("stress", StressSettings).images_dir.samefile(PROJECT_ROOT / "imgs")
+    (tmp_path / "imgs").mkdir()
+    assert load("stress", StressSettings).images_dir == tmp_path / "imgs"
+    nowhere = load("stress", StressSettings, ["images_dir=posters"])
+    assert nowhere.images_dir == tmp_path / "posters"
+
+
+def test_a_download_is_never_written_into_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = ["model.weights.url=http://127.0.0.1/w.pt", f"model.weights.sha256={'0' * 64}"]
+    assert load("archive", ArchiveSettings, url).model.weights.path == tmp_path / "weights" / "genre.pt"
+
+
+def test_configuration_in_the_working_folder_wins_and_is_added_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config" / "model").mkdir(parents=True)
+    (tmp_path / "config" / "file_browser").mkdir()
+    (tmp_path / "config" / "model" / "cat.yaml").write_text("defaults: [genre, _self_]\nname: cat\n")
+    (tmp_path / "config" / "file_browser" / "local.yaml").write_text("host: 127.0.0.1\nport: 6002\n")
+    settings = load("gateway", ProjectSettings, ["model=cat"])
+    assert (settings.model.name, settings.model.batch_size) == ("cat", 8)
+    assert settings.file_browser.port == 6002
+    (tmp_path / "config" / "model" / "odd.yaml").write_text("- a\n")
+    with pytest.raises(ConfigurationError, match=r"config/model/odd\.yaml is no YAML with keys and values"):
+        load("gateway", ProjectSettings, ["model=odd"])
+
+
+def test_a_module_of_the_user_is_packed_under_its_path_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "ears.py").touch()
+    modules = ["cats/ears.py", "ts_serialize/preprocessing.py"]
+    found = load("gateway", ProjectSettings, [f"model.handler_modules=[{','.join(modules)}]"])
+    assert [str(path_in_archive(each)) for each in found.model.handler_modules] == modules
 
 
 def test_a_wildcard_address_becomes_one_that_others_reach() -> None:
@@ -124,9 +170,9 @@ def test_a_wildcard_address_becomes_one_that_others_reach() -> None:
 
 @pytest.fixture
 def config_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of config/ that a test may break."""
+    """A copy of config/ that a test may break; no other is found."""
     copy = shutil.copytree(PROJECT_ROOT / "config", tmp_path / "config")
-    monkeypatch.setattr("torchserve_gateway.settings.composition.PROJECT_ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("torchserve_gateway.settings.composition.CONFIG_DIR", copy)
     return copy
 
@@ -186,8 +232,11 @@ def test_what_is_no_file_is_one_line(config_dir: Path) -> None:
     "command",
     [
         ["upload_model.py"],
-        ["-m", "torchserve_gateway.commands.manage", "list", "--set"],
-        ["-m", "torchserve_gateway.commands.api_key", "app"],
+        ["-m", "torchserve_gateway", "deploy"],
+        ["-m", "torchserve_gateway", "config", "stack"],
+        ["-m", "torchserve_gateway", "manage", "list"],
+        ["-m", "torchserve_gateway", "manage", "describe", "genre"],
+        ["-m", "torchserve_gateway", "key", "app"],
     ],
 )
 def test_every_command_says_a_wrong_override_in_one_line(command: list[str]) -> None:

@@ -191,7 +191,7 @@ def test_every_argument_is_a_setting_that_the_command_takes() -> None:
     upload = load("upload", UploadSettings, by_name["Job upload-model"][1:])
     assert upload.archive_source.url == "https://archives.example.com/genre-1.0.mar"
     assert re.fullmatch(upload.torchserve.allowed_urls[0], upload.archive_source.url)
-    assert by_name["Job rollback"][:2] == ["-m", "torchserve_gateway.commands.rollback"]
+    assert by_name["Job rollback"][:3] == ["-m", "torchserve_gateway", "rollback"]
 
 
 def test_the_images_are_those_that_make_builds() -> None:

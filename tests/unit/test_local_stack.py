@@ -3,12 +3,16 @@
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from supervisor.options import ServerOptions
 
-from torchserve_gateway.commands.file_browser import FileBrowserError, nginx_config
+from tests.conftest import require_program
+from tests.free_ports import free_ports
+from tests.processes import Process, until
 from torchserve_gateway.local_stack.supervisor import Supervisor, SupervisorConfigError
 from torchserve_gateway.settings.composition import as_override, load
 from torchserve_gateway.settings.local_stack import StackSettings
@@ -51,13 +55,26 @@ def test_a_path_that_supervisor_would_cut_is_refused(
         configured(tmp_path / name, [], monkeypatch)
 
 
-def test_nginx_gets_paths_as_they_are() -> None:
-    config = nginx_config(Path(f"/{ODD};"), "127.0.0.1:5002", Path('/a "b"'), None)
-    assert f'root "/{ODD};";' in config
-    assert f'alias "/{ODD};/";' in config
-    assert 'pid "/a \\"b\\"/nginx.pid";' in config
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
-def test_a_path_that_nginx_would_expand_is_refused() -> None:
-    with pytest.raises(FileBrowserError, match=r"nginx cannot serve /a\$b"):
-        nginx_config(Path("/a$b"), "127.0.0.1:5002", Path("/state"), None)
+def test_nginx_serves_a_folder_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_program("nginx")
+    monkeypatch.setenv("PATH", "/usr/sbin:/nonexistent")  # no container engine
+    folder = tmp_path / f'{ODD}; $uri "quoted"'
+    (folder / "mars").mkdir(parents=True)
+    (folder / "mars" / "a.mar").write_text("archive")
+    [port] = free_ports(1)
+    overrides = [as_override("state_dir", folder / "var"), as_override("model_mars", folder / "mars")]
+    command = [sys.executable, "-m", "torchserve_gateway", "file-browser", f"file_browser.port={port}"]
+    process = Process(tmp_path / "nginx.log", [*command, *overrides])
+    try:
+        until(lambda: answers(f"http://127.0.0.1:{port}/"))
+        assert httpx.get(f"http://127.0.0.1:{port}/files/a.mar").text == "archive"
+    finally:
+        process.terminate()
+        process.until_gone()

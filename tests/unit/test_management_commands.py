@@ -23,8 +23,7 @@ def torchserve() -> FakeTorchServe:
 @pytest.fixture
 def manage(torchserve: FakeTorchServe, tmp_path: Path) -> Iterator[Manage]:
     with listening(torchserve) as url:
-        override = ["--set", f"torchserve.management_url={url}"]
-        override += ["--set", f"torchserve.key_file={tmp_path}/key_file.json"]
+        override = [f"torchserve.management_url={url}", f"torchserve.key_file={tmp_path}/key_file.json"]
         yield lambda *arguments: CliRunner().invoke(app, [*arguments, *override])
 
 
@@ -55,8 +54,8 @@ def status(text: str) -> httpx.Response:
         ("list --page -1", "--page"),
         ("list --page second", "--page"),
         ("set-default genre", "version"),
-        ("list --set torchserve.nonesuch=1", "configuration error: config/gateway.yaml: "),
-        ("list --set gibberish", "gibberish"),
+        ("list torchserve.nonesuch=1", "configuration error: config/gateway.yaml: "),
+        ("list gibberish", "gibberish"),
     ],
 )
 def test_wrong_use_is_exit_code_2_and_torchserve_hears_nothing(
@@ -139,7 +138,7 @@ def test_a_failure_is_exit_code_1_and_one_line_that_helps(
 
 
 def test_a_torchserve_that_is_not_there_is_named() -> None:
-    result = CliRunner().invoke(app, ["list", "--set", "torchserve.management_url=http://127.0.0.1:1"])
+    result = CliRunner().invoke(app, ["list", "torchserve.management_url=http://127.0.0.1:1"])
     assert result.exit_code == 1
     assert result.stderr.startswith("failed: TorchServe's management API at http://127.0.0.1:1: ")
 

@@ -162,8 +162,6 @@ def test_without_a_url_the_message_says_how_to_get_the_checkpoint(tmp_path: Path
 
 
 def test_the_command_exits_with_1(tmp_path: Path) -> None:
-    result = run(
-        "-m", "torchserve_gateway.commands.download_weights", f"model.weights.path={tmp_path}/model.pt"
-    )
+    result = run("-m", "torchserve_gateway", "download-weights", f"model.weights.path={tmp_path}/model.pt")
     assert result.returncode == 1
     assert result.stderr.startswith("failed: ")

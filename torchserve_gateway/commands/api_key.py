@@ -1,6 +1,6 @@
 """`make api_key`: makes, rotates and revokes API keys.
 
-A new key is printed once, alone on stdout; what else is said goes to stderr. Exit codes: 0 done; 1 failed;
+A new key is printed once, alone on stdout; messages go to stderr. Exit codes: 0 done; 1 failed;
 2 bad usage or configuration.
 """
 
@@ -32,7 +32,7 @@ RIGHTS: tuple[Right, ...] = get_args(Right)
 
 
 class Revoked(StrEnum):
-    """What is revoked: all keys but the newest, or all."""
+    """Keys to revoke: all but the newest, or all."""
 
     OLD = "old"
     ALL = "all"
@@ -56,7 +56,10 @@ def _rights(value: str | None) -> frozenset[Right] | None:
 def api_key(
     name: Annotated[str, typer.Argument(callback=_name, help="The caller, as logs and metrics name it.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Hydra override.")
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE", show_default=False, help="Hydra override of config/gateway.yaml."
+        ),
     ] = None,
     *,
     rights: Annotated[
@@ -66,7 +69,11 @@ def api_key(
 ) -> None:
     """Makes a key for a caller.
 
-    A caller that has one gets the next; both are valid until the older one is revoked, or one more is made.
+    A caller's newest two keys are valid, so that it can change over; --revoke old ends the older.
+
+    Settings: gateway.auth of config/gateway.yaml.
+
+    Example: torchserve-gateway key app --rights predict,models
     """
     allowed = _rights(rights)
 
@@ -108,7 +115,3 @@ def _validity(caller: Caller) -> str:
     if len(caller.sha256) == 1:
         return "this is the only valid key:"
     return "this key and the one before it are valid:"
-
-
-if __name__ == "__main__":
-    app()

@@ -1,6 +1,6 @@
-"""The last step of `make demo`: predicts every image of imgs/ through the gateway and prints the answers."""
+"""Predicts every image of imgs/ through the gateway, the last step of `make demo`."""
 
-import sys
+from collections.abc import Sequence
 
 import httpx
 from rich.console import Console
@@ -20,7 +20,7 @@ class DemoError(Exception):
 
 
 def demo(settings: StressSettings) -> None:
-    """Prints one row an image, then the URLs to open.
+    """Prints a row per image, then the URLs to open.
 
     Raises:
         DemoError: an image got no answer; the message holds the gateway's.
@@ -41,7 +41,7 @@ def demo(settings: StressSettings) -> None:
     print(
         f"Predict:    curl -F file=@{settings.images_dir.name}/{files[0].name} {settings.gateway.url}/predict"
     )
-    print("Stop:       make down")
+    print("Stop:       torchserve-gateway down, or make down")
 
 
 def _top_two(http: httpx.Client, name: str, image: bytes) -> list[str]:
@@ -55,5 +55,6 @@ def _top_two(http: httpx.Client, name: str, image: bytes) -> list[str]:
     return [cell for label, probability in answer for cell in (label, f"{probability:.3f}")]
 
 
-if __name__ == "__main__":
-    sys.exit(run("stress", StressSettings, demo, (DemoError, NoImagesError)))
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("stress", StressSettings, demo, (DemoError, NoImagesError), argv)

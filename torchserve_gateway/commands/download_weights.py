@@ -1,6 +1,6 @@
 """`make download_weights`: downloads the checkpoint of the configured model into weights/."""
 
-import sys
+from collections.abc import Sequence
 
 from torchserve_gateway.settings.archive import ArchiveSettings, BuildSettings
 from torchserve_gateway.settings.command import run
@@ -8,9 +8,10 @@ from torchserve_gateway.weights import WeightsError, fetch_weights
 
 
 def download_weights(settings: ArchiveSettings) -> None:
-    """Downloads the checkpoint and prints its path."""
+    """Fetches the checkpoint unless it exists, and prints its path."""
     print(fetch_weights(settings.model.weights))
 
 
-if __name__ == "__main__":
-    sys.exit(run("upload", BuildSettings, download_weights, (WeightsError,)))
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("upload", BuildSettings, download_weights, (WeightsError,), argv)

@@ -1,6 +1,6 @@
 """`make run_nginx_filebrowser`: nginx over model_mars/ in the foreground.
 
-From the container image where a container engine runs, else the machine's own nginx.
+A container engine runs it where there is one, else the machine's own nginx.
 """
 
 import getpass
@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from torchserve_gateway.settings.command import run
@@ -16,36 +16,27 @@ from torchserve_gateway.settings.local_stack import StackSettings
 
 logger = logging.getLogger(__name__)
 
+CONFIG = Path(__file__).with_name("file_browser.conf")
 IMAGE = "docker.io/library/nginx:stable"
 ENGINES = ("docker", "podman")
-# What Debian's nginx packages install; not on every user's PATH.
+# Paths of Debian's nginx packages, which are not on every user's PATH.
 NGINX_PATHS = ("/usr/sbin/nginx", "/usr/local/sbin/nginx")
 
 
 class FileBrowserError(Exception):
-    """nginx was not started; the message says what is missing."""
+    """nginx was not started; the message names what is missing."""
 
 
 def run_file_browser(settings: StackSettings) -> None:
-    """Becomes the nginx process, or that of the engine that runs it.
+    """Becomes the nginx process, or the process of the container engine that runs it.
 
     Raises:
-        FileBrowserError: there is neither a container engine nor nginx, or a path is not for nginx.
+        FileBrowserError: there is neither a container engine nor nginx, or a folder cannot be written.
     """
-    state = settings.state_dir / "file_browser"
     try:
         settings.model_mars.mkdir(parents=True, exist_ok=True)
-        state.mkdir(parents=True, exist_ok=True)
-        config = state / "nginx.conf"
         engine = next((each for each in ENGINES if _can_run(each)), None)
-        if engine:
-            # The container has its own network: nginx listens to all of it, the engine to our address.
-            config.write_text(nginx_config(Path("/archives"), "80", Path("/var/run"), None))
-            command = _container_command(engine, settings, config)
-        else:
-            address = f"{settings.file_browser.host}:{settings.file_browser.port}"
-            config.write_text(nginx_config(settings.model_mars, address, state, _root_user()))
-            command = [_nginx(), "-c", str(config), "-e", "stderr", "-g", "daemon off;"]
+        command = _container_command(engine, settings) if engine else _local_command(settings)
         logger.info(
             "%s serves %s at %s", Path(command[0]).name, settings.model_mars, settings.file_browser.url
         )
@@ -54,40 +45,22 @@ def run_file_browser(settings: StackSettings) -> None:
         raise FileBrowserError(f"the file browser cannot start: {exc}") from exc
 
 
-def nginx_config(archives: Path, listen: str, state: Path, user: str | None) -> str:
-    """nginx.conf. state: where nginx may write; user: whom workers run as, None if nginx is not root."""
-    temp_paths = "\n".join(
-        f"  {kind}_temp_path {_quoted(state / kind)};"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    return f"""# Written at every start by torchserve_gateway/commands/file_browser.py.
-{f"user {user};" if user else ""}
-worker_processes 1;
-pid {_quoted(state / "nginx.pid")};
-events {{ worker_connections 256; }}
-http {{
-  access_log /dev/stdout;
-  default_type application/octet-stream;
-  sendfile on;
-{temp_paths}
-  server {{
-    listen {listen};
-    autoindex on;
-    autoindex_exact_size off;
-    location ~ /\\. {{ return 404; }}
-    location /files/ {{ alias {_quoted(archives, "/")}; }}
-    location / {{ root {_quoted(archives)}; }}
-  }}
-}}
-"""
+def _local_command(settings: StackSettings) -> list[str]:
+    """Prepares nginx's prefix and makes it the working directory.
 
-
-def _quoted(path: Path, end: str = "") -> str:
-    # A variable, and nothing takes that meaning from it.
-    if "$" in str(path):
-        raise FileBrowserError(f"nginx cannot serve {path}, as it has a $; move it")
-    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}{end}"'
+    As relative paths, folders of any name are safe: nginx would expand a `$` in its configuration.
+    """
+    prefix, browser = settings.state_dir / "file_browser", settings.file_browser
+    prefix.mkdir(parents=True, exist_ok=True)
+    archives = prefix / "archives"
+    archives.unlink(missing_ok=True)
+    archives.symlink_to(settings.model_mars)
+    config = CONFIG.read_text().replace("listen 5002;", f"listen {browser.host}:{browser.port};")
+    (prefix / "nginx.conf").write_text(config)
+    os.chdir(prefix)
+    # nginx as root would run its workers as `nobody`, a user who may not read the folder.
+    user = f" user {getpass.getuser()};" if os.geteuid() == 0 else ""
+    return [_nginx(), "-p", "./", "-c", "nginx.conf", "-e", "stderr", "-g", f"daemon off;{user}"]
 
 
 def _can_run(engine: str) -> bool:
@@ -102,15 +75,15 @@ def _can_run(engine: str) -> bool:
     return info and (image or subprocess.run(pull, capture_output=True, check=False).returncode == 0)
 
 
-def _container_command(engine: str, settings: StackSettings, config: Path) -> list[str]:
+def _container_command(engine: str, settings: StackSettings) -> list[str]:
     browser = settings.file_browser
     return [
         *(engine, "run", "--rm", "--name", f"file-browser-{browser.port}"),
-        *("--publish", f"{browser.host}:{browser.port}:80"),
-        *("--volume", f"{settings.model_mars}:/archives:ro"),
-        *("--volume", f"{config}:/etc/nginx/nginx.conf:ro"),
+        *("--publish", f"{browser.host}:{browser.port}:5002"),
+        *("--volume", f"{settings.model_mars}:/tmp/archives:ro"),
+        *("--volume", f"{CONFIG}:/etc/nginx/nginx.conf:ro"),
         IMAGE,
-        *("nginx", "-g", "daemon off;"),
+        *("nginx", "-p", "/tmp/", "-e", "stderr", "-g", "daemon off;"),  # noqa: S108 - the container's own
     ]
 
 
@@ -124,10 +97,6 @@ def _nginx() -> str:
     return found
 
 
-def _root_user() -> str | None:
-    # nginx as root would hand its workers to `nobody`, who may not read the project's folder.
-    return getpass.getuser() if os.geteuid() == 0 else None
-
-
-if __name__ == "__main__":
-    sys.exit(run("stack", StackSettings, run_file_browser, (FileBrowserError,)))
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("stack", StackSettings, run_file_browser, (FileBrowserError,), argv)

@@ -1,16 +1,19 @@
-"""`make generate_mar`: builds the archive of the configured model in model_mars/."""
+"""`make generate_mar`: downloads the checkpoint, and builds the archive in model_mars/."""
 
-import sys
+from collections.abc import Sequence
 
 from torchserve_gateway.settings.archive import ArchiveSettings, BuildSettings
 from torchserve_gateway.settings.command import run
+from torchserve_gateway.weights import WeightsError, fetch_weights
 from ts_serialize.archive import ArchiveError, build_archive
 
 
 def generate_mar(settings: ArchiveSettings) -> None:
     """Builds the archive and prints its path."""
+    fetch_weights(settings.model.weights)
     print(build_archive(settings))
 
 
-if __name__ == "__main__":
-    sys.exit(run("upload", BuildSettings, generate_mar, (ArchiveError,)))
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("upload", BuildSettings, generate_mar, (ArchiveError, WeightsError), argv)

@@ -16,6 +16,7 @@ from torchserve_gateway.management_cli.arguments import (
     Overrides,
     Version,
     VersionOrDefault,
+    version_and_overrides,
 )
 from torchserve_gateway.settings.command import exit_code
 from torchserve_gateway.settings.composition import load
@@ -25,7 +26,14 @@ from torchserve_gateway.torchserve_api.grpc.client import GrpcClient
 from torchserve_gateway.torchserve_api.tokens import Tokens
 from torchserve_gateway.torchserve_api.transport import new_client
 
-app = typer.Typer(no_args_is_help=True, help="TorchServe over gRPC, past the gateway. See docs/grpc.md.")
+app = typer.Typer(
+    help="Calls TorchServe over gRPC, past the gateway.",
+    epilog="Settings: config/gateway.yaml. Example: torchserve-gateway grpc infer genre imgs/horror.jpg",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 
 Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds the call may take.")]
 ByVersion = Annotated[str | None, typer.Option(help="Without it: the default version.")]
@@ -38,7 +46,7 @@ class GrpcCommandError(Exception):
 
 @app.command()
 def ping(timeout: Timeout = 10, overrides: Overrides = None) -> None:
-    """TorchServe's health."""
+    """Prints TorchServe's health."""
     _run(lambda client: client.ping(timeout), overrides)
 
 
@@ -95,6 +103,7 @@ def unregister(
     model: Model, version: VersionOrDefault = None, timeout: Timeout = 10, overrides: Overrides = None
 ) -> None:
     """Removes a version; requests in it get no answer."""
+    version, overrides = version_and_overrides(version, overrides)
     _run(lambda client: client.unregister(model, version, timeout), overrides)
 
 
@@ -118,7 +127,3 @@ def _read(image: Path) -> bytes:
         return image.read_bytes()
     except OSError as exc:
         raise GrpcCommandError(f"the image cannot be read: {exc}") from exc
-
-
-if __name__ == "__main__":
-    app()

@@ -1,11 +1,11 @@
-"""`make models`: prints the versions on record and on every reachable TorchServe.
+"""`make models`: the deployed versions, as the record and every TorchServe report them.
 
 Exit codes: 0 printed; 1 no TorchServe answers, or the record is damaged; 2 bad configuration.
 """
 
 import asyncio
 import json
-import sys
+from collections.abc import Sequence
 from typing import Literal
 
 from rich.console import Console
@@ -31,7 +31,7 @@ class OverviewSettings(ProjectSettings):
 
 
 def overview(settings: OverviewSettings) -> None:
-    """Prints a row for each version.
+    """Prints a row per version.
 
     Raises:
         DeploymentError: no TorchServe answers, or the record is damaged.
@@ -75,5 +75,6 @@ async def _rows(settings: OverviewSettings) -> list[Row]:
         raise DeploymentError(str(exc)) from exc
 
 
-if __name__ == "__main__":
-    sys.exit(run("models", OverviewSettings, overview, (DeploymentError,)))
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("models", OverviewSettings, overview, (DeploymentError,), argv)

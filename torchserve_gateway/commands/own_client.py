@@ -1,4 +1,4 @@
-"""What the project's own commands need to call the gateway: the certificate to trust, and a key."""
+"""The certificate that our own commands trust, and the key that they send."""
 
 import ssl
 from pathlib import Path
@@ -10,8 +10,8 @@ from torchserve_gateway.settings.gateway import AuthSettings, TlsSettings
 def trusting(settings: TlsSettings) -> ssl.SSLContext:
     """A TLS context that trusts the configured certificate itself, whatever names it is for, and no other.
 
-    The commands call the gateway at the address it is bound to, which no certificate is for. Without TLS:
-    what this machine trusts.
+    The commands call the gateway at the address it is bound to, which no certificate names. Without TLS
+    the context is the machine's default.
 
     Raises:
         ConfigurationError: the certificate cannot be read.
@@ -19,7 +19,7 @@ def trusting(settings: TlsSettings) -> ssl.SSLContext:
     if settings.certificate is None:
         return ssl.create_default_context()
     try:
-        # The first one in the file is the gateway's, others are of those who vouch for it.
+        # The first in the file is the gateway's, the others are its chain.
         own = ssl.PEM_cert_to_DER_cert(_first_certificate(settings.certificate))
         context = ssl.create_default_context(cadata=own)
     except (OSError, ValueError) as exc:
@@ -30,7 +30,7 @@ def trusting(settings: TlsSettings) -> ssl.SSLContext:
 
 
 def authorization(settings: AuthSettings) -> dict[str, str]:
-    """The header with the configured key; none where there is none.
+    """The header with the configured key; empty without a key.
 
     Raises:
         ConfigurationError: it cannot be read.

@@ -3,7 +3,7 @@
 Exit codes: 0 it serves; 1 it does not, and the version before still serves; 2 bad configuration.
 """
 
-import sys
+from collections.abc import Sequence
 
 from torchserve_gateway.deployment.archives.sources import kept_archive
 from torchserve_gateway.deployment.deploy import deploy
@@ -34,5 +34,6 @@ def _previous_version(record: DeploymentRecord, name: str) -> DeployedVersion:
     return model.previous[0].deployed_now()
 
 
-if __name__ == "__main__":
-    sys.exit(run("rollback", SwapSettings, rollback, (DeploymentError,)))
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("rollback", SwapSettings, rollback, (DeploymentError,), argv)

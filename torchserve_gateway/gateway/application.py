@@ -39,6 +39,7 @@ from torchserve_gateway.settings.gateway import GatewaySettings
 from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.pools import PooledTransport
+from torchserve_gateway.version import __version__
 
 
 def create_app(
@@ -100,7 +101,7 @@ def create_app(
     app: FastAPI = FastAPIOffline(
         title="TorchServe gateway",
         summary="Send an image, get class probabilities.",
-        version="0.1.0",
+        version=__version__,
         lifespan=lifespan,
         redirect_slashes=False,
         telemetry=tracing.telemetry(traces),

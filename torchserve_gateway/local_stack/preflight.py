@@ -1,4 +1,4 @@
-"""What must hold before anything starts, so that nothing is left half running."""
+"""Checks before a start, so that a start that must fail begins nothing."""
 
 import shutil
 import socket
@@ -16,7 +16,7 @@ def check_before_start(settings: StackSettings) -> None:
     """Checks the disk and that every port is free.
 
     Raises:
-        PreflightError: the first thing that is not as it must be.
+        PreflightError: the first check that fails.
     """
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     free_mb = shutil.disk_usage(settings.state_dir).free // 1_000_000
@@ -28,8 +28,8 @@ def check_before_start(settings: StackSettings) -> None:
     for setting, host, port in _addresses(settings):
         if not _is_free(host, port):
             raise PreflightError(
-                f"port {port} on {host} is in use ({setting}); stop what uses it, "
-                f'or choose another one: ARGS="{setting}=..."'
+                f"port {port} on {host} is in use ({setting}); stop the process that uses it, "
+                f"or choose another port with {setting}=..."
             )
 
 
@@ -47,7 +47,7 @@ def _addresses(settings: StackSettings) -> Iterator[tuple[str, str, int]]:
 
 def _is_free(host: str, port: int) -> bool:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        # As servers do: connections of a stopped one that still linger do not count.
+        # As servers do: connections of a stopped server that still linger do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

@@ -1,4 +1,4 @@
-"""The parts under Supervisor: http://supervisord.org. It daemonizes, restarts and stops them in order."""
+"""TorchServe and gateway under Supervisor (http://supervisord.org), which restarts and stops both."""
 
 import http.client
 import re
@@ -14,7 +14,6 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from torchserve_gateway.settings.composition import PROJECT_ROOT
 from torchserve_gateway.settings.local_stack import StackSettings
 
 # The groups of config/project.yaml; other settings are the stack's own.
@@ -29,15 +28,18 @@ class SupervisorConfigError(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """One supervised process. state: Supervisor's name for it, RUNNING when all is well; pid 0: none."""
+    """One supervised process."""
 
     name: str
+    """`torchserve` or `gateway`."""
     state: str
+    """Supervisor's name for its state; RUNNING when all is well."""
     pid: int
+    """Process id; 0: no process."""
 
 
 class Supervisor:
-    """The supervisor of this checkout's stack, running or not."""
+    """The supervisor of the stack in one state directory, running or not."""
 
     def __init__(self, settings: StackSettings) -> None:
         self._settings = settings
@@ -51,7 +53,7 @@ class Supervisor:
         return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
     def pid(self) -> int | None:
-        """The supervisor's process id, None if it does not run."""
+        """The supervisor's process id; None: it does not run."""
         try:
             return int(self._rpc.getPID())
         except UNAVAILABLE:
@@ -69,7 +71,7 @@ class Supervisor:
         ]
 
     def runs_with(self, overrides: Sequence[str]) -> bool:
-        """Whether it was started with the same settings."""
+        """Whether it was started with the same overrides, in the same folder."""
         return self._config.exists() and self._config.read_text() == self._render(overrides)
 
     def start(self, overrides: Sequence[str]) -> None:
@@ -77,7 +79,7 @@ class Supervisor:
 
         Raises:
             OSError, subprocess.CalledProcessError: it does not start; the latter holds its output.
-            SupervisorConfigError: as of its class.
+            SupervisorConfigError: its configuration cannot hold a path or an override.
         """
         self._settings.make_runtime_dir()
         self._settings.log_dir.mkdir(parents=True, exist_ok=True)
@@ -90,11 +92,11 @@ class Supervisor:
         )
 
     def shutdown(self) -> None:
-        """Asks it to stop all parts, the last started first, and then itself; returns at once."""
+        """Asks the supervisor to stop all parts, the last started first, and then itself; returns at once."""
         self._rpc.shutdown()
 
     def log_of(self, part: str) -> Path:
-        """The file that holds what a part prints."""
+        """The file of a part's output."""
         return self._settings.log_dir / f"{part}.log"
 
     def _programs(self, overrides: Sequence[str]) -> dict[str, list[str]]:
@@ -103,14 +105,14 @@ class Supervisor:
         ]
         return {
             "torchserve": [sys.executable, "-m", "torchserve_gateway.commands.torchserve", *overrides],
-            "gateway": [sys.executable, "app.py", *shared],
+            "gateway": [sys.executable, "-m", "torchserve_gateway", "app", *shared],
         }
 
     def _render(self, overrides: Sequence[str]) -> str:
         config = RawConfigParser()
         config["unix_http_server"] = {"file": _path(self._socket), "chmod": "0700"}
         config["supervisord"] = {
-            "directory": _path(PROJECT_ROOT),
+            "directory": _path(Path.cwd()),
             "logfile": _path(self.log_of("supervisord")),
             "pidfile": _path(self._settings.runtime_dir / "supervisord.pid"),
         }
@@ -147,7 +149,7 @@ def _quoted(argument: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    # A comment, and nothing takes that meaning from it.
+    # It starts a comment, and cannot be escaped.
     if re.search(r"\s[;#]|[\r\n]", text):
         raise SupervisorConfigError(
             f"Supervisor's configuration cannot hold {text!r}, as it has ';' or '#' after a space, or a line "

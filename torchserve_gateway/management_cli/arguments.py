@@ -1,4 +1,4 @@
-"""Arguments of several commands. Options for TorchServe's parameters are named like these."""
+"""Arguments of several commands. Options have the names of TorchServe's parameters."""
 
 import re
 from typing import Annotated
@@ -15,6 +15,13 @@ def _not_empty(value: str | None) -> str | None:
     return value
 
 
+def _required(value: str) -> str:
+    if "=" in value:
+        raise typer.BadParameter(f"it is missing, {value!r} is a setting")
+    _not_empty(value)
+    return value
+
+
 def _removable(model_name: str) -> str:
     if not re.fullmatch(NAME_PATTERN, model_name):
         raise typer.BadParameter(
@@ -24,11 +31,11 @@ def _removable(model_name: str) -> str:
     return model_name
 
 
-Model = Annotated[str, typer.Argument(callback=_not_empty, help="Name under which it is registered.")]
+Model = Annotated[str, typer.Argument(callback=_required, help="Name under which it is registered.")]
 NewModelName = Annotated[
     str, typer.Option(callback=_removable, help="Name in /predictions/NAME; the archive's own is not used.")
 ]
-Version = Annotated[str, typer.Argument(callback=_not_empty)]
+Version = Annotated[str, typer.Argument(callback=_required)]
 VersionOrDefault = Annotated[
     str | None, typer.Argument(callback=_not_empty, help="Without it: the default version.")
 ]
@@ -46,5 +53,18 @@ Wait = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Hydra override of config/gateway.yaml; repeatable."),
+    typer.Argument(
+        metavar="KEY=VALUE",
+        show_default=False,
+        help="Hydra override of config/gateway.yaml: torchserve.management_url=http://127.0.0.1:9081",
+    ),
 ]
+
+
+def version_and_overrides(
+    version: str | None, overrides: list[str] | None
+) -> tuple[str | None, list[str] | None]:
+    """Tells an optional version from the first Hydra override: no version has a `=` or begins with `~`."""
+    if version is not None and ("=" in version or version.startswith("~")):
+        return None, [version, *(overrides or [])]
+    return version, overrides

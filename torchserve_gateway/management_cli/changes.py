@@ -1,4 +1,4 @@
-"""The changes that start workers: what they make of a version, and how far it is."""
+"""The calls that start workers, and the version they leave."""
 
 from collections.abc import Mapping
 
@@ -18,9 +18,9 @@ async def register(
     synchronous: bool,
     wait_s: float | None,
 ) -> Changed:
-    """Registers an archive and says which version it is: only the archive knows.
+    """Registers an archive and returns its version, which only the archive knows.
 
-    wait_s: how long to wait for its workers, None: not at all; so for `scale`.
+    wait_s: Seconds to wait for its workers; None: not at all. The same for `scale`.
 
     Raises:
         CommandError: it is registered, but does not answer within wait_s.
@@ -30,7 +30,7 @@ async def register(
     status = await management.register(model, parameters, synchronous=synchronous)
     new = [each for each in await _registered(management, model) if each.model_version not in before]
     if len(new) != 1:
-        raise CommandError(f"{model} was registered, but somebody else changes it too; see describe --all")
+        raise CommandError(f"{model} was registered, but another caller changes it too; see describe --all")
     return Changed(status=status, version=await _after(management, new[0], wait_s))
 
 
@@ -43,7 +43,7 @@ async def scale(
     synchronous: bool,
     wait_s: float | None,
 ) -> Changed:
-    """Starts or kills workers; None: of the default version. Raises as `register`."""
+    """Starts or kills workers; version None: of the default version. Raises as `register`."""
     status = await management.scale(model, version, parameters, synchronous=synchronous)
     described = (await management.describe(model, version))[0]
     return Changed(status=status, version=await _after(management, described, wait_s))

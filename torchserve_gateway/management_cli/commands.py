@@ -1,4 +1,4 @@
-"""The commands: one call of the Management API each."""
+"""The commands, a call of the Management API each."""
 
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from torchserve_gateway.management_cli.arguments import (
     Version,
     VersionOrDefault,
     Wait,
+    version_and_overrides,
 )
 from torchserve_gateway.management_cli.results import Changed, Description, Done
 from torchserve_gateway.management_cli.session import run
@@ -27,8 +28,9 @@ from torchserve_gateway.torchserve_api.descriptions import ModelPage
 from torchserve_gateway.torchserve_api.management import MAX_PAGE_SIZE, ManagementClient
 
 app = typer.Typer(
-    help="TorchServe's Management API. These are raw calls: nothing is checked, drained or recorded. "
-    "A restart brings back what `make upload_model` deployed last; use that to deploy.",
+    help="Calls TorchServe's Management API. These are raw calls: nothing is checked, drained or recorded, "
+    "and a restart brings the deployed versions back; to deploy, use `torchserve-gateway deploy`.",
+    epilog="Settings: config/gateway.yaml. Example: torchserve-gateway manage scale genre 2.0 --min-worker 2",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -56,7 +58,7 @@ def register(  # noqa: PLR0913 - TorchServe's parameters
 ) -> None:
     """Registers an archive as a version of a model; the archive says which version.
 
-    What is not given is TorchServe's own default, for example no workers and no batching.
+    Options left out have TorchServe's own defaults, for example no workers and no batching.
     """
     parameters = _given(
         url=url,
@@ -83,9 +85,9 @@ def scale(  # noqa: PLR0913 - TorchServe's parameters
     model: Model,
     version: VersionOrDefault = None,
     *,
-    min_worker: Annotated[int, typer.Option(min=0, help="So many are started.")],
+    min_worker: Annotated[int, typer.Option(min=0, help="Workers that are started.")],
     max_worker: Annotated[
-        int | None, typer.Option(min=0, help="What is above is killed; without it: as --min-worker.")
+        int | None, typer.Option(min=0, help="Workers above it are killed; default: --min-worker.")
     ] = None,
     timeout: Annotated[
         int | None,
@@ -107,6 +109,7 @@ def scale(  # noqa: PLR0913 - TorchServe's parameters
             f"--min-worker 0 --max-worker {max_worker}: TorchServe would forget the workers that run, and "
             "they would run on; for 0 workers leave --max-worker out"
         )
+    version, overrides = version_and_overrides(version, overrides)
     parameters = _given(min_worker=min_worker, max_worker=max_worker, timeout=timeout)
 
     async def call(management: ManagementClient) -> Changed:
@@ -124,12 +127,13 @@ def describe(
     *,
     all_versions: Annotated[bool, typer.Option("--all", help="All versions.")] = False,
     customized: Annotated[
-        bool, typer.Option("--customized", help="With what the handler's describe_handle says.")
+        bool, typer.Option("--customized", help="With the answer of the handler's describe_handle.")
     ] = False,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
-    """Says how a version is registered, how its workers are and how many requests wait."""
+    """Shows how a version is registered, the state of its workers and how many requests wait."""
+    version, overrides = version_and_overrides(version, overrides)
     if all_versions and (version or customized):
         raise typer.BadParameter("--all goes with neither VERSION nor --customized")
 
@@ -146,7 +150,7 @@ def describe(
 def list_models(
     *,
     limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="Models a page.")] = MAX_PAGE_SIZE,
-    page: Annotated[int, typer.Option(min=0, metavar="TOKEN", help="As the page before says.")] = 0,
+    page: Annotated[int, typer.Option(min=0, metavar="TOKEN", help="As the page before names it.")] = 0,
     all_pages: Annotated[bool, typer.Option("--all-pages", help="From --page to the last.")] = False,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -185,6 +189,7 @@ def unregister(
     overrides: Overrides = None,
 ) -> None:
     """Removes a version at once; requests that wait or run in it are lost, most without an answer."""
+    version, overrides = version_and_overrides(version, overrides)
 
     async def call(management: ManagementClient) -> Done:
         return Done(status=await management.unregister(model, version))

@@ -1,4 +1,4 @@
-"""Why TorchServe refused a call and what would be right, in one line."""
+"""Explains in one line why TorchServe refused a call and how to make it right."""
 
 from torchserve_gateway.torchserve_api.errors import (
     ApiDisabledError,
@@ -12,7 +12,7 @@ MAX_LISTED = 20
 
 
 async def reason(error: RefusedError, management: ManagementClient, model: str | None) -> str:
-    """TorchServe's message with what helps; asks TorchServe which models or versions there are."""
+    """TorchServe's message with advice; asks TorchServe which models or versions are registered."""
     if isinstance(error, ApiDisabledError):
         return (
             "TorchServe's model API is off: set torchserve.properties.enable_model_api=true "

@@ -1,4 +1,4 @@
-"""What the commands print; as JSON with TorchServe's keys."""
+"""The results that the commands print; as JSON with TorchServe's keys."""
 
 from torchserve_gateway.torchserve_api.descriptions import Answer, ModelVersion
 
@@ -10,13 +10,13 @@ class Done(Answer):
 
 
 class Changed(Done):
-    """A version after its workers were started or stopped, or are about to be."""
+    """A version whose workers were started or stopped, or are about to be."""
 
     version: ModelVersion
 
 
 class Description(Answer):
-    """Versions of one model. default_version: the one that answers requests that name none."""
+    """Versions of one model."""
 
     default_version: str
     versions: list[ModelVersion]

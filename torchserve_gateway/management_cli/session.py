@@ -1,4 +1,4 @@
-"""One command: connects, calls, prints the result, ends with the exit code."""
+"""Runs a command: connects, calls, prints the result, ends with the exit code."""
 
 import asyncio
 import sys
@@ -21,12 +21,12 @@ from torchserve_gateway.torchserve_api.management import ManagementClient
 ResultT = TypeVar("ResultT", bound=Answer)
 Operation = Callable[[ManagementClient], Awaitable[ResultT]]
 
-# Of tables where the output is no terminal.
+# Characters of a table's line where the output is no terminal.
 WIDTH = 120
 
 
 class CommandError(Exception):
-    """The command failed; the message says why and what would be right."""
+    """The command failed; the message says why and how to make it right."""
 
 
 def run(
@@ -39,7 +39,7 @@ def run(
 ) -> NoReturn:
     """Runs `operation` on the configured TorchServe, then prints its result as JSON or as `show` shows it.
 
-    model: which one the command is about, for the message when it fails.
+    model: The model that the command is about, for the message when it fails.
 
     Raises:
         typer.Exit: always, with the exit code.

@@ -9,7 +9,7 @@ from torchserve_gateway.torchserve_api.descriptions import ModelPage, ModelVersi
 
 
 def models_table(page: ModelPage) -> RenderableType:
-    """One row a model."""
+    """A row per model."""
     table = Table("model", "archive of the default version", box=None)
     for model in page.models:
         # A presigned URL's query is a credential.
@@ -20,7 +20,7 @@ def models_table(page: ModelPage) -> RenderableType:
 
 
 def description_tables(description: Description) -> RenderableType:
-    """One row a version, one row a worker, then what the handler says of itself, if it was asked."""
+    """A row per version, a row per worker, then the handler's own description, if it was asked for."""
     versions = description.versions
     parts: list[RenderableType] = [_versions(versions, description.default_version), "", _workers(versions)]
     for metadata in (each.customized_metadata for each in versions):
@@ -30,7 +30,7 @@ def description_tables(description: Description) -> RenderableType:
 
 
 def changed_table(changed: Changed) -> RenderableType:
-    """What TorchServe said, and how far its workers are."""
+    """TorchServe's status text and the state of the workers."""
     version = changed.version
     parts: list[RenderableType] = [changed.status, "", _workers([version])]
     if version.ready_workers < version.min_workers:
@@ -42,7 +42,7 @@ def changed_table(changed: Changed) -> RenderableType:
 
 
 def status_line(done: Done) -> RenderableType:
-    """What TorchServe said."""
+    """TorchServe's status text."""
     return done.status
 
 

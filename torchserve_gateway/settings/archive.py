@@ -4,14 +4,14 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
-from torchserve_gateway.settings.composition import ProjectPath
+from torchserve_gateway.settings.composition import WorkingPath
 from torchserve_gateway.settings.project import ProjectSettings
 
 
 class ArchiveSettings(ProjectSettings):
     """The root `config/archive.yaml`."""
 
-    model_mars: ProjectPath
+    model_mars: WorkingPath
     """Folder for finished archives."""
     force: bool
     """Whether to replace an archive of the same version with other content."""

@@ -1,4 +1,4 @@
-"""What every command of the project does around its own work: arguments, configuration, exit code."""
+"""The frame of every command: overrides, configuration, exit code."""
 
 import argparse
 import asyncio
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from torchserve_gateway.settings.composition import ConfigurationError, Settings, compose_yaml, load
+from torchserve_gateway.settings.composition import ConfigurationError, Settings, load
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -21,28 +21,26 @@ def run(
     failures: tuple[type[Exception], ...] = (),
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Composes `config/<root>.yaml` with the command line's overrides and runs `operation`.
+    """Composes `config/<root>.yaml` with Hydra overrides and runs `operation`.
 
-    failures: exceptions that mean "failed, and what served before still serves"; each becomes one line.
-    argv: the arguments, where some were taken off the command line before.
+    Args:
+        root: Name of the root file.
+        settings_type: Type of the settings.
+        operation: The command's own work.
+        failures: Exceptions that mean "failed, and the versions that served before still serve"; each becomes
+            one line.
+        argv: The overrides; None: those of the command line.
 
     Returns:
-        the exit code: 0 done, 1 failed, 2 bad usage or configuration, or what `operation` returned.
+        The exit code: 0 done, 1 failed, 2 bad usage or configuration, or the result of `operation`.
     """
-    arguments = _parse_arguments(root, argv)
+    overrides = _parse_overrides(root, argv)
     _log_to_stderr()
-
-    def compose_and_operate() -> int | None:
-        if arguments.cfg:
-            print(compose_yaml(root, arguments.overrides), end="")
-            return DONE
-        return operation(load(root, settings_type, arguments.overrides))
-
-    return exit_code(compose_and_operate, failures)
+    return exit_code(lambda: operation(load(root, settings_type, overrides)), failures)
 
 
 def exit_code(operation: Callable[[], int | None], failures: tuple[type[Exception], ...]) -> int:
-    """Runs `operation` and says in one line on stderr what ended it; arguments and result as of `run`."""
+    """Runs `operation` and reports a failure in one line on stderr; arguments and result as of `run`."""
     try:
         return operation() or DONE
     except ConfigurationError as exc:
@@ -51,20 +49,20 @@ def exit_code(operation: Callable[[], int | None], failures: tuple[type[Exceptio
     except failures as exc:
         print(f"failed: {exc}", file=sys.stderr)
         return FAILED
-    # The latter is a SIGTERM, as torchserve_gateway/deployment/deploy.py takes it.
+    # torchserve_gateway/deployment/deploy.py turns a SIGTERM into CancelledError.
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("interrupted", file=sys.stderr)
         return FAILED
 
 
-def _parse_arguments(root: str, argv: Sequence[str] | None) -> argparse.Namespace:
+def _parse_overrides(root: str, argv: Sequence[str] | None) -> list[str]:
+    # Not typer: TorchServe's image does without it.
     parser = argparse.ArgumentParser(
         epilog=f"Settings and their defaults: config/{root}.yaml and the files it lists. "
         "An override is KEY=VALUE in Hydra's syntax, for example model.batch_size=4."
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra override")
-    parser.add_argument("--cfg", action="store_true", help="print the composed configuration and stop")
-    return parser.parse_args(argv)
+    return list(parser.parse_args(argv).overrides)
 
 
 def _log_to_stderr() -> None:

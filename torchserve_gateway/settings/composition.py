@@ -1,4 +1,8 @@
-"""Hydra config -> typed settings: the one place where configuration enters the program."""
+"""Hydra config -> typed settings: the one place where configuration and folders enter the program.
+
+Two kinds of folders: the working folder, where a command is called, holds state and the user's files; the
+package brings its own configuration, handler, demo checkpoint and sample images. The user's files win.
+"""
 
 import re
 import socket
@@ -7,18 +11,52 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from yaml import MarkedYAMLError, safe_load
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
-CONFIG_DIR = PROJECT_ROOT / "config"
-# Characters of what a library says of a file; Hydra repeats what is in it.
+"""The folder that holds the packages: a checkout, or site-packages."""
+RESOURCES = PROJECT_ROOT / "torchserve_gateway" / "resources"
+"""Files that come with the package; in a checkout links to the folders at its root."""
+CONFIG_DIR = RESOURCES / "config"
+# Characters of a library's message about a file; Hydra repeats the file's content.
 MAX_REASON = 600
 
-ProjectPath = Annotated[Path, AfterValidator(lambda path: PROJECT_ROOT / path)]
-"""A path; a relative one counts from the project root, wherever the command was started."""
+
+def _in_working_folder(path: Path) -> Path:
+    return Path.cwd() / path
+
+
+def existing_or_own(path: Path) -> Path:
+    """The file in the working folder; if there is none, the package's; if it has none either, the former."""
+    candidates = [root / path for root in (Path.cwd(), RESOURCES, PROJECT_ROOT)]
+    return next((each for each in candidates if each.exists()), candidates[0])
+
+
+def path_in_archive(path: Path) -> Path:
+    """The path under which a handler imports a module.
+
+    Raises:
+        ValueError: the file lies neither in the working folder nor in the package.
+    """
+    # The innermost: an environment may lie in the working folder.
+    roots = sorted((Path.cwd(), RESOURCES, PROJECT_ROOT), key=lambda root: len(root.parts), reverse=True)
+    root = next((each for each in roots if path.is_relative_to(each)), None)
+    if root is None:
+        raise ValueError(f"{path} is outside the project, so it has no import path in the archive")
+    return path.relative_to(root)
+
+
+WorkingPath = Annotated[Path, AfterValidator(_in_working_folder)]
+"""A path of state or of the user's; a relative one counts from the folder where the command is called."""
+
+ResourcePath = Annotated[Path, AfterValidator(existing_or_own)]
+"""A file that is read; a relative one that the working folder lacks is taken from the package."""
 
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
@@ -29,7 +67,7 @@ class ConfigurationError(Exception):
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, and a key nobody reads is an error, not a silent typo."""
+    """Base of all settings: immutable; an unknown key is an error, not a silent typo."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -72,8 +110,25 @@ def load(root: str, settings_type: type[SettingsT], overrides: Sequence[str] = (
         raise ConfigurationError(f"config/{root}.yaml: {problems}") from exc
 
 
+def config_dirs() -> list[Path]:
+    """Folders of configuration files; a file in an earlier folder hides its namesake in a later one."""
+    own = Path.cwd() / "config"
+    return [own, CONFIG_DIR] if own.is_dir() and not own.samefile(CONFIG_DIR) else [CONFIG_DIR]
+
+
+class _OwnConfig(SearchPathPlugin):
+    """Puts the working folder's `config/` before the package's; `hydra.searchpath` only appends."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for own in config_dirs()[:-1]:
+            search_path.prepend("working folder", f"file://{own}", SearchPathQuery(provider="main"))
+
+
+Plugins.instance().register(_OwnConfig)
+
+
 def as_override(key: str, value: object) -> str:
-    """KEY=VALUE in Hydra's syntax, for a text that may hold what is syntax there: a path with a comma."""
+    """KEY=VALUE in Hydra's syntax, for any text, such as a path with a comma in it."""
     # Hydra unescapes quotes and the backslashes before them, OmegaConf those before ${.
     text = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(value))
     quoted = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text)
@@ -83,7 +138,7 @@ def as_override(key: str, value: object) -> str:
 def _problem(error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ")
     key = ".".join(map(str, error["loc"]))
-    # A whole group would fill the line; what is wrong with one is said by the message.
+    # A whole group would fill the line, and the message says enough.
     if isinstance(error["input"], dict):
         return f"{key}: {message}" if key else message
     return f"{key} = {error['input']!r}: {message}"
@@ -94,14 +149,14 @@ def _compose(root: str, overrides: Sequence[str]) -> dict[str, object]:
         with initialize_config_dir(config_dir=str(CONFIG_DIR), version_base="1.3"):
             composed = compose(config_name=root, overrides=list(overrides))
         container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    # Hydra, OmegaConf and PyYAML let through what odd files lead them to: ValueError, RecursionError ...
+    # Odd files make Hydra, OmegaConf and PyYAML raise anything: ValueError, RecursionError ...
     except Exception as exc:
         raise ConfigurationError(_reason(root, exc)) from exc
     return {str(key): value for key, value in container.items()} if isinstance(container, dict) else {}
 
 
 def _reason(root: str, exc: Exception) -> str:
-    """What keeps the files from being composed, in one line, with the place where it is known."""
+    """Why the files do not compose, in one line, with the place where it is known."""
     if isinstance(exc, MarkedYAMLError) and (mark := exc.problem_mark or exc.context_mark):
         hint = "; indent with spaces" if "'\\t'" in (exc.problem or "") else ""
         problem = " ".join(each for each in (exc.context, exc.problem) if each)
@@ -122,11 +177,14 @@ def _causes(exc: BaseException | None) -> Iterator[BaseException]:
 
 def _shown(file: str) -> str:
     path = Path(file)
-    return str(path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path)
+    roots = [each.parent for each in config_dirs()]
+    root = next((each for each in roots if path.is_relative_to(each)), None)
+    return str(path.relative_to(root) if root else path)
 
 
 def _files_that(is_so: Callable[[Path], bool]) -> list[str]:
-    return [_shown(str(file)) for file in sorted(CONFIG_DIR.rglob("*.yaml")) if is_so(file)]
+    files = (file for each in config_dirs() for file in sorted(each.rglob("*.yaml")))
+    return [_shown(str(file)) for file in files if is_so(file)]
 
 
 def _is_not_text(file: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What `config/upload.yaml`, `config/rollback.yaml` and `config/strategy/` say."""
+"""The settings of deploys: `config/upload.yaml`, `config/rollback.yaml` and `config/strategy/`."""
 
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -18,28 +18,31 @@ class BlueGreen(Settings):
     """All requests at once, as soon as the version has passed its check."""
 
     kind: Literal["blue_green"]
+    """The strategy's name."""
 
 
 class Canary(Settings):
-    """A growing share of the requests, as long as the new version does about as well as the old one.
-
-    steps: percent of the requests; step_s: shortest time of a step, s; min_requests: answers or errors of
-    the new version a step needs to be judged, within step_timeout_s; max_error_rate_increase: of the new
-    version's error rate (0 to 1) over the old one's; max_latency_ratio: of their p95.
-    """
+    """A growing share of the requests, as long as the new version does about as well as the old version."""
 
     kind: Literal["canary"]
+    """The strategy's name."""
     steps: Annotated[list[Percent], Field(min_length=1)]
+    """Percent of the requests, growing; all of them after the last step."""
     step_s: NonNegativeFloat
+    """Shortest time of a step, seconds."""
     min_requests: PositiveInt
+    """Answers or errors of the new version by which a step is judged."""
     step_timeout_s: PositiveFloat
+    """Seconds within which min_requests must arrive; else the version is rolled back."""
     max_error_rate_increase: Rate
+    """Largest difference of the error rates (0 to 1), new minus old."""
     max_latency_ratio: PositiveFloat
+    """Largest p95 latency of the new version as a multiple of the old version's."""
 
     @model_validator(mode="after")
     def _grows(self) -> Self:
         if sorted(set(self.steps)) != self.steps:
-            raise ValueError(f"steps = {self.steps} must grow from one to the next")
+            raise ValueError(f"steps = {self.steps} must grow from step to step")
         if self.step_timeout_s < self.step_s:
             raise ValueError(
                 f"step_timeout_s = {self.step_timeout_s:g} is shorter than step_s = {self.step_s:g}"
@@ -48,46 +51,57 @@ class Canary(Settings):
 
 
 class Shadow(Settings):
-    """A copy of some requests, whose answers nobody gets.
-
-    share: percent of the requests; min_requests: answers to compare, within timeout_s;
-    min_same_class: share of them (0 to 1) that must name the same class on top; max_failed: share of copies
-    that may fail; promote: deploy the version if it keeps to these, else it is removed either way.
-    """
+    """Copies of some requests, whose answers are compared and dropped."""
 
     kind: Literal["shadow"]
+    """The strategy's name."""
     share: Percent
+    """Percent of the requests that are copied."""
     min_requests: PositiveInt
+    """Answers to compare."""
     timeout_s: PositiveFloat
+    """Seconds within which min_requests must arrive."""
     min_same_class: Rate
+    """Share of the answers (0 to 1) that must name the same class on top."""
     max_failed: Rate
+    """Share of the copies (0 to 1) that may fail."""
     promote: bool
+    """Whether a version within these bounds is deployed; False: it is removed either way."""
 
 
 Strategy = Annotated[BlueGreen | Canary | Shadow, Field(discriminator="kind")]
 
 
 class ServedModelSettings(Settings):
-    """Under which name the model is served."""
+    """The model's name at TorchServe."""
 
     model_name: ModelName
+    """The name in `/predictions/<name>`."""
 
 
 class SwapSettings(ProjectSettings):
-    """The root `config/rollback.yaml`, and what upload adds to. Times in seconds."""
+    """The root `config/rollback.yaml`, and the common part of `config/upload.yaml`."""
 
     served_model: ServedModelSettings
+    """The model's name at TorchServe."""
     strategy: Strategy
+    """How requests move to the new version."""
     ready_timeout_s: PositiveFloat
+    """Seconds until the new version's workers must be READY."""
     drain_timeout_s: PositiveFloat
+    """Seconds the old version may take to finish its requests."""
     settle_s: NonNegativeFloat
+    """Seconds that the old version's queues must stay empty before it is retired."""
     keep_previous: Annotated[int, Field(ge=0)]
+    """Versions that are kept for a rollback."""
     max_archive_mb: PositiveInt
+    """Megabytes above which an archive is not downloaded."""
     unreachable_replicas: Literal["fail", "skip"]
+    """Whether a replica that cannot be reached fails the deploy."""
 
     @model_validator(mode="after")
     def _torchserve_tells_versions_apart(self) -> Self:
-        # Its Inference API takes what the Management API has below /models/{model}/ for its own.
+        # On a shared address the Inference API answers for /models/{model}/... with a 404.
         for url in self.torchserve.management_urls:
             if urlsplit(url).port == self.torchserve.inference_port_of_replicas:
                 raise ValueError(
@@ -123,11 +137,15 @@ class RequestParams(Settings):
     url: Annotated[str, Field(min_length=1)] | None
     """Archive to deploy, as in ArchiveSourceSettings."""
     batch_size: PositiveInt
+    """Images of one batch at most."""
     initial_workers: PositiveInt | None
-    """None: one per core."""
+    """Worker processes; None: one per core."""
     max_batch_delay: Annotated[int, Field(ge=0)]
+    """Milliseconds that a batch is collected at most."""
     response_timeout: PositiveInt
+    """Seconds a batch may take."""
     startup_timeout: PositiveInt
+    """Seconds a worker may take to load the model."""
 
 
 class ArchiveSourceSettings(Settings):
@@ -143,4 +161,6 @@ class UploadSettings(SwapSettings, ArchiveSettings):
     """The root `config/upload.yaml`: the deploy, and the build of its archive."""
 
     archive_source: ArchiveSourceSettings
+    """Where the archive comes from."""
     request_params: RequestParams
+    """TorchServe's parameters."""

@@ -1,11 +1,24 @@
-"""What `config/model/<name>.yaml` says."""
+"""The settings of one model, `config/model/<name>.yaml`."""
 
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, PositiveInt, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from torchserve_gateway.settings.composition import PROJECT_ROOT, ProjectPath, Settings
+from torchserve_gateway.settings.composition import (
+    ResourcePath,
+    Settings,
+    existing_or_own,
+    path_in_archive,
+)
 from ts_serialize.preprocessing import check_preprocessing
 
 # TorchServe accepts names such as `../x` and then cannot remove them over its API.
@@ -29,9 +42,17 @@ Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 class WeightsSettings(Settings):
     """Where the TorchScript checkpoint lies, and where it is fetched from."""
 
-    path: ProjectPath
     url: str | None
+    """Any address that fsspec reads; None: nothing is fetched."""
     sha256: Sha256 | None
+    """Checksum of the file; None: not checked."""
+    path: Path
+    """The file: the working folder's with a URL, else maybe the package's demo checkpoint."""
+
+    @field_validator("path")
+    @classmethod
+    def _downloads_stay_out_of_the_package(cls, path: Path, info: ValidationInfo) -> Path:
+        return Path.cwd() / path if info.data.get("url") else existing_or_own(path)
 
     @model_validator(mode="after")
     def _downloads_are_verified(self) -> "WeightsSettings":
@@ -41,19 +62,18 @@ class WeightsSettings(Settings):
 
 
 class ImageSettings(Settings):
-    """How the handler turns an image into the network's input.
-
-    resize: the shorter edge in pixels, or [height, width]; crop: edge of the centre crop in pixels, None only
-    with [height, width];
-    max_pixels: width x height above which an image is refused undecoded; mean and std: per RGB channel
-    of values in 0..1.
-    """
+    """How the handler turns an image into the network's input."""
 
     resize: PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
+    """The shorter edge, or [height, width], pixels."""
     crop: PositiveInt | None
+    """Edge of the centre crop after the resize, pixels; None only with [height, width]."""
     max_pixels: PositiveInt
+    """Width x height above which an image is refused before it is decoded."""
     mean: Channels
+    """Subtracted per RGB channel from values in 0..1."""
     std: Channels
+    """Divides what is left, per RGB channel."""
 
     @model_validator(mode="after")
     def _every_image_gives_a_tensor_of_one_shape(self) -> "ImageSettings":
@@ -62,44 +82,53 @@ class ImageSettings(Settings):
 
 
 class SampleSettings(Settings):
-    """An image whose right answer is known; a new version must give it before it gets traffic.
+    """An image whose right answer is known; a new version must give it before it gets traffic."""
 
-    expected_class: None if it is not known; probability: of that class, None if any will do.
-    """
-
-    image: ProjectPath
+    image: ResourcePath
+    """The image file."""
     expected_class: str | None
+    """The class on top; None: not known."""
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Probability of that class; None: any, as long as the class is on top."""
 
 
 class ModelSettings(Settings):
-    """One served model.
-
-    handler_modules: files the handler imports, packed under their path in the project.
-    `batch_size` .. `startup_timeout` are TorchServe's parameters in its units.
-    """
+    """One served model."""
 
     name: ModelName
+    """The name in `/predictions/<name>`."""
     version: ModelVersion
+    """Text, as TorchServe takes it."""
     labels: Annotated[list[str], Field(min_length=1)]
+    """Class names in the order of the network's outputs."""
     weights: WeightsSettings
-    handler: ProjectPath
-    handler_modules: list[ProjectPath]
+    """The checkpoint."""
+    handler: ResourcePath
+    """The Python file that TorchServe's workers run."""
+    handler_modules: list[ResourcePath]
+    """Files that the handler imports, packed under their path in the working folder or in the package."""
     image: ImageSettings
+    """Preprocessing."""
     samples: Annotated[list[SampleSettings], Field(min_length=1)]
+    """Images that a new version must answer right."""
     sample_tolerance: Annotated[float, Field(ge=0, le=1)]
+    """Largest difference from a sample's probability."""
     batch_size: PositiveInt
+    """Images of one batch at most."""
     max_batch_delay: Annotated[int, Field(ge=0)]
+    """Milliseconds that a batch is collected at most."""
     workers: PositiveInt | None
+    """Worker processes; None: one per core."""
     response_timeout: PositiveInt
+    """Seconds a batch may take; then TorchServe kills the worker."""
     startup_timeout: PositiveInt
+    """Seconds a worker may take to load the model."""
 
     @field_validator("handler_modules")
     @classmethod
-    def _modules_are_ours(cls, modules: list[Path]) -> list[Path]:
+    def _modules_have_import_paths(cls, modules: list[Path]) -> list[Path]:
         for module in modules:
-            if not module.is_relative_to(PROJECT_ROOT):
-                raise ValueError(f"{module} is outside the project, so it has no import path in the archive")
+            path_in_archive(module)
         return modules
 
     @model_validator(mode="after")
@@ -112,9 +141,9 @@ class ModelSettings(Settings):
     @property
     def packed_modules(self) -> dict[str, Path]:
         """Files that the handler imports, by their path in the archive."""
-        return {str(module.relative_to(PROJECT_ROOT)): module for module in self.handler_modules}
+        return {str(path_in_archive(module)): module for module in self.handler_modules}
 
     @property
     def archive_name(self) -> str:
-        """`<name>-<version>.mar`: TorchServe takes a file name only once, so every version has its own."""
+        """`<name>-<version>.mar`: TorchServe takes a file name only once, so the version is part of it."""
         return f"{self.name}-{self.version}.mar"

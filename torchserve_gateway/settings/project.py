@@ -1,4 +1,4 @@
-"""The settings that all entry points share, `config/project.yaml`: an override of one suits every command."""
+"""The settings that all entry points share, `config/project.yaml`, for every command alike."""
 
 import re
 
@@ -14,25 +14,31 @@ class FileBrowserSettings(Settings):
     """Where nginx serves model_mars/."""
 
     host: str
+    """Address that nginx binds to."""
     port: Port
+    """TCP port."""
 
     @property
     def url(self) -> str:
-        """Where TorchServe and people reach it; archives are below `/files/`."""
+        """The address of the list of archives; the archives themselves are below `/files/`."""
         return f"http://{reachable_address(self.host)}:{self.port}"
 
 
 class ProjectSettings(Settings):
-    """One model behind one TorchServe behind one gateway; also the root `config/gateway.yaml` as it is."""
+    """One model behind one TorchServe behind one gateway; also the root `config/gateway.yaml`."""
 
     torchserve: TorchServeSettings
+    """TorchServe's addresses and properties."""
     model: ModelSettings
+    """The model that commands are about."""
     gateway: GatewaySettings
+    """The gateway's own settings."""
     file_browser: FileBrowserSettings
+    """Where archives are served over HTTP."""
 
     @property
     def allowed_urls(self) -> list[str]:
-        """Regular expressions of URLs that archives are taken from: the file browser's, and as configured."""
+        """Regular expressions of the URLs that archives are taken from, the file browser's among them."""
         file_browser = re.escape(f"{self.file_browser.url}/files/") + r"[A-Za-z0-9_.-]+\.mar"
         return [file_browser, *self.torchserve.allowed_urls]
 

@@ -1,4 +1,4 @@
-"""What `config/torchserve/<name>.yaml` says."""
+"""The settings of TorchServe, `config/torchserve/<name>.yaml`."""
 
 import re
 from ipaddress import ip_address
@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field_validator, model_validator
 
-from torchserve_gateway.settings.composition import ProjectPath, Settings
+from torchserve_gateway.settings.composition import Settings, WorkingPath
 
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#]+$")]
-# TorchServe's own.
-DEFAULT_MAX_REQUEST_SIZE = 6553500
 Port = Annotated[int, Field(ge=1, le=65535)]
+# TorchServe's own defaults, bytes.
+DEFAULT_MAX_REQUEST_SIZE = 6_553_500
 DEFAULT_MAX_RESPONSE_SIZE = 6_553_500
 
 
@@ -27,33 +27,44 @@ def is_loopback(host: str) -> bool:
 
 
 class TorchServeSettings(Settings):
-    """Addresses, timeouts and properties of one TorchServe, or of several that are alike.
-
-    inference_url: where predictions go, a balancer's address if there are several; management_urls: where
-    each is deployed to, a host name with several addresses is several replicas; replica_inference_port: of
-    each replica's own Inference API, None for the port of inference_url; model_store: None where TorchServe
-    does not share a disk with us, then it downloads every archive; deployments_dir: what is deployed, for all
-    to see.
-    """
+    """Addresses, timeouts and properties of one TorchServe, or of several alike."""
 
     inference_url: Url
+    """Address of the Inference API; of the balancer, if there are several replicas."""
     management_url: Url
+    """Address of the Management API."""
     management_urls: Annotated[list[Url], Field(min_length=1)]
+    """Deploy targets; a host name with several addresses stands for several replicas."""
     replica_inference_port: Port | None
+    """Port of each replica's own Inference API; None: the port of inference_url."""
     metrics_url: Url
+    """Address of TorchServe's metrics page."""
     grpc_inference_port: Port
+    """gRPC port of the Inference API."""
     grpc_management_port: Port
+    """gRPC port of the Management API."""
     token_authorization: bool | None
-    key_file: ProjectPath
-    model_store: ProjectPath | None
-    deployments_dir: ProjectPath
+    """Whether TorchServe asks for tokens; None: unless all its addresses are loopback."""
+    key_file: WorkingPath
+    """File in which TorchServe writes its tokens."""
+    model_store: WorkingPath | None
+    """Folder of registered archives; None: no shared disk, so TorchServe downloads every archive."""
+    deployments_dir: WorkingPath
+    """Folder of the deployment record and of the gateways' reports."""
     management_timeout_s: PositiveFloat
+    """Seconds a call of the Management API may take."""
     register_timeout_s: PositiveFloat
+    """Seconds a registration may take; it may download the archive."""
     connect_timeout_s: PositiveFloat
+    """Seconds until a connection must stand."""
     max_answer_bytes: PositiveInt
+    """Bytes of an answer above which it is not TorchServe's."""
     environment: dict[str, str]
+    """Environment variables of the workers."""
     allowed_urls: list[str]
+    """Regular expressions of URLs that archives are taken from, besides the file browser's."""
     properties: dict[str, bool | PositiveInt | str]
+    """Lines of config.properties in TorchServe's names and units."""
 
     @field_validator("inference_url", "management_url", "metrics_url")
     @classmethod

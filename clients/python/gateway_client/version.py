@@ -1,0 +1,1 @@
+../../../torchserve_gateway/version.py

