@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 from starlette.routing import BaseRoute
 
+from tests.composed_settings import gateway_settings
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.faults.test_gateway_connections import (
@@ -38,8 +39,7 @@ from torchserve_gateway.gateway.access.api_keys import (
     write_callers,
 )
 from torchserve_gateway.gateway.application import create_app
-from torchserve_gateway.settings.composition import PROJECT_ROOT, load
-from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 IMAGE = SMALL["PNG"]
 # These answer without a key; everything else that the application has needs one.
@@ -69,7 +69,7 @@ def routes_below(routes: list[BaseRoute]) -> Iterator[tuple[str, str]]:
                 yield method, getattr(route, "path", "?")
 
 
-ROUTES = sorted(routes_below(create_app(load("gateway", ProjectSettings)).routes))
+ROUTES = sorted(routes_below(create_app(gateway_settings()).routes))
 CLOSED = [(method, path) for method, path in ROUTES if path not in OPEN]
 
 
@@ -121,7 +121,7 @@ async def test_open_paths_need_none(keys_file: Path, keys: dict[str, str], path:
 
 
 async def test_white_space_around_a_key_is_no_part_of_it(keys_file: Path, keys: dict[str, str]) -> None:
-    app = create_app(load("gateway", ProjectSettings, with_keys(keys_file)))
+    app = create_app(gateway_settings(*with_keys(keys_file)))
     for headers in (
         {"authorization": f" \tBearer {keys['all']} "},
         {"authorization": f"Bearer  {keys['all']}\t"},

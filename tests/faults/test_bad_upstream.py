@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager, suppress
 import httpx
 import pytest
 
+from tests.composed_settings import gateway_settings
 from torchserve_gateway.gateway.application import create_app
-from torchserve_gateway.settings.composition import load
-from torchserve_gateway.settings.project import ProjectSettings
 
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
 GOOD = b'HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{"Horror": 1.0}'
@@ -60,7 +59,7 @@ async def gateway(
         f"gateway.deadline_s={deadline_s}",
         "gateway.upstream.breaker_failures=1000",
     ]
-    app = create_app(load("gateway", ProjectSettings, overrides))
+    app = create_app(gateway_settings(*overrides))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway", timeout=60) as client:
         yield client, behaviours

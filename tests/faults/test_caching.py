@@ -9,14 +9,13 @@ import httpx
 import pytest
 import structlog
 
+from tests.composed_settings import gateway_settings
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe, error
 from tests.redis_server import redis_server
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.gateway.application import create_app
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
-from torchserve_gateway.settings.composition import load
-from torchserve_gateway.settings.project import ProjectSettings
 
 IMAGE = SMALL["PNG"]
 
@@ -30,10 +29,8 @@ def answered(request: httpx.Request) -> httpx.Response:
 async def gateway(
     torchserve: FakeTorchServe, directory: Path, *overrides: str
 ) -> AsyncIterator[httpx.AsyncClient]:
-    settings = load(
-        "gateway",
-        ProjectSettings,
-        [f"torchserve.deployments_dir={directory}", "gateway.cache.enabled=true", *overrides],
+    settings = gateway_settings(
+        f"torchserve.deployments_dir={directory}", "gateway.cache.enabled=true", *overrides
     )
     app = create_app(settings, httpx.MockTransport(torchserve))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

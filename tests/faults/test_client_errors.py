@@ -9,13 +9,12 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from tests.composed_settings import gateway_settings
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.raw_request import status_of
 from tests.served_gateway import gateway
 from torchserve_gateway.gateway.application import create_app
-from torchserve_gateway.settings.composition import load
-from torchserve_gateway.settings.project import ProjectSettings
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n" + b'{"Horror": 1.0}'
 KILLS = b"kills its connection"
@@ -50,7 +49,7 @@ class Mortal:
 async def before(torchserve: Mortal, *overrides: str) -> AsyncIterator[httpx.AsyncClient]:
     server = await asyncio.start_server(torchserve.serve, "127.0.0.1", 0)
     url = f"torchserve.inference_url=http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    app = create_app(load("gateway", ProjectSettings, [url, *overrides]))
+    app = create_app(gateway_settings(url, *overrides))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
@@ -123,7 +122,7 @@ ATTACKS = {
 async def test_an_odd_request_is_told_so_and_the_next_one_is_answered(attack: str) -> None:
     path, headers, expected = ATTACKS[attack]
     torchserve = FakeTorchServe()
-    settings = load("gateway", ProjectSettings, ["gateway.upstream.breaker_failures=1"])
+    settings = gateway_settings("gateway.upstream.breaker_failures=1")
     app = create_app(settings, httpx.MockTransport(torchserve))
     for _ in range(3):
         assert await status_of(app, "POST", path, headers=headers) == expected

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import FakeTorchServe, described, error, version
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.deployment.golden_check import GoldenCheck
@@ -18,9 +19,7 @@ from torchserve_gateway.deployment.swap import Swap
 from torchserve_gateway.record.begun import Begun, BegunDeploys
 from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
-from torchserve_gateway.settings.composition import load
 from torchserve_gateway.settings.deployment import BlueGreen
-from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe
 
 WANTED = VERSION.model_copy(
@@ -69,7 +68,7 @@ async def swap(
 
 
 def connected(torchserve: FakeTorchServe, host: str) -> TorchServe:
-    settings = load("gateway", ProjectSettings, [f"torchserve.management_url=http://{host}:8081"]).torchserve
+    settings = gateway_settings(f"torchserve.management_url=http://{host}:8081").torchserve
     return TorchServe.at(settings, httpx.MockTransport(torchserve))
 
 

@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 
 from tests.certificates import self_signed
+from tests.composed_settings import gateway_settings
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.faults.test_gateway_connections import GIVE_UP_S
@@ -64,14 +65,12 @@ def test_over_tls_plain_http_gets_no_answer(tls_server: uvicorn.Server) -> None:
 def test_our_own_commands_trust_that_certificate_and_no_other(
     tls_server: uvicorn.Server, certificate: Path, tmp_path: Path
 ) -> None:
-    settings = load(
-        "gateway", ProjectSettings, [f"gateway.port={tls_server.config.port}", *with_tls(certificate)]
-    )
+    settings = gateway_settings(f"gateway.port={tls_server.config.port}", *with_tls(certificate))
     url = f"{settings.gateway.url}/health/live"
     assert url.startswith("https://127.0.0.1:")
     assert httpx.get(url, verify=trusting(settings.gateway.tls)).status_code == 200
     # Of the same name, by somebody else.
-    another = load("gateway", ProjectSettings, with_tls(self_signed(tmp_path / "x.pem", "api.example.com")))
+    another = gateway_settings(*with_tls(self_signed(tmp_path / "x.pem", "api.example.com")))
     for verify in (trusting(another.gateway.tls), True):
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             httpx.get(url, verify=verify)

@@ -12,12 +12,12 @@ import pytest
 import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from tests.encoded_images import FORMATS, SMALL, encoded
+from tests.encoded_images import FORMATS, SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.random_forms import FORM_TYPES, FORMS
 from tests.served_gateway import gateway
+from tools.bench.hostile_clients.bodies import blank
 
 LIMIT = 10_000
 JPEG = SMALL["JPEG"]
@@ -110,8 +110,8 @@ async def test_an_image_is_forwarded_however_it_is_sent(way: Way, format_: str) 
         (b"<!DOCTYPE html><script>alert(1)</script>", 415),
         (b"%PDF-1.7\n", 415),
         (JPEG[:20], 422),
-        (encoded(Image.new("1", (20_000, 20_000))), 413),
-        (encoded(Image.new("1", (8_000, 8_000))), 413),
+        (blank(20_000, 20_000), 413),
+        (blank(8_000, 8_000), 413),
     ],
 )
 async def test_what_is_no_image_we_serve_never_reaches_torchserve(
@@ -161,7 +161,7 @@ async def test_a_body_with_no_image_where_the_handler_looks(
         (b'{"text": "a review"}', "application/json"),
         (b"{", "application/json"),
         (b"--b\r\nbroken", "multipart/form-data; boundary=b"),
-        (encoded(Image.new("1", (20_000, 20_000))), "image/png"),
+        (blank(20_000, 20_000), "image/png"),
     ],
 )
 async def test_what_other_models_take_is_passed_on_untouched(
@@ -243,7 +243,7 @@ async def test_a_file_may_have_any_name(client: httpx.AsyncClient, name: str) ->
     assert "prediction" in response.json()[0]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=2 * settings().max_examples)
 @given(data=st.data())
 async def test_a_damaged_image_gets_an_answer_of_the_table(
     client: httpx.AsyncClient, data: st.DataObject
@@ -258,7 +258,7 @@ async def test_a_damaged_image_gets_an_answer_of_the_table(
     assert response.status_code == 200 or is_problem(response)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=4 * settings().max_examples)
 @given(
     path=st.sampled_from(["/predict", "/predict/batch", "/predictions/genre"]),
     body=FORMS,
@@ -272,7 +272,6 @@ async def test_a_random_form_gets_an_answer_of_the_table(
     assert response.status_code == 200 or is_problem(response)
 
 
-@settings(deadline=None, max_examples=100)
 @given(
     size=st.integers(LIMIT - 3, LIMIT + 3) | st.integers(0, 3 * LIMIT),
     cuts=st.lists(st.integers(0, 3 * LIMIT), max_size=20),
@@ -290,7 +289,6 @@ async def test_the_limit_holds_however_the_body_is_cut(
     assert response.status_code == (200 if size <= LIMIT else 413)
 
 
-@settings(deadline=None, max_examples=100)
 @given(cuts=st.lists(st.integers(0, 2000), max_size=30))
 async def test_a_form_is_the_same_however_it_is_cut(client: httpx.AsyncClient, cuts: list[int]) -> None:
     request = as_upload(b"\r\n--" + JPEG)

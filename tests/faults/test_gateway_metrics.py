@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -14,8 +15,9 @@ from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe, described, version
 from tests.faults.test_gateway_faults import FAULTS
 from tests.faults.test_overload import REFUSED, SlowTorchServe, application, call, client, until
+from tests.served_gateway import gateway_of_record
 from tests.unit.test_deployment_record import VERSION
-from torchserve_gateway.record.record import DeployedModel, Record, Trial
+from torchserve_gateway.record.record import DeployedModel, Trial
 
 IMAGE = SMALL["PNG"]
 
@@ -31,11 +33,11 @@ TIMED = httpx.Response(
 )
 
 
-def deployed(torchserve: object, *overrides: str) -> FastAPI:
-    """A gateway with genre on record: 1.0 serves, 1.1 is tried, 0.9 goes."""
-    app = application(torchserve, *overrides)  # type: ignore[arg-type]
-    app.state.admission._routing.record = Record(revision=1, models={"genre": DEPLOYED})
-    return app
+def deployed(
+    torchserve: Callable[[httpx.Request], Any], *overrides: str, model: DeployedModel = DEPLOYED
+) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    """A client while, by default, genre 1.0 serves, 1.1 is tried, and 0.9 is being retired."""
+    return gateway_of_record(torchserve, {"genre": model}, *overrides)
 
 
 async def scrape(http: httpx.AsyncClient) -> list[Metric]:
@@ -58,7 +60,7 @@ def series(metrics: list[Metric]) -> Iterator[tuple[str, ...]]:
 
 
 async def test_a_prediction_is_counted_by_route_model_version_and_status() -> None:
-    async with client(deployed(FakeTorchServe(TIMED))) as http:
+    async with deployed(FakeTorchServe(TIMED)) as http:
         for path in ("/predictions/genre", "/predictions/genre", "/predictions/genre/1.1"):
             assert (await http.put(path, content=IMAGE)).status_code == 200
         metrics = await scrape(http)
@@ -73,7 +75,7 @@ async def test_a_prediction_is_counted_by_route_model_version_and_status() -> No
 
 
 async def test_stages_and_batch_sizes_are_what_the_handler_said() -> None:
-    async with client(deployed(FakeTorchServe(TIMED))) as http:
+    async with deployed(FakeTorchServe(TIMED)) as http:
         response = await http.post("/predictions/genre", content=IMAGE)
         metrics = await scrape(http)
     seconds = {
@@ -96,7 +98,7 @@ async def test_stages_and_batch_sizes_are_what_the_handler_said() -> None:
 async def test_a_handler_that_says_nonsense_of_its_times_is_not_believed(rubbish: str) -> None:
     headers = {"Server-Timing": rubbish, "X-Batch-Size": rubbish, "X-Model-Version": "made-up"}
     answer = httpx.Response(200, content=b"{}", headers=headers)
-    async with client(deployed(FakeTorchServe(answer))) as http:
+    async with deployed(FakeTorchServe(answer)) as http:
         response = await http.post("/predictions/genre", content=IMAGE)
         metrics = await scrape(http)
     stages = [entry.partition(";")[0] for entry in response.headers["server-timing"].split(", ")]
@@ -106,7 +108,7 @@ async def test_a_handler_that_says_nonsense_of_its_times_is_not_believed(rubbish
 
 
 async def test_what_clients_make_up_makes_no_series() -> None:
-    async with client(deployed(FakeTorchServe(TIMED))) as http:
+    async with deployed(FakeTorchServe(TIMED)) as http:
 
         async def strangers(names: range) -> None:
             for name in names:
@@ -131,7 +133,7 @@ async def test_what_clients_make_up_makes_no_series() -> None:
 async def test_every_failure_is_counted_for_the_version_that_failed(
     answer: httpx.Response | Exception, status: int
 ) -> None:
-    async with client(deployed(FakeTorchServe(answer), "gateway.upstream.attempts=1")) as http:
+    async with deployed(FakeTorchServe(answer), "gateway.upstream.attempts=1") as http:
         assert (await http.post("/predictions/genre/1.1", content=IMAGE)).status_code == status
         metrics = await scrape(http)
     canary = {"model": "genre", "version": "1.1"}
@@ -164,8 +166,7 @@ def predicting(error: Exception) -> Callable[[httpx.Request], httpx.Response]:
 async def test_every_failure_is_counted_by_its_cause(
     torchserve: FakeTorchServe, content: bytes, status: int, error: str
 ) -> None:
-    app = deployed(torchserve, "gateway.deadline_s=0.2", "gateway.upstream.attempts=1")
-    async with client(app) as http:
+    async with deployed(torchserve, "gateway.deadline_s=0.2", "gateway.upstream.attempts=1") as http:
         assert (await http.post("/predictions/genre", content=content)).status_code == status
         metrics = await scrape(http)
     assert samples(metrics, "gateway_requests_total", model="genre", status=str(status)) == [1]
@@ -174,7 +175,7 @@ async def test_every_failure_is_counted_by_its_cause(
 
 async def test_workers_and_queues_are_those_that_torchserve_has() -> None:
     torchserve = FakeTorchServe(described(version("1.0", ready=1, workers=2, pending=3)))
-    async with client(deployed(torchserve)) as http:
+    async with deployed(torchserve) as http:
         metrics = await scrape(http)
     assert samples(metrics, "gateway_torchserve_replicas") == [1]
     assert samples(metrics, "gateway_torchserve_reachable") == [1]
@@ -187,7 +188,7 @@ async def test_workers_and_queues_are_those_that_torchserve_has() -> None:
 async def test_a_torchserve_that_does_not_answer_is_counted_and_keeps_nobody_waiting(
     torchserve: FakeTorchServe,
 ) -> None:
-    async with client(deployed(torchserve, "gateway.health_timeout_s=0.1")) as http:
+    async with deployed(torchserve, "gateway.health_timeout_s=0.1") as http:
         metrics = await scrape(http)
     assert samples(metrics, "gateway_torchserve_replicas") == [1]
     assert samples(metrics, "gateway_torchserve_reachable") == [0]
@@ -196,7 +197,7 @@ async def test_a_torchserve_that_does_not_answer_is_counted_and_keeps_nobody_wai
 
 async def test_a_client_that_goes_away_is_counted_as_499() -> None:
     torchserve, gone = SlowTorchServe(), asyncio.Event()
-    app = deployed(torchserve)
+    app = application(torchserve)
     leaving = asyncio.create_task(call(app, gone))
     await until(lambda: len(torchserve.received) == 1)
     gone.set()
@@ -209,7 +210,7 @@ async def test_a_client_that_goes_away_is_counted_as_499() -> None:
 
 async def test_who_waits_and_who_is_with_torchserve_is_shown() -> None:
     torchserve = SlowTorchServe()
-    async with client(deployed(torchserve, "gateway.admission.max_in_flight=2")) as http:
+    async with deployed(torchserve, "gateway.admission.max_in_flight=2") as http:
         requests = [asyncio.create_task(http.post("/predictions/genre", content=IMAGE)) for _ in range(5)]
         await until(lambda: len(torchserve.received) == 2)
         metrics = await scrape(http)
@@ -224,14 +225,13 @@ async def test_who_waits_and_who_is_with_torchserve_is_shown() -> None:
 
 
 async def test_deployed_versions_and_shadow_comparisons_are_shown() -> None:
-    app = deployed(FakeTorchServe())
-    routing = app.state.admission._routing
-    trial = Trial(kind="shadow", version="1.1", share=1)
-    routing.record = Record(models={"genre": DEPLOYED.model_copy(update={"trial": trial})})
-    async with client(app) as http:
+    trial, shadow = Trial(kind="shadow", version="1.1", share=1), {"model": "genre", "version": "1.1"}
+    shadowed = DEPLOYED.model_copy(update={"trial": trial})
+    async with deployed(FakeTorchServe(), model=shadowed) as http, asyncio.timeout(10):
         await http.post("/predictions/genre", content=IMAGE)
-        await until(lambda: routing.counts["genre"]["1.1"].shadow.compared == 1)
         metrics = await scrape(http)
+        while samples(metrics, "gateway_shadow_copies_total", result="compared", **shadow) != [1]:
+            metrics = await scrape(http)
     states = {
         sample.labels["version"]: sample.labels["state"]
         for metric in metrics
@@ -239,8 +239,6 @@ async def test_deployed_versions_and_shadow_comparisons_are_shown() -> None:
         if sample.name == "gateway_model_version_info"
     }
     assert states == {"1.0": "serving", "1.1": "shadow", "0.9": "retiring"}
-    shadow = {"model": "genre", "version": "1.1"}
-    assert samples(metrics, "gateway_shadow_copies_total", result="compared", **shadow) == [1]
     assert samples(metrics, "gateway_shadow_copies_total", result="failed", **shadow) == [0]
     assert samples(metrics, "gateway_shadow_same_class_total", **shadow) == [1]
     assert samples(metrics, "gateway_shadow_within_tolerance_total", **shadow) == [1]
@@ -259,7 +257,7 @@ async def test_deployed_versions_and_shadow_comparisons_are_shown() -> None:
     ],
 )
 async def test_both_formats_are_well_formed(accept: str, content_type: str) -> None:
-    async with client(deployed(FakeTorchServe(TIMED))) as http:
+    async with deployed(FakeTorchServe(TIMED)) as http:
         await http.post("/predictions/genre", content=IMAGE)
         page = await http.get("/metrics", headers={"accept": accept})
     assert page.headers["content-type"] == content_type
@@ -270,7 +268,7 @@ async def test_both_formats_are_well_formed(accept: str, content_type: str) -> N
 
 
 async def test_every_application_counts_for_itself() -> None:
-    async with client(deployed(FakeTorchServe())) as one, client(deployed(FakeTorchServe())) as other:
+    async with deployed(FakeTorchServe()) as one, deployed(FakeTorchServe()) as other:
         await one.post("/predictions/genre", content=IMAGE)
         assert samples(await scrape(one), "gateway_requests_total", model="genre") == [1]
         assert samples(await scrape(other), "gateway_requests_total", model="genre") == []

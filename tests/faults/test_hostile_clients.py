@@ -29,7 +29,8 @@ SLACK_BYTES = 128 << 20
 SLACK_FILES = 64
 SLACK_SERIES = 500
 LONGEST_LOG_LINE = 8192
-REFUSALS = 500
+# Enough for some answers of the neighbour; `make bench` measures its latency for longer.
+SHORTEST_S = 0.1
 # Nobody's tests beside this one should run out of memory when the gateway keeps every body.
 RUNAWAY_BYTES = 600 << 20
 
@@ -47,7 +48,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with gateway_before_stand_in(tmp_path_factory.mktemp("hostile")) as (gateway, torchserve):
         target = target_of(gateway)
         with neighbour_of(target, IMAGE) as neighbour:
-            yield Scene(Arena(gateway, target, neighbour), torchserve)
+            yield Scene(Arena(gateway, target, neighbour, SHORTEST_S), torchserve)
 
 
 def until_settled(gateway: RunningGateway, before: Vitals) -> None:
@@ -95,8 +96,10 @@ def until_memory_is_back(gateway: RunningGateway, before_bytes: int) -> None:
         time.sleep(0.1)
 
 
-async def test_500_bodies_of_6_mb_that_are_refused_while_torchserve_is_down_leave_no_memory_behind(
-    tmp_path: Path,
+# Kept, 50 bodies would take twice the slack.
+@pytest.mark.parametrize("bodies", [50, pytest.param(500, marks=pytest.mark.long)])
+async def test_bodies_of_6_mb_that_are_refused_while_torchserve_is_down_leave_no_memory_behind(
+    tmp_path: Path, bodies: int
 ) -> None:
     with gateway_before_stand_in(tmp_path, "gateway.body_timeout_s=15") as (gateway, torchserve):
         target = target_of(gateway)
@@ -105,7 +108,7 @@ async def test_500_bodies_of_6_mb_that_are_refused_while_torchserve_is_down_leav
         before = gateway.resident_bytes
         torchserve.kill()
         answered: Counter[int] = Counter()
-        while answered.total() < REFUSALS:
+        while answered.total() < bodies:
             answered += await outcomes(converse(target, raw) for _ in range(50))
             assert gateway.resident_bytes < before + RUNAWAY_BYTES, answered
         assert answered.keys() <= {502, 503}

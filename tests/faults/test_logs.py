@@ -18,7 +18,7 @@ import uvicorn
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.faults.test_gateway_metrics import TIMED, deployed
-from tests.faults.test_overload import REFUSED, client
+from tests.faults.test_overload import REFUSED
 from tests.free_ports import free_ports
 from tests.processes import Process, until
 from torchserve_gateway.gateway.telemetry.log_lines import configure_logging
@@ -51,7 +51,7 @@ async def lines_of(
 ) -> list[str]:
     """What is logged while an image is sent to every path."""
     with logged_as(log_format) as lines:
-        async with client(deployed(torchserve, "gateway.upstream.attempts=1")) as http:
+        async with deployed(torchserve, "gateway.upstream.attempts=1") as http:
             for path in paths or ("/predictions/genre",):
                 await http.post(path, **{"content": IMAGE} | request)
     return lines

@@ -9,12 +9,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import FakeTorchServe
 from tests.raw_request import status_of
 from tests.served_gateway import gateway
 from torchserve_gateway.gateway.application import create_app
-from torchserve_gateway.settings.composition import load
-from torchserve_gateway.settings.project import ProjectSettings
 
 # In a URL, with the segment that it stands for.
 ODD_SEGMENTS = [
@@ -48,7 +47,7 @@ SENT = re.compile(
 
 def routes_with_names() -> list[tuple[str, str]]:
     """Method and path of all routes with a model or version in them."""
-    app = create_app(load("gateway", ProjectSettings), httpx.MockTransport(FakeTorchServe()))
+    app = create_app(gateway_settings(), httpx.MockTransport(FakeTorchServe()))
     return [
         (method.upper(), path)
         for path, methods in app.openapi()["paths"].items()
@@ -88,7 +87,7 @@ async def test_every_route_refuses_what_is_no_name(method: str, path: str) -> No
 
 @pytest.mark.parametrize("characters", ["!", "a", "%21", "%c3%bc", "/"])
 async def test_no_path_is_too_long_for_an_answer(characters: str) -> None:
-    app = create_app(load("gateway", ProjectSettings), httpx.MockTransport(FakeTorchServe()))
+    app = create_app(gateway_settings(), httpx.MockTransport(FakeTorchServe()))
     for method, path in ROUTES:
         url = filled(path, characters * 22_000, characters * 22_000)
         assert 300 < await status_of(app, method, url) < 500
@@ -131,7 +130,7 @@ async def equal_addresses() -> AsyncIterator[tuple[FastAPI, RecordingServer]]:
     server = await asyncio.start_server(recording.serve, "127.0.0.1", 0)
     recording.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     urls = [f"torchserve.{api}_url={recording.url}" for api in ("inference", "management")]
-    yield create_app(load("gateway", ProjectSettings, urls)), recording
+    yield create_app(gateway_settings(*urls)), recording
     server.close()
 
 
@@ -159,7 +158,7 @@ async def test_code_cannot_be_registered_through_a_prediction(path: str) -> None
 
 
 async def test_no_number_of_invented_names_makes_metrics_or_lanes_grow() -> None:
-    app = create_app(load("gateway", ProjectSettings), httpx.MockTransport(FakeTorchServe()))
+    app = create_app(gateway_settings(), httpx.MockTransport(FakeTorchServe()))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
 

@@ -9,13 +9,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import FakeTorchServe, error
+from tests.served_gateway import gateway_of_record
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.gateway.application import create_app
 from torchserve_gateway.gateway.prediction.admission import Lane
-from torchserve_gateway.record.record import DeployedModel, Record
-from torchserve_gateway.settings.composition import load
-from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.record.record import DeployedModel
 
 FULL = error(503, "ServiceUnavailableException", 'Model "genre" has no worker')
 HANDLER_FAILED = error(503, "InternalServerException", "Prediction failed")
@@ -37,7 +37,7 @@ class SlowTorchServe:
 
 
 def application(torchserve: Callable[[httpx.Request], Any], *overrides: str) -> FastAPI:
-    return create_app(load("gateway", ProjectSettings, overrides), httpx.MockTransport(torchserve))
+    return create_app(gateway_settings(*overrides), httpx.MockTransport(torchserve))
 
 
 def client(app: FastAPI) -> httpx.AsyncClient:
@@ -98,10 +98,8 @@ async def test_a_request_that_waits_for_its_turn_until_its_own_deadline_is_told_
 
 async def test_one_model_that_is_overloaded_keeps_nobody_else_waiting() -> None:
     torchserve = SlowTorchServe()
-    app = application(torchserve, *LIMITS)
-    routing = app.state.admission._routing
-    routing.record = Record(revision=1, models={"busy": DeployedModel(serving=VERSION)})
-    async with client(app) as http:
+    deployed = {"busy": DeployedModel(serving=VERSION)}
+    async with gateway_of_record(torchserve, deployed, *LIMITS) as http:
         busy = [asyncio.create_task(http.post("/predictions/busy", content=b"busy")) for _ in range(5)]
         await until(lambda: len(torchserve.received) == 2)
         other = asyncio.create_task(http.post("/predictions/other", content=b"other"))
@@ -110,12 +108,13 @@ async def test_one_model_that_is_overloaded_keeps_nobody_else_waiting() -> None:
         assert [(await each).status_code for each in [*busy, other]] == [200] * 6
 
 
-def test_the_limit_is_what_the_deployed_workers_can_use() -> None:
-    app = application(FakeTorchServe())
-    model = DeployedModel(serving=VERSION, replicas=3)
-    app.state.admission._routing.record = Record(revision=1, models={"genre": model})
+async def test_the_limit_is_what_the_deployed_workers_can_use() -> None:
+    deployed = {"genre": DeployedModel(serving=VERSION, replicas=3)}
+    async with gateway_of_record(FakeTorchServe(), deployed) as http:
+        await http.post("/predictions/genre", content=b"image")
+        page = (await http.get("/metrics")).text
     # 3 replicas x 2 workers x (a batch of 8 that runs and one that is collected)
-    assert app.state.admission.lane("genre")._limiter.total_tokens == 3 * 2 * 2 * 8
+    assert f'gateway_admission_limit{{model="genre"}} {3 * 2 * 2 * 8}.0' in page
 
 
 async def call(app: FastAPI, gone: asyncio.Event) -> list[dict[str, Any]]:

@@ -51,12 +51,18 @@ FILL_ORDER, PLANAR_CONFIGURATION, YCBCR_SUBSAMPLING = 266, 284, 530
 PREDICTED = ("lzw", "zlib", "zstd", "lzma")
 
 
-def tiff_variants() -> dict[str, Variant]:
-    """What tifffile can write of all combinations that matter."""
+def sample_format_variants() -> dict[str, Variant]:
+    """Colour spaces with all sample formats, layouts of the planes and byte orders."""
     variants: dict[str, Variant] = {}
     for space, (kind, bits), planar, order in itertools.product(SAMPLES, KINDS, ("contig", "separate"), "<>"):
         for compression in ("none", "lzw") if (kind, bits) in SERVED_KINDS else ("none",):
             _add(variants, space, kind, bits, planar, byteorder=order, compression=compression)
+    return variants
+
+
+def compression_variants() -> dict[str, Variant]:
+    """Compressions, in tiles and in BigTIFF."""
+    variants: dict[str, Variant] = {}
     for (space, bits), planar, compression in itertools.product(
         itertools.product(("minisblack", "rgb", "separated", "palette", "ycbcr", "cielab"), (1, 8, 16)),
         ("contig", "separate"),
@@ -66,14 +72,20 @@ def tiff_variants() -> dict[str, Variant]:
             _add(variants, space, "uint", bits, planar, compression=compression, **layout)
         if compression in PREDICTED:
             _add(variants, space, "uint", bits, planar, compression=compression, predictor=True)
+    return variants
+
+
+def extra_sample_variants() -> dict[str, Variant]:
+    """Alpha and other samples beside the colours."""
+    variants: dict[str, Variant] = {}
     for space, bits, planar, extra in itertools.product(SAMPLES, (8, 16), ("contig", "separate"), EXTRA):
         for compression in ("none", "lzw"):
             _add(variants, space, "uint", bits, planar, compression=compression, extrasamples=extra)
-    return variants | _rewritten()
+    return variants
 
 
-def _rewritten() -> dict[str, Variant]:
-    """What tifffile does not write: tags that are legal, and rare."""
+def rare_tag_variants() -> dict[str, Variant]:
+    """Legal tags that tifffile does not write."""
     variants = {}
     greys = itertools.product(("minisblack", "miniswhite"), (1, 2, 4, 8, 16))
     for space, bits in (*greys, ("palette", 8), ("rgb", 8), ("rgb", 16)):

@@ -255,7 +255,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize
         (b"\x08\x08\x12\x07pytorch\x1a\x052.0.0", "it is an ONNX model"),
         (LFS_POINTER, "it is a git-lfs pointer, not the checkpoint: git lfs pull --include=net.pt"),
         (b"", "it is an empty file: fetch it again"),
-        (gzip.compress(b"net"), "it is a gzip file"),
+        (gzip.compress(b"net", mtime=0), "it is a gzip file"),
         (tar(), "it is a tar archive"),
         (b"\n<!DOCTYPE html><html>Sign in</html>", "it is a web page"),
         (b'{"message": "Not Found"}', "it is text, perhaps a server's error, that begins with '{\"message\""),

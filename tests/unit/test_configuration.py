@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.composed_settings import gateway_settings
 from tests.running_stack import run
 from torchserve_gateway.commands.models import OverviewSettings
 from torchserve_gateway.settings.archive import ArchiveSettings
@@ -262,3 +263,13 @@ def test_every_command_says_a_wrong_override_in_one_line(command: list[str]) -> 
 def test_any_text_can_be_an_override(value: str) -> None:
     labels = load("archive", ArchiveSettings, [as_override("model.labels.0", value)]).model.labels
     assert labels[0] == value
+
+
+def test_the_settings_that_tests_compose_once_are_those_of_the_program() -> None:
+    for overrides in (
+        [],
+        ["torchserve.inference_url=http://127.0.0.1:9", "gateway.max_request_bytes=10000"],
+        ["torchserve.properties.max_request_size=50000000", "torchserve.management_urls=['http://a:1']"],
+        ["~torchserve.properties.max_request_size", "model.labels=[A,B]", "gateway.deadline_s=2"],
+    ):
+        assert gateway_settings(*overrides) == load("gateway", ProjectSettings, overrides)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
+from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import FakeTorchServe
-from torchserve_gateway.settings.composition import ConfigurationError, load
-from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.settings.composition import ConfigurationError
 from torchserve_gateway.settings.torchserve import TorchServeSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe, reachable, replicas
 from torchserve_gateway.torchserve_api.errors import UnreachableError
@@ -42,7 +42,7 @@ def addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings(management_urls: Sequence[str], *extra: str) -> TorchServeSettings:
     overrides = [f"torchserve.management_urls={list(management_urls)}", *extra]
-    return load("gateway", ProjectSettings, overrides).torchserve
+    return gateway_settings(*overrides).torchserve
 
 
 async def found(torchserve: FakeTorchServe, *management_urls: str) -> list[TorchServe]:

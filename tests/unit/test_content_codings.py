@@ -16,18 +16,23 @@ from torchserve_gateway.gateway.intake.content_codings import MAX_MEMBERS, OUTPU
 CONTENT = bytes(range(256)) * 40
 
 
+def gzipped(content: bytes) -> bytes:
+    """Reproducible bytes: test names contain them, and all workers of a run must agree on them."""
+    return gzip.compress(content, mtime=0)
+
+
 def raw_deflate(content: bytes) -> bytes:
     stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return stream.compress(content) + stream.flush()
 
 
 CODED = [
-    (["gzip"], gzip.compress(CONTENT)),
-    (["x-gzip"], gzip.compress(CONTENT)),
-    (["GZip , identity"], gzip.compress(CONTENT)),
-    (["identity", "gzip"], gzip.compress(CONTENT)),
+    (["gzip"], gzipped(CONTENT)),
+    (["x-gzip"], gzipped(CONTENT)),
+    (["GZip , identity"], gzipped(CONTENT)),
+    (["identity", "gzip"], gzipped(CONTENT)),
     # RFC 1952: a file may have several members, which follow each other.
-    (["gzip"], gzip.compress(CONTENT[:99]) + gzip.compress(b"") + gzip.compress(CONTENT[99:])),
+    (["gzip"], gzipped(CONTENT[:99]) + gzipped(b"") + gzipped(CONTENT[99:])),
     (["deflate"], zlib.compress(CONTENT)),
     (["deflate"], raw_deflate(CONTENT)),
     (["Identity"], CONTENT),
@@ -71,13 +76,13 @@ def test_another_coding_is_named(encodings: list[str]) -> None:
     ("coding", "body", "said"),
     [
         ("gzip", CONTENT, "not gzip, or is damaged"),
-        ("gzip", gzip.compress(CONTENT)[:-1], "ends before the end of its gzip"),
-        ("gzip", gzip.compress(CONTENT)[:40], "ends before the end"),
+        ("gzip", gzipped(CONTENT)[:-1], "ends before the end of its gzip"),
+        ("gzip", gzipped(CONTENT)[:40], "ends before the end"),
         ("gzip", b"", "ends before the end"),
         ("gzip", b"\x1f", "ends before the end"),
-        ("gzip", gzip.compress(CONTENT) + b"tail", "not gzip, or is damaged"),
-        ("gzip", gzip.compress(CONTENT)[:-8] + bytes(8), "incorrect data check"),
-        ("gzip", gzip.compress(b"") * (MAX_MEMBERS + 1), f"more than {MAX_MEMBERS} gzip files"),
+        ("gzip", gzipped(CONTENT) + b"tail", "not gzip, or is damaged"),
+        ("gzip", gzipped(CONTENT)[:-8] + bytes(8), "incorrect data check"),
+        ("gzip", gzipped(b"") * (MAX_MEMBERS + 1), f"more than {MAX_MEMBERS} gzip files"),
         ("deflate", zlib.compress(CONTENT) + b"tail", "continues after the end of its deflate"),
         ("deflate", CONTENT, "not deflate, or is damaged"),
         ("deflate", raw_deflate(CONTENT)[:-1], "ends before the end"),
@@ -90,7 +95,7 @@ def test_damage_is_told(coding: str, body: bytes, said: str) -> None:
 
 
 def test_a_bomb_comes_in_pieces_and_only_as_many_as_are_asked_for() -> None:
-    bomb = gzip.compress(bytes(50_000_000))
+    bomb = gzipped(bytes(50_000_000))
     pieces = decoder_of(["gzip"]).pieces(bomb)
     assert [len(next(pieces)) for _ in range(3)] == [OUTPUT_BYTES] * 3
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gateway_client import UnreadableImageError, shrink
 from gateway_client.shrinking import LONGEST_EDGE, SMALLEST_BUDGET
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -40,7 +40,6 @@ def opened(encoded: bytes) -> Image.Image:
     max_bytes=st.integers(SMALLEST_BUDGET, 60_000),
     max_pixels=st.integers(1, 100_000),
 )
-@settings(deadline=None, max_examples=150)
 def test_it_fits_and_can_be_read_and_is_no_larger(
     width: int, height: int, mode: str, max_bytes: int, max_pixels: int
 ) -> None:

@@ -3,9 +3,8 @@
 import httpx
 import pytest
 
+from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import FakeTorchServe
-from torchserve_gateway.settings.composition import load
-from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.errors import (
     InvalidAnswerError,
@@ -19,7 +18,7 @@ from torchserve_gateway.torchserve_api.transport import path_of
 
 
 def torchserve(answer: httpx.Response | Exception) -> TorchServe:
-    settings = load("gateway", ProjectSettings).torchserve
+    settings = gateway_settings().torchserve
     return TorchServe.at(settings, httpx.MockTransport(FakeTorchServe(answer)))
 
 
@@ -53,7 +52,7 @@ def test_any_other_segment_stays_one(segment: str, quoted: str) -> None:
 @pytest.mark.parametrize("model", ["", ".", "..", "../x", "a/b"])
 async def test_the_management_api_never_gets_a_path_that_its_caller_did_not_mean(model: str) -> None:
     fake = FakeTorchServe()
-    settings = load("gateway", ProjectSettings).torchserve
+    settings = gateway_settings().torchserve
     management = TorchServe.at(settings, httpx.MockTransport(fake)).management
     for call in (
         management.describe(model),
@@ -93,7 +92,7 @@ async def test_a_mistake_of_ours_is_told_from_an_outage(
 
 @pytest.mark.parametrize("content_type", ["image/ü", "image/jpeg\r\nX-A: b", "image/\ud800"])
 async def test_a_header_that_http_cannot_carry_is_a_mistake_of_the_request(content_type: str) -> None:
-    settings = load("gateway", ProjectSettings, ["torchserve.inference_url=http://127.0.0.1:9"]).torchserve
+    settings = gateway_settings("torchserve.inference_url=http://127.0.0.1:9").torchserve
     async with TorchServe.at(settings).client as client:
         del client
         with pytest.raises(TorchServeError) as caught:

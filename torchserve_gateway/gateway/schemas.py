@@ -1,5 +1,6 @@
 """Bodies and the upload form, as OpenAPI shows them."""
 
+from copy import deepcopy
 from http.client import responses as phrases
 from typing import Any
 
@@ -94,7 +95,10 @@ def torchserve_body(**fields: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+_PROBLEM = Problem.model_json_schema()
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route. FastAPI's `model` would announce them as application/json."""
-    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+    content = {"application/problem+json": {"schema": deepcopy(_PROBLEM)}}
     return {status: {"description": phrases[status], "content": content} for status in statuses}

@@ -58,6 +58,8 @@ class Arena:
     gateway: RunningGateway
     target: Target
     neighbour: Neighbour
+    shortest_s: float = SHORTEST_S
+    """Seconds for which an attack is repeated at least."""
 
     async def bout(self, attack: Attack) -> Bout:
         """Plays the attack, then waits for the same time.
@@ -66,7 +68,7 @@ class Arena:
             NoAnswerError: a request of the attack gets no answer, and its connection stays open.
         """
         start, outcomes = monotonic(), Counter[int]()
-        while monotonic() < start + SHORTEST_S:
+        while monotonic() < start + self.shortest_s:
             outcomes += await attack.play(self.target)
         end = monotonic()
         attacked = await self.neighbour.figures(start, end)

@@ -1,20 +1,20 @@
 """Attacks by bodies that cost the server more than the client, and by text that must not reach a log."""
 
 import gzip
-import io
 import json
+import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-
-from PIL import Image
+from functools import cache
 
 from tools.bench.hostile_clients.attack import NOT_OFFERED, REFUSED, TIMED_OUT, Attack
 from tools.bench.hostile_clients.wire import Request, Target, converse, outcomes
 
 FORM = (b"Content-Type", b"multipart/form-data; boundary=b")
 JSON = (b"Content-Type", b"application/json")
-BOMB_BYTES = 256 << 20
+MIB = 1 << 20
+BOMB_BYTES = 256 * MIB
 TEXT_BYTES = 2_000_000
 SIDES = ((1, 8000), (1, 65_000), (65_000, 1), (7000, 7000), (30_000, 30_000))
 ROUTES = (
@@ -26,19 +26,34 @@ ROUTES = (
 )
 
 
+def deflated_zeros(size: int) -> bytes:
+    """Zeros as raw deflate, from one compressed MiB: compressing all of them takes seconds."""
+    block, end = (zlib.compressobj(9, wbits=-zlib.MAX_WBITS) for _ in range(2))
+    mib = block.compress(bytes(MIB)) + block.flush(zlib.Z_FULL_FLUSH)
+    return mib * (size // MIB) + end.compress(bytes(size % MIB)) + end.flush()
+
+
+def zlib_zeros(size: int) -> bytes:
+    """Zeros as a zlib stream."""
+    # Adler-32: the first sum stays 1, the second counts the bytes.
+    return b"\x78\xda" + deflated_zeros(size) + struct.pack(">L", size % 65_521 << 16 | 1)
+
+
+def gzip_zeros(size: int) -> bytes:
+    """Zeros as a gzip file."""
+    checksum = 0
+    for _ in range(size // MIB):
+        checksum = zlib.crc32(bytes(MIB), checksum)
+    checksum = zlib.crc32(bytes(size % MIB), checksum)
+    header = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+    return header + deflated_zeros(size) + struct.pack("<LL", checksum, size % (1 << 32))
+
+
+@cache
 def bombs() -> dict[bytes, bytes]:
     """Decompression bombs by content coding."""
-    compressor = zlib.compressobj(9, wbits=31)
-    zeros = bytes(1 << 20)
-    packed = b"".join(compressor.compress(zeros) for _ in range(BOMB_BYTES >> 20)) + compressor.flush()
-    return {
-        b"gzip": packed,
-        b"gzip, gzip": gzip.compress(packed),
-        b"deflate": zlib.compress(bytes(64 << 20), 9),
-    }
-
-
-BOMBS = bombs()
+    packed = gzip_zeros(BOMB_BYTES)
+    return {b"gzip": packed, b"gzip, gzip": gzip.compress(packed), b"deflate": zlib_zeros(64 * MIB)}
 
 
 def form_of(field: bytes, file_name: bytes, content: bytes) -> bytes:
@@ -48,20 +63,21 @@ def form_of(field: bytes, file_name: bytes, content: bytes) -> bytes:
 
 
 def blank(width: int, height: int) -> bytes:
-    """A small PNG file of any size in pixels."""
-    file = io.BytesIO()
-    Image.new("1", (width, height)).save(file, "PNG")
-    return file.getvalue()
-
-
-IMAGES = tuple(blank(*side) for side in SIDES)
+    """A black PNG of one bit per pixel in few bytes."""
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    pixels = zlib_zeros(height * (1 + -(-width // 8)))
+    chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
 
 
 async def compressed_bombs(target: Target) -> Counter[int]:
     """Megabytes of zeros in a few kilobytes, on every route that reads a body."""
 
     def requests() -> Iterator[Request]:
-        for coding, body in BOMBS.items():
+        for coding, body in bombs().items():
             for path in ROUTES:
                 headers = [(b"Content-Encoding", coding), FORM if path.startswith("/predict/") else JSON]
                 yield Request(path=path, headers=headers, body=body)
@@ -71,7 +87,7 @@ async def compressed_bombs(target: Target) -> Counter[int]:
 
 async def large_images_in_few_bytes(target: Target) -> Counter[int]:
     """Thin images, which resizing makes huge, and images of too many pixels."""
-    requests = [Request(path=f"/predictions/{target.model}", body=image) for image in IMAGES]
+    requests = [Request(path=f"/predictions/{target.model}", body=blank(*side)) for side in SIDES]
     return await outcomes(converse(target, request.raw) for request in requests * 4)
 
 
