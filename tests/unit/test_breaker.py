@@ -5,14 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from torchserve_gateway.gateway.errors import UpstreamDownError
-from torchserve_gateway.gateway.prediction.breaker import Breaker
+from torchserve_gateway.gateway.prediction.circuit import Breaker
 
 
 @pytest.fixture
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Lets seconds pass."""
     now = [1000.0]
-    monkeypatch.setattr("torchserve_gateway.gateway.prediction.breaker.monotonic", lambda: now[0])
+    monkeypatch.setattr("torchserve_gateway.gateway.prediction.circuit.monotonic", lambda: now[0])
 
     def pass_by(seconds: float) -> None:
         now[0] += seconds

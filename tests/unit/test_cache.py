@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from torchserve_gateway.gateway.prediction.cache import CacheControl, ResponseCache, cache_key
 from torchserve_gateway.gateway.prediction.cache_stores import CachedAnswer, MemoryStore
+from torchserve_gateway.gateway.prediction.stages.cache import CacheControl, ResponseCache, cache_key
 from torchserve_gateway.settings.gateway import CacheSettings
 from torchserve_gateway.torchserve_api.errors import DeadlineExceededError, RequestRefusedError
 from torchserve_gateway.torchserve_api.inference import Job, Prediction

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.unit.test_deployment_record import VERSION
-from torchserve_gateway.gateway.deployed.version_choice import Choice, Routing, position
+from torchserve_gateway.gateway.deployed.routing import Choice, Routing, position
 from torchserve_gateway.record.record import DeployedModel, Record, Trial
 from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, RequestRefusedError, UnreachableError
 from torchserve_gateway.torchserve_api.inference import Prediction

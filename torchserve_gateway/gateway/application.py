@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
+from torchserve_gateway.gateway import state_metrics
 from torchserve_gateway.gateway.access.allowed_hosts import AllowedHosts
 from torchserve_gateway.gateway.access.auth import Access, Keyring
 from torchserve_gateway.gateway.access.cross_origin import allow_origins
@@ -17,23 +18,23 @@ from torchserve_gateway.gateway.deployed import health_routes, model_routes
 from torchserve_gateway.gateway.deployed.fleet import Fleet
 from torchserve_gateway.gateway.deployed.readiness import Readiness
 from torchserve_gateway.gateway.deployed.record_follower import Deployments
-from torchserve_gateway.gateway.deployed.version_choice import Routing
+from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.gateway.headers import TrimmedHeaders
 from torchserve_gateway.gateway.http1.canonical_requests import CanonicalRequest
 from torchserve_gateway.gateway.intake.disconnects import CancelOnDisconnect
 from torchserve_gateway.gateway.prediction import batch_routes
 from torchserve_gateway.gateway.prediction import routes as prediction_routes
 from torchserve_gateway.gateway.prediction.admission import Admission
-from torchserve_gateway.gateway.prediction.cache import ResponseCache
 from torchserve_gateway.gateway.prediction.cache_stores import store_of
-from torchserve_gateway.gateway.prediction.images import ImagePredictions
-from torchserve_gateway.gateway.prediction.predictor import Predictor
-from torchserve_gateway.gateway.prediction.running_jobs import RunningJobs
-from torchserve_gateway.gateway.prediction.shadow import Shadowing
-from torchserve_gateway.gateway.prediction.upstream import Upstream
+from torchserve_gateway.gateway.prediction.image_batches import ImagePredictions
+from torchserve_gateway.gateway.prediction.stages.cache import ResponseCache
+from torchserve_gateway.gateway.prediction.stages.fallback import Predictor
+from torchserve_gateway.gateway.prediction.stages.retry import Upstream
+from torchserve_gateway.gateway.prediction.stages.running_jobs import RunningJobs
+from torchserve_gateway.gateway.prediction.stages.shadow import Shadowing
 from torchserve_gateway.gateway.problems import install_error_handlers
 from torchserve_gateway.gateway.protocols import kserve_v1, open_inference
-from torchserve_gateway.gateway.telemetry import metrics, state_metrics, tracing
+from torchserve_gateway.gateway.telemetry import metrics, tracing
 from torchserve_gateway.gateway.telemetry.request_context import RequestLogMiddleware
 from torchserve_gateway.settings.gateway import GatewaySettings
 from torchserve_gateway.settings.project import ProjectSettings

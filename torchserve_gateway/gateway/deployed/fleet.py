@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from torchserve_gateway.gateway.deployed.version_choice import Routing
+from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.gateway.errors import UnknownModelError
 from torchserve_gateway.record.inventory import Row, inventory
 from torchserve_gateway.settings.project import ProjectSettings

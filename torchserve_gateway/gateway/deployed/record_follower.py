@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torchserve_gateway.deployment.errors import RecordError
 from torchserve_gateway.gateway.deployed.following import Trouble, repeated
-from torchserve_gateway.gateway.deployed.version_choice import Routing
+from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.record.reports import DIRECTORY, GatewayReport
 

@@ -12,7 +12,7 @@ from time import monotonic
 
 import anyio
 
-from torchserve_gateway.gateway.deployed.version_choice import Routing
+from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.gateway.errors import DrainingError, OverloadedError
 from torchserve_gateway.settings.gateway import AdmissionSettings
 from torchserve_gateway.settings.model import ModelSettings

@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse
 
 from torchserve_gateway.gateway.intake.body import read_files
 from torchserve_gateway.gateway.intake.deadlines import body_timeout_of
-from torchserve_gateway.gateway.prediction.images import ImagePredictions, NamedImage, Outcome
+from torchserve_gateway.gateway.prediction.image_batches import ImagePredictions, NamedImage, Outcome
 from torchserve_gateway.gateway.prediction.routes import PROBLEMS, prediction_headers
 from torchserve_gateway.gateway.problems import problem_of
 from torchserve_gateway.gateway.schemas import PredictedImage, RefusedImage, upload_form

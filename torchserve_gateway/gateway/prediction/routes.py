@@ -15,7 +15,7 @@ from torchserve_gateway.gateway.intake.forwarded_headers import forwarded_header
 from torchserve_gateway.gateway.intake.handler_bodies import OCTET_STREAM, type_for_others
 from torchserve_gateway.gateway.intake.image_check import MIN_TARGET_LIMIT, check_body, check_image
 from torchserve_gateway.gateway.names import PathModel, PathVersion
-from torchserve_gateway.gateway.prediction.predictor import Predictor
+from torchserve_gateway.gateway.prediction.stages.fallback import Predictor
 from torchserve_gateway.gateway.schemas import (
     ClassProbabilities,
     Explanation,

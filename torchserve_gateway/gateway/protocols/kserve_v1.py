@@ -12,7 +12,7 @@ from torchserve_gateway.gateway.deployed.readiness import Readiness
 from torchserve_gateway.gateway.errors import TooManyFilesError
 from torchserve_gateway.gateway.intake.json_bodies import Base64Text, RequestBody, decoded, json_body, parsed
 from torchserve_gateway.gateway.names import PathModel
-from torchserve_gateway.gateway.prediction.images import ImagePredictions, NamedImage
+from torchserve_gateway.gateway.prediction.image_batches import ImagePredictions, NamedImage
 from torchserve_gateway.gateway.prediction.routes import PROBLEMS, prediction_headers
 from torchserve_gateway.gateway.schemas import ClassProbabilities, ModelReadiness, problems
 from torchserve_gateway.gateway.telemetry.request_context import request_record

@@ -13,7 +13,7 @@ from torchserve_gateway.gateway.errors import UnknownModelError
 from torchserve_gateway.gateway.intake.handler_bodies import OCTET_STREAM
 from torchserve_gateway.gateway.intake.json_bodies import json_body
 from torchserve_gateway.gateway.names import PathModel, PathVersion
-from torchserve_gateway.gateway.prediction.images import ImagePredictions
+from torchserve_gateway.gateway.prediction.image_batches import ImagePredictions
 from torchserve_gateway.gateway.prediction.routes import PROBLEMS, prediction_headers
 from torchserve_gateway.gateway.protocols.open_inference_bodies import (
     CLASSES,

@@ -7,7 +7,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from torchserve_gateway.gateway.errors import MalformedRequestError, TooManyFilesError
 from torchserve_gateway.gateway.intake.json_bodies import decoded, parsed
-from torchserve_gateway.gateway.prediction.images import NamedImage
+from torchserve_gateway.gateway.prediction.image_batches import NamedImage
 from torchserve_gateway.gateway.protocols.binary_tensors import bytes_tensor, fp32_tensor, read_bytes_tensor
 from torchserve_gateway.gateway.protocols.open_inference_bodies import (
     CLASSES,

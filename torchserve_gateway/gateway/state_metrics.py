@@ -6,9 +6,9 @@ from functools import partial
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from torchserve_gateway.gateway.access.rate_limits import RateLimits
-from torchserve_gateway.gateway.deployed.version_choice import Routing
+from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.gateway.prediction.admission import Admission
-from torchserve_gateway.gateway.prediction.cache import ResponseCache
+from torchserve_gateway.gateway.prediction.stages.cache import ResponseCache
 from torchserve_gateway.gateway.telemetry.metrics import UNKNOWN, Collect
 
 MODEL = ("model", "version")

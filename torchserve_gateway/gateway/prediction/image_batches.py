@@ -24,8 +24,8 @@ from torchserve_gateway.gateway.intake.deadlines import body_timeout_of
 from torchserve_gateway.gateway.intake.forwarded_headers import forwarded_headers
 from torchserve_gateway.gateway.intake.handler_bodies import OCTET_STREAM
 from torchserve_gateway.gateway.intake.image_check import check_image
-from torchserve_gateway.gateway.prediction.predictor import Predictor
 from torchserve_gateway.gateway.prediction.routes import ask_in_time
+from torchserve_gateway.gateway.prediction.stages.fallback import Predictor
 from torchserve_gateway.gateway.telemetry.request_context import RequestRecord, request_record
 from torchserve_gateway.settings.gateway import GatewaySettings
 from torchserve_gateway.settings.model import ModelSettings

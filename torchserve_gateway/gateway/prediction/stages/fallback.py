@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from torchserve_gateway.gateway.deployed.record_follower import Deployments
-from torchserve_gateway.gateway.deployed.version_choice import Choice, Routing
+from torchserve_gateway.gateway.deployed.routing import Choice, Routing
 from torchserve_gateway.gateway.prediction.admission import Admission
-from torchserve_gateway.gateway.prediction.cache import CacheControl, ResponseCache
-from torchserve_gateway.gateway.prediction.running_jobs import RunningJobs
-from torchserve_gateway.gateway.prediction.shadow import Shadowing
-from torchserve_gateway.gateway.prediction.upstream import Upstream
+from torchserve_gateway.gateway.prediction.stages.cache import CacheControl, ResponseCache
+from torchserve_gateway.gateway.prediction.stages.retry import Upstream
+from torchserve_gateway.gateway.prediction.stages.running_jobs import RunningJobs
+from torchserve_gateway.gateway.prediction.stages.shadow import Shadowing
 from torchserve_gateway.gateway.telemetry.request_context import Answered, current_record
 from torchserve_gateway.torchserve_api.errors import ModelNotFoundError
 from torchserve_gateway.torchserve_api.inference import Job, Prediction

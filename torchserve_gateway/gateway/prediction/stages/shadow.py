@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 
-from torchserve_gateway.gateway.deployed.version_choice import Routing
+from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.torchserve_api.errors import TorchServeError
 from torchserve_gateway.torchserve_api.inference import InferenceClient, Job, Prediction
 

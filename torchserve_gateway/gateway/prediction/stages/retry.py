@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
-from torchserve_gateway.gateway.prediction.breaker import Breaker
+from torchserve_gateway.gateway.prediction.circuit import Breaker
 from torchserve_gateway.settings.gateway import UpstreamSettings
 from torchserve_gateway.torchserve_api.errors import (
     DeadlineExceededError,

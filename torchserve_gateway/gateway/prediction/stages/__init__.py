@@ -1,0 +1,1 @@
+"""The stages of one prediction, each wrapping the next. Imported by the gateway's application."""
