@@ -34,7 +34,7 @@ TIMED = httpx.Response(
 def deployed(torchserve: object, *overrides: str) -> FastAPI:
     """A gateway with genre on record: 1.0 serves, 1.1 is tried, 0.9 goes."""
     app = application(torchserve, *overrides)  # type: ignore[arg-type]
-    app.state.admission._routing.record = Record(revision=1, models={"genre": DEPLOYED})
+    app.state.routing.record = Record(revision=1, models={"genre": DEPLOYED})
     return app
 
 
@@ -225,7 +225,7 @@ async def test_who_waits_and_who_is_with_torchserve_is_shown() -> None:
 
 async def test_deployed_versions_and_shadow_comparisons_are_shown() -> None:
     app = deployed(FakeTorchServe())
-    routing = app.state.admission._routing
+    routing = app.state.routing
     trial = Trial(kind="shadow", version="1.1", share=1)
     routing.record = Record(models={"genre": DEPLOYED.model_copy(update={"trial": trial})})
     async with client(app) as http:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from tests.fake_torchserve import FakeTorchServe, error
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.gateway.application import create_app
-from torchserve_gateway.gateway.prediction.admission import Lane
+from torchserve_gateway.gateway.prediction.lanes import Lane
 from torchserve_gateway.record.record import DeployedModel, Record
 from torchserve_gateway.settings.composition import load
 from torchserve_gateway.settings.project import ProjectSettings
@@ -99,7 +99,7 @@ async def test_a_request_that_waits_for_its_turn_until_its_own_deadline_is_told_
 async def test_one_model_that_is_overloaded_keeps_nobody_else_waiting() -> None:
     torchserve = SlowTorchServe()
     app = application(torchserve, *LIMITS)
-    routing = app.state.admission._routing
+    routing = app.state.routing
     routing.record = Record(revision=1, models={"busy": DeployedModel(serving=VERSION)})
     async with client(app) as http:
         busy = [asyncio.create_task(http.post("/predictions/busy", content=b"busy")) for _ in range(5)]
@@ -113,9 +113,9 @@ async def test_one_model_that_is_overloaded_keeps_nobody_else_waiting() -> None:
 def test_the_limit_is_what_the_deployed_workers_can_use() -> None:
     app = application(FakeTorchServe())
     model = DeployedModel(serving=VERSION, replicas=3)
-    app.state.admission._routing.record = Record(revision=1, models={"genre": model})
+    app.state.routing.record = Record(revision=1, models={"genre": model})
     # 3 replicas x 2 workers x (a batch of 8 that runs and one that is collected)
-    assert app.state.admission.lane("genre")._limiter.total_tokens == 3 * 2 * 2 * 8
+    assert app.state.admission.lane("genre").limit == 3 * 2 * 2 * 8
 
 
 async def call(app: FastAPI, gone: asyncio.Event) -> list[dict[str, Any]]:
@@ -190,7 +190,7 @@ async def test_short_deadlines_send_no_more_jobs_than_admission_allows() -> None
     async with client(app) as http:
         hasty = [
             (
-                await http.post("/predictions/m", content=b"x", headers={"X-Request-Timeout": "0.05"})
+                await http.post("/predictions/m", content=b"x", headers={"X-Request-Timeout": "0.5"})
             ).status_code
             for _ in range(5)
         ]

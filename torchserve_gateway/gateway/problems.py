@@ -26,7 +26,7 @@ from torchserve_gateway.gateway.errors import (
 from torchserve_gateway.gateway.intake.content_codings import SUPPORTED
 from torchserve_gateway.gateway.intake.disconnects import CLIENT_CLOSED_REQUEST
 from torchserve_gateway.gateway.shortening import shortened
-from torchserve_gateway.gateway.telemetry.request_context import request_record
+from torchserve_gateway.gateway.telemetry.request_context import context_of
 from torchserve_gateway.torchserve_api.errors import HandlerStatusError, RefusedError, TorchServeError
 from ts_serialize.image_header import InputError
 
@@ -57,12 +57,12 @@ def error_response(
     request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """One problem document; on the paths of other protocols with their keys too, for their clients' sake."""
-    record = request_record(request)
+    context = context_of(request.scope)
     # Not request.url.path, which ends at a `?` that the path has encoded.
     path: str = request.scope["path"]
     is_torchserve_path = path.startswith(TORCHSERVE_PATHS)
     shown_type = type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}"
-    problem = _problem(status, shown_type, detail) | {"request_id": record.request_id}
+    problem = _problem(status, shown_type, detail) | {"request_id": context.request_id}
     if is_torchserve_path:
         problem |= {"code": status, "message": problem["detail"]}
     if f"{request.scope['path']}/".startswith(KSERVE_PATHS):
@@ -70,7 +70,7 @@ def error_response(
     return JSONResponse(
         problem,
         status,
-        {"X-Request-ID": record.request_id, **(headers or {})},
+        {"X-Request-ID": context.request_id, **(headers or {})},
         media_type="application/problem+json",
     )
 
@@ -80,19 +80,19 @@ def answer_error(request: Request, error: Exception) -> JSONResponse:
     detail = shortened(str(error), MAX_DETAIL_LENGTH)
     if isinstance(error, ImageFailedError):
         error = error.error
-    request_record(request).error_type = type(error).__name__
+    context_of(request.scope).error_type = type(error).__name__
     status = status_of(error)
     if status == 500 and not isinstance(error, HandlerStatusError):
         # The cause goes to the log: an unforeseen exception's text may say what is nobody's business.
         logger.error("unforeseen error", exc_info=error)
         return error_response(request, status, "InternalServerException", "the gateway failed; see its log")
-    request_record(request).error = f"{type(error).__name__}: {detail}"
+    context_of(request.scope).error = f"{type(error).__name__}: {detail}"
     return error_response(request, status, _type_of(error), detail, _headers(status, error))
 
 
 async def _answer_nobody(request: Request, _: Exception) -> Response:
     # Asynchronous, since Starlette gives other handlers a thread, and the request is cancelled meanwhile.
-    request_record(request).error = "the client closed the connection before its request was complete"
+    context_of(request.scope).error = "the client closed the connection before its request was complete"
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 

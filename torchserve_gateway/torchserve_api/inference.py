@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Literal
 
 import httpx
 
@@ -22,40 +23,53 @@ from torchserve_gateway.torchserve_api.transport import Transport, path_of
 SHOWN_BYTES = 200
 
 
-@dataclass(frozen=True)
-class Job:
-    """What TorchServe is asked, as it queues it.
+Operation = Literal["predict", "explain"]
 
-    version: None for the default one; headers: the client's, for the handler.
-    """
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request to the Inference API, as TorchServe queues it."""
 
     model: str
+    """Name as registered."""
     version: str | None
+    """None for TorchServe's default version."""
     body: bytes
+    """Sent as it is."""
     content_type: str
+    """Media type of the body."""
     headers: RawHeaders = ()
+    """The client's headers, for the handler."""
+    operation: Operation = "predict"
+    """Which entry of the handler runs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Prediction:
-    """An answer of the handler, of whatever status it set; TorchServe's own errors are exceptions.
-
-    body: as the handler gave it; content_type: None if the handler set none (stock handlers do not);
-    version: the one that answered, if the handler says so; torchserve_s: seconds from sending the request
-    to the complete answer; torchserve_request_id: TorchServe's own, as in its logs; batch_size: requests in
-    the batch it ran in, None if the handler does not say; handler_s: seconds by stage, empty if it does not;
-    status: 200 unless the handler sets another; headers: the handler's own.
-    """
+    """The handler's answer, of whatever status it set; TorchServe's own errors are exceptions."""
 
     body: bytes
+    """As the handler gave it."""
     content_type: str | None
+    """None if the handler set none, as stock handlers do."""
     version: str | None
+    """The version that answered, None if TorchServe chose it and did not say so."""
     torchserve_s: float
+    """Seconds from sending the request to the complete answer."""
     torchserve_request_id: str | None
+    """TorchServe's own id, as in its logs."""
     batch_size: int | None = None
+    """Requests in the batch that it ran in, None if the handler does not say."""
     handler_s: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by stage of the handler, empty if it does not say."""
     status: int = 200
+    """HTTP status."""
     headers: RawHeaders = ()
+    """The handler's own headers."""
+    admission_s: float | None = None
+    """Seconds that the job waited to be sent; None if no job was sent for this request."""
+    cache: str | None = None
+    """What the response cache did, `hit`, `miss`, `shared` or `bypass`; None if it was not asked."""
 
     @property
     def error(self) -> HandlerStatusError | None:
@@ -67,10 +81,12 @@ class Prediction:
 
     @property
     def stages_s(self) -> dict[str, float]:
-        """Where `torchserve_s` went. queue: all that is not the handler's."""
+        """Seconds by stage that add up to waiting and `torchserve_s`; `queue` is all but the handler's."""
+        admission = {} if self.admission_s is None else {"admission": self.admission_s}
         if not self.handler_s:
-            return {"torchserve": self.torchserve_s}
-        return {"queue": self.torchserve_s - sum(self.handler_s.values()), **self.handler_s}
+            return {**admission, "torchserve": self.torchserve_s}
+        queue_s = self.torchserve_s - sum(self.handler_s.values())
+        return {**admission, "queue": queue_s, **self.handler_s}
 
 
 class InferenceClient:
@@ -86,18 +102,12 @@ class InferenceClient:
         Raises:
             TorchServeError: as the subclass that fits.
         """
-        return await self._ask("predictions", job, deadline_s)
-
-    async def explain(self, job: Job, deadline_s: float) -> Prediction:
-        """As `predict`, but asks why; the handler must know how.
-
-        Raises:
-            TorchServeError: as the subclass that fits.
-        """
+        if job.operation == "predict":
+            return await self._ask("predictions", job, deadline_s)
         try:
             return await self._ask("explanations", job, deadline_s)
         except HandlerFailedError as exc:
-            # All that TorchServe says of a handler without get_insights.
+            # TorchServe says no more of a handler without get_insights.
             message = f"{exc}; the handler of {job.model} may not support explanations"
             raise HandlerFailedError(exc.status, exc.type, message) from exc
 

@@ -1,6 +1,6 @@
 """Many images of one request, each predicted as if it had come alone.
 
-Every image is a request of its own at TorchServe, which batches it with everybody else's.
+Every image is a job of its own at TorchServe, which batches it with the jobs of other requests.
 """
 
 import asyncio
@@ -19,14 +19,11 @@ from torchserve_gateway.gateway.errors import (
     ImageFailedError,
     MalformedRequestError,
 )
-from torchserve_gateway.gateway.intake.body import read_body
-from torchserve_gateway.gateway.intake.deadlines import body_timeout_of
 from torchserve_gateway.gateway.intake.forwarded_headers import forwarded_headers
 from torchserve_gateway.gateway.intake.handler_bodies import OCTET_STREAM
 from torchserve_gateway.gateway.intake.image_check import check_image
-from torchserve_gateway.gateway.prediction.routes import ask_in_time
-from torchserve_gateway.gateway.prediction.stages.fallback import Predictor
-from torchserve_gateway.gateway.telemetry.request_context import RequestRecord, request_record
+from torchserve_gateway.gateway.prediction.stage import Stage
+from torchserve_gateway.gateway.telemetry.request_context import RequestContext
 from torchserve_gateway.settings.gateway import GatewaySettings
 from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.torchserve_api.errors import InvalidAnswerError, TorchServeError
@@ -34,67 +31,65 @@ from torchserve_gateway.torchserve_api.inference import Job, Prediction
 from ts_serialize.image_header import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NamedImage:
-    """An encoded image. name: what errors call it, for example "the file 'a.jpg'"."""
+    """An encoded image."""
 
     name: str
+    """As errors call it, for example "the file 'a.jpg'"."""
     content: bytes | bytearray
+    """JPEG, PNG, ..."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one image: the handler's answer, and the version that gave it, or an error."""
+    """One image's prediction, or its error."""
 
     prediction: object = None
+    """The handler's answer, as JSON."""
     version: str | None = None
+    """The version that answered."""
     error: Exception | None = None
+    """Why there is no answer."""
 
 
-@dataclass(frozen=True)
-class ImagePredictions:
-    """Predicts the images of a request, so many at a time as `batch_concurrency` says."""
+@dataclass(frozen=True, slots=True)
+class ImageBatches:
+    """Sends the images of a request through the stages, `batch_concurrency` at a time."""
 
     settings: GatewaySettings
     served: ModelSettings
-    predictor: Predictor
     rate_limits: RateLimits
+    stages: Stage
 
-    async def read_body(self, request: Request, model: str) -> bytes:
-        """The body of a request for the model, if there is room for one.
-
-        Raises:
-            GatewayError: as the subclass that fits.
-        """
-        request_record(request).model = model
-        self.predictor.admission.refuse_if_full(model)
-        timeout_s = body_timeout_of(request, self.settings)
-        return await read_body(request, self.settings.max_batch_request_bytes, timeout_s)
-
-    async def predict(
-        self, request: Request, images: Sequence[NamedImage], model: str, version: str | None = None
-    ) -> list[Outcome]:
-        """One outcome an image, in their order; whatever is wrong with one stays its own.
+    def job(self, request: Request, model: str, version: str | None = None) -> Job:
+        """The job of each image, but for its body.
 
         Raises:
-            RateLimitedError: they are more than the caller may send now.
+            MalformedRequestError, HeadersTooLargeError: see `forwarded_headers`.
         """
-        record = request_record(request)
-        record.model, record.version = model, version
-        job = Job(model, version, b"", OCTET_STREAM, forwarded_headers(request, self.settings))
+        return Job(model, version, b"", OCTET_STREAM, forwarded_headers(request, self.settings))
+
+    async def predict(self, images: Sequence[NamedImage], job: Job, context: RequestContext) -> list[Outcome]:
+        """One outcome an image, in their order; an image's error stays its own.
+
+        Raises:
+            RateLimitedError: the caller may not send as many images now.
+        """
+        context.ask_for(job.version)
         # The request itself counted as one.
-        await self.rate_limits.charge(record, len(images) - 1)
+        await self.rate_limits.charge(context, len(images) - 1)
         started = perf_counter()
         turns = asyncio.Semaphore(self.settings.batch_concurrency)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._predict_one(request, turns, image, job)) for image in images]
+            tasks = [group.create_task(self._outcome(image, job, context, turns)) for image in images]
         outcomes = [task.result() for task in tasks]
-        record.torchserve_s = perf_counter() - started
-        _record(record, outcomes)
+        context.torchserve_s = perf_counter() - started
+        _summarize(outcomes, context)
         return outcomes
 
     async def predict_all(
-        self, request: Request, images: Sequence[NamedImage], model: str, version: str | None = None
+        self, images: Sequence[NamedImage], job: Job, context: RequestContext
     ) -> list[object]:
         """The handler's answers, in the order of the images.
 
@@ -102,31 +97,34 @@ class ImagePredictions:
             ImageFailedError: of the first image that has no answer.
             RateLimitedError: see `predict`.
         """
-        outcomes = await self.predict(request, images, model, version)
+        outcomes = await self.predict(images, job, context)
         for image, outcome in zip(images, outcomes, strict=True):
             if outcome.error:
                 raise ImageFailedError(image.name, outcome.error) from outcome.error
         return [outcome.prediction for outcome in outcomes]
 
-    async def _predict_one(
-        self, request: Request, turns: asyncio.Semaphore, image: NamedImage, job: Job
+    async def _outcome(
+        self, image: NamedImage, job: Job, context: RequestContext, turns: asyncio.Semaphore
     ) -> Outcome:
-        size, max_bytes = len(image.content), self.settings.max_request_bytes
         try:
-            if not size:
-                raise MalformedRequestError(f"{image.name} is empty")
-            if size > max_bytes:
-                raise BodyTooLargeError(f"{image.name} has {size} bytes, at most {max_bytes} are allowed")
+            self._check_size(image)
             async with turns:
                 content = bytes(image.content)
                 # What other models take is between the client and TorchServe.
                 if job.model == self.settings.default_model:
                     content = await check_image(content, self.served.image.max_pixels)
-                job = replace(job, body=content)
-                prediction = await ask_in_time(self.predictor.predict, request, self.settings, job)
+                prediction = await self.stages.predict(replace(job, body=content), context)
+            context.count(prediction)
             return Outcome(_parsed(prediction), prediction.version)
         except (GatewayError, InputError, TorchServeError) as exc:
             return Outcome(error=exc)
+
+    def _check_size(self, image: NamedImage) -> None:
+        size, max_bytes = len(image.content), self.settings.max_request_bytes
+        if not size:
+            raise MalformedRequestError(f"{image.name} is empty")
+        if size > max_bytes:
+            raise BodyTooLargeError(f"{image.name} has {size} bytes, at most {max_bytes} are allowed")
 
 
 def _parsed(prediction: Prediction) -> object:
@@ -144,11 +142,9 @@ def _parsed(prediction: Prediction) -> object:
     return answer
 
 
-def _record(record: RequestRecord, outcomes: list[Outcome]) -> None:
-    # It says what the last image met.
-    record.cache = None
-    # More than one where a new version became the default meanwhile.
-    record.version = ", ".join(sorted({each.version for each in outcomes if each.version})) or None
+def _summarize(outcomes: list[Outcome], context: RequestContext) -> None:
+    # Several versions answer where a new version becomes the default meanwhile.
+    context.version = ", ".join(sorted({each.version for each in outcomes if each.version})) or None
     errors = [each.error for each in outcomes if each.error]
     if errors:
-        record.error = f"{len(errors)} of {len(outcomes)} images: {type(errors[0]).__name__}: {errors[0]}"
+        context.error = f"{len(errors)} of {len(outcomes)} images: {type(errors[0]).__name__}: {errors[0]}"

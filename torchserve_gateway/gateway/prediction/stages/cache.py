@@ -1,55 +1,43 @@
-"""Answers that were given before, and one prediction for all who ask the same at the same time.
-
-An answer belongs to the bytes that were sent, their content type, the headers that the handler gets, the
-model, the version and that version's archive. So after a swap, which changes the version that is asked for,
-no old answer can be found.
-"""
+"""Stage: kept answers, and one prediction for all requests that ask the same at the same time."""
 
 import asyncio
-import hashlib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from time import monotonic
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from torchserve_gateway.gateway.deployed.routing import Routing
+from torchserve_gateway.gateway.prediction.cache_key import cache_key
 from torchserve_gateway.gateway.prediction.cache_stores import CachedAnswer, CacheStore
+from torchserve_gateway.gateway.prediction.stage import Stage
+from torchserve_gateway.gateway.telemetry.request_context import RequestContext
 from torchserve_gateway.torchserve_api.errors import DeadlineExceededError, RequestRefusedError
 from torchserve_gateway.torchserve_api.inference import Job, Prediction
-
-# Of the sender, the way here or the request's handling: with these each client would have its own answers.
-NOT_IN_KEY = frozenset(
-    {
-        *(b"user-agent", b"from", b"origin", b"referer", b"dnt", b"priority", b"date", b"cache-control"),
-        *(b"pragma", b"via", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port"),
-        *(b"x-forwarded-proto", b"x-real-ip", b"x-correlation-id", b"idempotency-key"),
-        *(b"baggage", b"b3"),
-    }
-)
-NOT_IN_KEY_PREFIXES = (b"sec-", b"x-b3-")
 
 Result = Literal["hit", "miss", "shared", "bypass"]
 
 
-@dataclass
+@dataclass(slots=True)
 class CacheCounts:
-    """Requests by how they were answered, since the gateway's start."""
+    """Predictions since the gateway's start."""
 
     results: dict[Result, int] = field(
         default_factory=lambda: dict.fromkeys(("hit", "miss", "shared", "bypass"), 0)
     )
+    """By how they were answered."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CacheControl:
-    """What a request's Cache-Control allows: answering from what was kept, and keeping the answer."""
+    """What a request's Cache-Control allows."""
 
     may_read: bool = True
+    """Answer from what was kept."""
     may_keep: bool = True
+    """Keep the answer."""
 
     @classmethod
-    def of(cls, header: str | None) -> "CacheControl":
-        """Reads the header; RFC 9111, section 5.2.1. What is not known there is ignored, as it asks."""
-        directives = {each.strip().lower().replace(" ", "") for each in (header or "").split(",")}
+    def of(cls, header: str) -> "CacheControl":
+        """Reads the header; RFC 9111, section 5.2.1, which ignores unknown directives."""
+        directives = {each.strip().lower().replace(" ", "") for each in header.split(",")}
         no_store = "no-store" in directives
         return cls(
             may_read=not (no_store or directives & {"no-cache", "max-age=0"}),
@@ -57,78 +45,76 @@ class CacheControl:
         )
 
 
-@dataclass
+@dataclass(slots=True)
 class _Flight:
-    """A prediction that is being made. waiters: how many want it; without any it is called off."""
+    """A prediction on its way."""
 
     task: asyncio.Task[Prediction]
     waiters: int = 0
+    """Requests that want it; without any it is cancelled."""
 
 
-class ResponseCache:
-    """Answers from a store, or by asking once."""
+class Cache:
+    """Answers from a store, or asks once. Keeps predictions of the serving version only."""
 
-    def __init__(self, store: CacheStore) -> None:
+    __slots__ = ("_counts", "_flights", "_next", "_routing", "_store")
+
+    def __init__(self, routing: Routing, store: CacheStore, counts: CacheCounts, next_stage: Stage) -> None:
+        self._routing = routing
         self._store = store
+        self._counts = counts
+        self._next = next_stage
         self._flights: dict[str, _Flight] = {}
-        self.counts = CacheCounts()
 
-    async def answer(
-        self,
-        job: Job,
-        archive_sha256: str,
-        control: CacheControl,
-        ask: Callable[[], Awaitable[Prediction]],
-        deadline_s: float,
-    ) -> tuple[Prediction, Result]:
-        """The kept answer, or the one of a prediction that is on its way, or of a new one.
-
-        archive_sha256: of the version that the job names; only its answers are kept. ask: makes the
-        prediction; runs at most once for all who share it, and to its end even if the one who came first
-        goes away.
+    async def predict(self, job: Job, context: RequestContext) -> Prediction:
+        """The kept answer, or that of a prediction on its way, or of a new one.
 
         Raises:
-            whatever `ask` raises; DeadlineExceededError: a shared prediction took longer than deadline_s.
+            DeadlineExceededError: a shared prediction took too long.
+            GatewayError, TorchServeError: whatever the next stage raises.
         """
-        key = cache_key(job, archive_sha256)
-        result: Result = "bypass"
-        if control.may_read:
-            kept = await self._store.get(key)
-            if kept is not None:
-                self.counts.results["hit"] += 1
-                return _prediction(kept), "hit"
-            prediction, result = await self._shared(key, ask, deadline_s)
+        archive = self._routing.archive_sha256(job.model, job.version)
+        if archive is None or job.operation != "predict":
+            return await self._next.predict(job, context)
+        key, control = cache_key(job, archive), CacheControl.of(context.cache_control)
+        result: Result
+        if not control.may_read:
+            prediction, result = await self._next.predict(job, context), "bypass"
+        elif kept := await self._store.get(key):
+            prediction, result = _restored(kept), "hit"
         else:
-            prediction = await ask()
-        self.counts.results[result] += 1
-        keeps = prediction.status == 200 and prediction.version == job.version
-        if control.may_keep and result != "shared" and keeps:
+            prediction, result = await self._shared(key, job, context)
+        self._counts.results[result] += 1
+        is_new = result in ("miss", "bypass")
+        if control.may_keep and is_new and prediction.status == 200 and prediction.version == job.version:
             await self._store.put(key, _kept(prediction))
-        return prediction, result
+        # The request whose job was sent has counted the wait for a slot.
+        return replace(prediction, cache=result, admission_s=prediction.admission_s if is_new else None)
 
-    async def _shared(
-        self, key: str, ask: Callable[[], Awaitable[Prediction]], deadline_s: float
-    ) -> tuple[Prediction, Result]:
-        give_up = monotonic() + deadline_s
+    async def _shared(self, key: str, job: Job, context: RequestContext) -> tuple[Prediction, Result]:
         while True:
-            flight = self._flights.get(key)
-            result: Result = "shared" if flight else "miss"
-            if flight is None:
-                flight = self._flights[key] = _Flight(asyncio.ensure_future(_run(ask)))
-                flight.task.add_done_callback(lambda _, key=key: self._flights.pop(key, None))  # type: ignore[misc]
+            result: Result = "shared" if key in self._flights else "miss"
             try:
-                prediction = await self._wait(flight, give_up - monotonic())
-                if result == "miss" or prediction.status < 500 or monotonic() >= give_up:
+                prediction = await self._join(self._flight(key, job, context), key, context.left_s)
+                if result == "miss" or prediction.status < 500 or context.left_s <= 0:
                     return prediction, result
             except RequestRefusedError:
-                # What the model says of this image it says to everybody.
+                # The model refuses this image whoever sends it.
                 raise
             except Exception:
-                # The first one's deadline, or a fault in its moment: who has time left asks anew.
-                if result == "miss" or monotonic() >= give_up:
+                # The first request's deadline, or a passing fault: the others ask anew while they have time.
+                if result == "miss" or context.left_s <= 0:
                     raise
 
-    async def _wait(self, flight: _Flight, timeout_s: float) -> Prediction:
+    def _flight(self, key: str, job: Job, context: RequestContext) -> _Flight:
+        flight = self._flights.get(key)
+        if flight is None:
+            task = asyncio.ensure_future(self._next.predict(job, context))
+            flight = self._flights[key] = _Flight(task)
+            task.add_done_callback(lambda ended: self._land(key, ended))
+        return flight
+
+    async def _join(self, flight: _Flight, key: str, timeout_s: float) -> Prediction:
         flight.waiters += 1
         try:
             async with asyncio.timeout(max(timeout_s, 0)):
@@ -139,28 +125,22 @@ class ResponseCache:
             flight.waiters -= 1
             if not flight.waiters and not flight.task.done():
                 flight.task.cancel()
+                self._land(key, flight.task)
+            # The task's exception has this frame in its traceback: a cycle would keep the body.
+            del flight
 
-
-async def _run(ask: Callable[[], Awaitable[Prediction]]) -> Prediction:
-    return await ask()
-
-
-def cache_key(job: Job, archive_sha256: str) -> str:
-    """One text for all that an answer depends on."""
-    digest = hashlib.blake2b(job.body, digest_size=32)
-    for part in (job.model, str(job.version), archive_sha256, job.content_type):
-        digest.update(b"\0" + part.encode())
-    for name, value in sorted((name.lower(), value) for name, value in job.headers):
-        if name not in NOT_IN_KEY and not name.startswith(NOT_IN_KEY_PREFIXES):
-            digest.update(b"\0" + name + b":" + value)
-    return digest.hexdigest()
+    def _land(self, key: str, task: asyncio.Task[Prediction]) -> None:
+        """Ends a flight, unless another has taken the place of a cancelled flight."""
+        flight = self._flights.get(key)
+        if flight and flight.task is task:
+            del self._flights[key]
 
 
 def _kept(prediction: Prediction) -> CachedAnswer:
     return CachedAnswer(prediction.body, prediction.content_type, prediction.version, prediction.headers)
 
 
-def _prediction(kept: CachedAnswer) -> Prediction:
+def _restored(kept: CachedAnswer) -> Prediction:
     return Prediction(
         body=kept.body,
         content_type=kept.content_type,

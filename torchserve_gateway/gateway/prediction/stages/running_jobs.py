@@ -1,53 +1,50 @@
-"""Jobs that TorchServe has: it runs each to its end, whether or not a client still waits for the answer."""
+"""Stage: a job keeps its slot until TorchServe has answered, however late."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from dataclasses import dataclass, replace
+from time import monotonic
 
+from torchserve_gateway.gateway.prediction.admission import Admission
+from torchserve_gateway.gateway.prediction.background_tasks import BackgroundTasks
+from torchserve_gateway.gateway.prediction.stage import Stage
+from torchserve_gateway.gateway.telemetry.request_context import RequestContext
 from torchserve_gateway.torchserve_api.errors import DeadlineExceededError
-from torchserve_gateway.torchserve_api.inference import Prediction
+from torchserve_gateway.torchserve_api.inference import Job, Prediction
 
 
+@dataclass(frozen=True, slots=True)
 class RunningJobs:
-    """Keeps a job's slot and counts until TorchServe has answered it.
+    """Waits for a slot, then runs the job to its end, as TorchServe does.
 
     A client that leaves, or asks for a short deadline, would otherwise free its slot while its job still
     runs: one client could fill TorchServe's queue past all admission.
     """
 
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Prediction]] = set()
+    admission: Admission
+    jobs: BackgroundTasks
+    """Jobs that TorchServe has."""
+    longest_s: float
+    """Seconds that a job may take at TorchServe, whatever its client's own deadline is."""
+    next_stage: Stage
 
-    async def run(
-        self, job: Coroutine[Any, Any, Prediction], ended: Callable[[], None], deadline_s: float
-    ) -> Prediction:
-        """Waits for the answer of a job; `ended` is called when the job has ended, however late.
+    async def predict(self, job: Job, context: RequestContext) -> Prediction:
+        """As `Stage.predict`.
 
         Raises:
-            DeadlineExceededError: no answer within deadline_s.
-            TorchServeError: whatever the job raises.
+            OverloadedError: no slot in time.
+            DeadlineExceededError: no slot, or no answer, before the request's deadline.
         """
-        task = asyncio.create_task(job)
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
-        task.add_done_callback(lambda _: ended())
+        asked = monotonic()
+        slot = await self.admission.slot(job.model, context.left_s)
+        admission_s, left_s = monotonic() - asked, max(context.left_s, 0)
+        task = self.jobs.start(self.next_stage.predict(job, context.detached(self.longest_s)))
+        task.add_done_callback(slot.give_back)
         try:
-            async with asyncio.timeout(deadline_s):
-                return await asyncio.shield(task)
+            async with asyncio.timeout(left_s):
+                prediction = await asyncio.shield(task)
         except TimeoutError as exc:
-            raise DeadlineExceededError(f"TorchServe did not answer within {deadline_s:.3g} s") from exc
+            raise DeadlineExceededError(f"TorchServe did not answer within {left_s:.3g} s") from exc
         finally:
             # An exception of the task has this frame in its traceback: a cycle would keep the body.
             del task
-
-    async def close(self) -> None:
-        """Gives up the jobs that no client waits for any more."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _forget(self, task: asyncio.Task[Prediction]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            # The client may have left: then its failure is not told as "never retrieved".
-            task.exception()
+        return replace(prediction, admission_s=admission_s)

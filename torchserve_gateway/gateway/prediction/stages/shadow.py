@@ -1,52 +1,58 @@
-"""Copies of requests for a version on trial: its answers are compared and counted, and nobody gets them."""
+"""Stage: copies of requests for a version on trial, whose answers are compared and counted, never sent."""
 
-import asyncio
 import json
 import logging
+from dataclasses import dataclass, replace
 
 from torchserve_gateway.gateway.deployed.routing import Routing
+from torchserve_gateway.gateway.prediction.background_tasks import BackgroundTasks
+from torchserve_gateway.gateway.prediction.stage import Stage
+from torchserve_gateway.gateway.telemetry.request_context import RequestContext
+from torchserve_gateway.record.reports import Comparison
 from torchserve_gateway.torchserve_api.errors import TorchServeError
-from torchserve_gateway.torchserve_api.inference import InferenceClient, Job, Prediction
+from torchserve_gateway.torchserve_api.inference import Job, Prediction
 
 logger = logging.getLogger(__name__)
 
 
-class Shadowing:
-    """Sends copies after the real answer has come, so that no client waits for one.
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """Sends copies after the real answer has come, so that no client waits for a copy."""
 
-    max_in_flight: copies at a time; more are not sent, but counted as skipped. tolerance: largest difference
-    of a probability that counts as the same.
-    """
+    routing: Routing
+    copies: BackgroundTasks
+    """Copies on their way."""
+    max_copies: int
+    """Copies at a time; further copies are counted as skipped."""
+    tolerance: float
+    """Largest difference of a probability that counts as the same."""
+    copy_stage: Stage
+    """Sends a copy."""
+    next_stage: Stage
 
-    def __init__(
-        self, inference: InferenceClient, routing: Routing, max_in_flight: int, tolerance: float
+    async def predict(self, job: Job, context: RequestContext) -> Prediction:
+        """As `Stage.predict`."""
+        shadow = None
+        if job.operation == "predict" and context.requested_version is None:
+            shadow = self.routing.shadow(job.model, context.routing_key)
+        allowed_s = context.left_s
+        prediction = await self.next_stage.predict(job, context)
+        if shadow and prediction.status < 400 and prediction.cache != "hit":
+            self._copy(replace(job, version=shadow), context.detached(allowed_s), prediction)
+        return prediction
+
+    def _copy(self, job: Job, context: RequestContext, real: Prediction) -> None:
+        comparison = self.routing.counts_of(job.model, job.version).shadow
+        if len(self.copies) >= self.max_copies:
+            comparison.skipped += 1
+        else:
+            self.copies.start(self._compare(job, context, real, comparison))
+
+    async def _compare(
+        self, job: Job, context: RequestContext, real: Prediction, comparison: Comparison
     ) -> None:
-        self._inference = inference
-        self._routing = routing
-        self._max_in_flight = max_in_flight
-        self._tolerance = tolerance
-        self._copies: set[asyncio.Task[None]] = set()
-
-    def copy(self, job: Job, deadline_s: float, real: Prediction) -> None:
-        """Sends a copy in the background."""
-        if len(self._copies) >= self._max_in_flight:
-            self._routing.counts_of(job.model, job.version).shadow.skipped += 1
-            return
-        task = asyncio.create_task(self._compare(job, deadline_s, real))
-        self._copies.add(task)
-        task.add_done_callback(self._copies.discard)
-
-    async def close(self) -> None:
-        """Gives up the copies that are on their way."""
-        for task in tuple(self._copies):
-            task.cancel()
-        await asyncio.gather(*self._copies, return_exceptions=True)
-
-    async def _compare(self, job: Job, deadline_s: float, real: Prediction) -> None:
-        comparison = self._routing.counts_of(job.model, job.version).shadow
         try:
-            with self._routing.counted(job.model, job.version) as outcome:
-                copy = outcome.answered(await self._inference.predict(job, deadline_s))
+            copy = await self.copy_stage.predict(job, context)
             if copy.error:
                 raise copy.error
             expected, answer = _probabilities(real.body), _probabilities(copy.body)
@@ -59,7 +65,7 @@ class Shadowing:
             answer, key=answer.__getitem__
         )
         comparison.within_tolerance += expected.keys() == answer.keys() and all(
-            abs(expected[label] - answer[label]) <= self._tolerance for label in expected
+            abs(expected[label] - answer[label]) <= self.tolerance for label in expected
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from torchserve_gateway.gateway.errors import UpstreamDownError
-from torchserve_gateway.gateway.prediction.circuit import Breaker
+from torchserve_gateway.gateway.prediction.circuit import Circuit
 
 
 @pytest.fixture
@@ -20,19 +20,19 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return pass_by
 
 
-def opened(breaker: Breaker) -> bool:
+def opened(circuit: Circuit) -> bool:
     try:
-        breaker.admit()
+        circuit.admit()
     except UpstreamDownError:
         return True
     return False
 
 
-def failing(times: int) -> Breaker:
-    breaker = Breaker(failures=3, open_s=1)
+def failing(times: int) -> Circuit:
+    circuit = Circuit(failures=3, open_s=1)
     for _ in range(times):
-        breaker.failed()
-    return breaker
+        circuit.failed()
+    return circuit
 
 
 @pytest.mark.usefixtures("wait")
@@ -43,47 +43,47 @@ def test_it_opens_after_so_many_failures_in_a_row() -> None:
 
 @pytest.mark.usefixtures("wait")
 def test_an_answer_between_failures_starts_the_row_anew() -> None:
-    breaker = failing(2)
-    breaker.answered()
-    breaker.failed()
-    assert not opened(breaker)
+    circuit = failing(2)
+    circuit.answered()
+    circuit.failed()
+    assert not opened(circuit)
 
 
 def test_failures_minutes_apart_do_not_add_up(wait: Callable[[float], None]) -> None:
-    breaker = Breaker(failures=3, open_s=1)
+    circuit = Circuit(failures=3, open_s=1)
     for _ in range(20):
-        breaker.failed()
+        circuit.failed()
         wait(60)
-        assert not opened(breaker)
+        assert not opened(circuit)
 
 
 def test_while_it_is_open_one_request_at_a_time_tries(wait: Callable[[float], None]) -> None:
-    breaker = failing(3)
+    circuit = failing(3)
     for _ in range(3):
         wait(1.5)
-        assert [opened(breaker) for _ in range(4)] == [False, True, True, True]
+        assert [opened(circuit) for _ in range(4)] == [False, True, True, True]
     wait(1.5)
-    assert not opened(breaker)
-    breaker.failed()
-    assert opened(breaker)
+    assert not opened(circuit)
+    circuit.failed()
+    assert opened(circuit)
     wait(60)
-    assert not opened(breaker)
-    breaker.failed()
-    assert opened(breaker)
+    assert not opened(circuit)
+    circuit.failed()
+    assert opened(circuit)
 
 
 @pytest.mark.usefixtures("wait")
 def test_one_answer_closes_it() -> None:
-    breaker = failing(9)
-    breaker.answered()
-    assert [opened(breaker) for _ in range(4)] == [False] * 4
+    circuit = failing(9)
+    circuit.answered()
+    assert [opened(circuit) for _ in range(4)] == [False] * 4
 
 
 @pytest.mark.usefixtures("wait")
 def test_every_refusal_is_an_exception_of_its_own() -> None:
-    breaker, refusals = failing(3), []
+    circuit, refusals = failing(3), []
     for _ in range(2):
         with pytest.raises(UpstreamDownError, match="tried again every 1 s") as caught:
-            breaker.admit()
+            circuit.admit()
         refusals.append(caught.value)
     assert refusals[0] is not refusals[1]
