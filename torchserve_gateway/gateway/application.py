@@ -92,7 +92,7 @@ def prediction_stages(settings: ProjectSettings, inference: InferenceClient, sta
         partial(stages.Shadow, routing, state.copies, *copy_limits, copied),
         *([partial(stages.Cache, routing, store, state.cache_counts)] if store else []),
         partial(stages.RunningJobs, state.admission, state.jobs, gateway.deadline_s),
-        partial(stages.Fallback, state.deployments),
+        partial(stages.Fallback, state.deployments.refresh),
         partial(stages.VersionCounting, routing),
         partial(stages.Retry, upstream.attempts),
         partial(stages.Breaker, circuit, inference.ping),

@@ -1,4 +1,4 @@
-"""What a gateway keeps between requests: the stages change it, scrapes read it, the lifespan follows it."""
+"""State of a gateway between requests: stages change it, scrapes read it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext

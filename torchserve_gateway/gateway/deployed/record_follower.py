@@ -1,4 +1,4 @@
-"""Keeps the routing in step with the record of what is deployed, and reports to the deployer."""
+"""Keeps the routing in step with the record of deployed versions, and reports to the deployer."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ class Deployments:
 
     @contextlib.asynccontextmanager
     async def followed(self) -> AsyncIterator[None]:
-        """Follows the record from before the first request until after the last one."""
+        """Follows the record from before the first request until after the last request."""
         await self.refresh()
         try:
             async with repeated(self.refresh, self._refresh_s):

@@ -1,4 +1,4 @@
-"""Which version serves a request, by the record of what is deployed.
+"""The version that serves a request, by the record of deployed versions.
 
 A version is always addressed by its own URL, so that nothing reaches a version that is being retired. Models
 that are not on record go to TorchServe unchanged.
@@ -61,7 +61,7 @@ class Routing:
         return trial.version
 
     def counts_of(self, model: str, version: str | None) -> VersionCounts:
-        """Where a request is counted; names that are not on record share one place."""
+        """Counts that a request belongs to; names that are not on record share one place."""
         deployed = self.record.models.get(model)
         if deployed is None:
             return self.counts[UNNAMED][UNNAMED]

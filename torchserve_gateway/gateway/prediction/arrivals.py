@@ -1,4 +1,4 @@
-"""The start of every prediction route: what is decided before the body is read."""
+"""The start of every prediction route, before the body is read."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Arrivals:
 
         Raises:
             DrainingError, OverloadedError: its turn would not come, so its body is not read into memory.
-            MalformedRequestError: it asks for a deadline that is no time.
+            MalformedRequestError: it asks for a deadline that is no positive number.
         """
         context = context_of(request.scope)
         context.model = model

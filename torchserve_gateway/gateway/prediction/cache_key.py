@@ -1,7 +1,7 @@
-"""What a kept answer belongs to.
+"""The key of a kept answer.
 
-The bytes that were sent, their content type, the headers that the handler gets, the model, the version and
-that version's archive: a swap changes the version, so no answer from before it is found.
+It covers the bytes that were sent, their content type, the headers that the handler gets, the model, the
+version and that version's archive: a swap changes the version, so no answer from before it is found.
 """
 
 import hashlib

@@ -9,7 +9,7 @@ FORGOTTEN_AFTER_S = 10.0
 
 
 class Circuit:
-    """Opens after `failures` in a row; then one request every `open_s` seconds is let through.
+    """Opens after `failures` in a row; then lets a request through every `open_s` seconds.
 
     Any answer closes it. Every refusal is a new exception: an exception that is raised again collects the
     frames, and with them the bodies, of all requests that it refused.

@@ -1,4 +1,4 @@
-"""Many images of one request, each predicted as if it had come alone.
+"""Many images of one request, each predicted as in a request of its own.
 
 Every image is a job of its own at TorchServe, which batches it with the jobs of other requests.
 """
@@ -77,7 +77,7 @@ class ImageBatches:
             RateLimitedError: the caller may not send as many images now.
         """
         context.ask_for(job.version)
-        # The request itself counted as one.
+        # Access has counted the request itself.
         await self.rate_limits.charge(context, len(images) - 1)
         started = perf_counter()
         turns = asyncio.Semaphore(self.settings.batch_concurrency)
@@ -110,7 +110,7 @@ class ImageBatches:
             self._check_size(image)
             async with turns:
                 content = bytes(image.content)
-                # What other models take is between the client and TorchServe.
+                # Other models' inputs are between the client and TorchServe.
                 if job.model == self.settings.default_model:
                     content = await check_image(content, self.served.image.max_pixels)
                 prediction = await self.stages.predict(replace(job, body=content), context)

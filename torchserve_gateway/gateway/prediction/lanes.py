@@ -1,4 +1,4 @@
-"""The slots of one model: how many of its jobs may be with TorchServe at once."""
+"""Slots of a model, which limit the jobs that are with TorchServe at once."""
 
 import asyncio
 from time import monotonic
@@ -10,7 +10,7 @@ MEAN_WEIGHT = 0.1
 
 
 class Slot:
-    """Leave for one job to be with TorchServe."""
+    """Permission for one job to be with TorchServe."""
 
     __slots__ = ("_lane", "_limiter", "_taken")
 

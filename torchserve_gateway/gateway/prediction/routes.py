@@ -96,7 +96,7 @@ class _PassedOn:
         return _answer(await _prediction(self._stages, job, context), context)
 
     async def _checked(self, body: bytes, content_type: str, model: str) -> tuple[bytes, str]:
-        # What other models take is between the client and TorchServe.
+        # Other models' inputs are between the client and TorchServe.
         if model != self._served.name:
             return body, type_for_others(content_type, body)
         read = await check_body(body, content_type, self._served.image.max_pixels, self._max_target_chars)

@@ -19,7 +19,7 @@ from torchserve_gateway.gateway.schemas import ClassProbabilities, ModelReadines
 
 
 class ModelNameConvertor(StringConvertor):
-    """A model's name in a path; without it `GET .../{model}` would take `:predict` for a part of the name."""
+    """A model's name in a path: without it, `GET .../{model}` would match `:predict` as part of the name."""
 
     regex = "[^/:]+"
 
@@ -34,13 +34,13 @@ class Base64Object(RequestBody):
 
 
 class ImageInstance(RequestBody):
-    """One image, by the key of TorchServe's examples or by one of those in KServe's."""
+    """One image, by the key of TorchServe's or KServe's examples."""
 
     image: Base64Text | Base64Object = Field(validation_alias=AliasChoices("data", "image", "image_bytes"))
 
 
 class PredictRequest(RequestBody):
-    """What `:predict` takes; KServe knows `instances` as `inputs`, too."""
+    """Body of `:predict`; KServe also calls `instances` `inputs`."""
 
     instances: list[Base64Text | Base64Object | ImageInstance] = Field(
         min_length=1, validation_alias=AliasChoices("instances", "inputs")
@@ -48,7 +48,7 @@ class PredictRequest(RequestBody):
 
 
 class Predictions(BaseModel):
-    """One prediction an instance, in their order."""
+    """Predictions in the order of the instances."""
 
     predictions: list[ClassProbabilities]
 

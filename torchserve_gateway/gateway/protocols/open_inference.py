@@ -35,7 +35,7 @@ Endpoint = Callable[..., Awaitable[Any]]
 
 
 class Server(BaseModel):
-    """What this server is."""
+    """Name and version of this server."""
 
     name: str
     version: str
@@ -55,25 +55,27 @@ class Ready(BaseModel):
 
 
 class TensorMetadata(BaseModel):
-    """shape: -1 where any number will do, or is not known."""
+    """Name, type and shape of a tensor."""
 
     name: str
     datatype: str
     shape: list[int]
+    """-1 where any number will do, or where it is not known."""
 
 
 class ModelMetadata(BaseModel):
-    """versions: those that may be asked for by name."""
+    """Versions and tensors of a model."""
 
     name: str
     versions: list[str]
+    """Versions that may be named in a path."""
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
 
 
 def server_routes(readiness: Readiness) -> APIRouter:
-    """`GET /v2` and `/v2/health/...`, which need no key, like the gateway's own health routes."""
+    """`GET /v2` and `/v2/health/...`; they need no key, like the gateway's own health routes."""
     router = APIRouter(prefix="/v2", tags=[TAG])
 
     @router.get("", summary="What this server is")
@@ -130,7 +132,7 @@ def model_routes(arrivals: Arrivals, batches: ImageBatches, fleet: Fleet, readin
 
 
 def _metadata(model: str, versions: list[str], classes: int) -> ModelMetadata:
-    """classes: -1 where their number is not known."""
+    """Metadata of a model; -1 classes where their number is not known."""
     return ModelMetadata(
         name=model,
         versions=versions,
@@ -144,7 +146,7 @@ def _metadata(model: str, versions: list[str], classes: int) -> ModelMetadata:
 
 
 def _add_model_routes(router: APIRouter, metadata: Endpoint, model_ready: Endpoint, infer: Endpoint) -> None:
-    """Each with and without a version in the path."""
+    """Adds each route with and without a version in the path."""
 
     async def metadata_of_default(model: PathModel) -> Any:
         return await metadata(model, None)

@@ -1,4 +1,4 @@
-"""One form and one length for all log lines, ours and those of the libraries."""
+"""The format of all log lines, ours and the libraries', and their longest length."""
 
 import logging
 import textwrap

@@ -38,19 +38,19 @@ class RequestContext:
     model: str | None = None
     """Model that the request is for."""
     version: str | None = None
-    """The requested version, then the chosen one, then the one that answered; several of a batch."""
+    """The requested version, then the chosen version, then the version that answered; of a batch, all."""
     answers: list[Prediction] = field(default_factory=list)
     """Answers of jobs that were sent for this request; kept and shared ones are not among them."""
     torchserve_s: float | None = None
-    """Seconds with TorchServe; of a batch from the first image's start to the last one's end."""
+    """Seconds with TorchServe; of a batch from the start of the first image to the end of the last."""
     torchserve_request_id: str | None = None
     """TorchServe's own id of the job."""
     cache: str | None = None
-    """What the response cache did; None for a batch."""
+    """Result of the response cache; None for a batch."""
     caller: str | None = None
     """Name of the API key."""
     rate_limits: dict[str, str] = field(default_factory=dict)
-    """What is left by policy, both as in their headers."""
+    """State of each limit by its policy, both as in their headers."""
     status: int = 500
     """HTTP status of the answer."""
     error: str | None = None
@@ -86,7 +86,7 @@ class RequestContext:
         self.requested_version = self.version = version
 
     def count(self, prediction: Prediction) -> None:
-        """Notes one answer, of which a request for a batch has several."""
+        """Notes one answer; a batch has several."""
         if prediction.admission_s is not None:
             self.answers.append(prediction)
 

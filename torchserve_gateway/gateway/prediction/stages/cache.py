@@ -27,10 +27,10 @@ class CacheCounts:
 
 @dataclass(frozen=True, slots=True)
 class CacheControl:
-    """What a request's Cache-Control allows."""
+    """Permissions of a request's Cache-Control."""
 
     may_read: bool = True
-    """Answer from what was kept."""
+    """Answer with a kept answer."""
     may_keep: bool = True
     """Keep the answer."""
 

@@ -1,8 +1,8 @@
-"""Stage: what TorchServe has by default, where it lacks the version that the record names."""
+"""Stage: TorchServe's default version where it lacks the version that the record names."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from torchserve_gateway.gateway.deployed.record_follower import Deployments
 from torchserve_gateway.gateway.prediction.stage import Stage
 from torchserve_gateway.gateway.telemetry.request_context import RequestContext
 from torchserve_gateway.torchserve_api.errors import ModelNotFoundError
@@ -16,7 +16,8 @@ class Fallback:
     The version that TorchServe has by default passed its check, too.
     """
 
-    deployments: Deployments
+    refresh: Callable[[], Awaitable[None]]
+    """Reads the record, which may name another version by now."""
     next_stage: Stage
 
     async def predict(self, job: Job, context: RequestContext) -> Prediction:
@@ -30,5 +31,5 @@ class Fallback:
         except ModelNotFoundError:
             if context.requested_version is not None or job.version is None:
                 raise
-        await self.deployments.refresh()
+        await self.refresh()
         return await self.next_stage.predict(replace(job, version=None), context)

@@ -10,7 +10,7 @@ from torchserve_gateway.torchserve_api.inference import Job, Prediction
 
 @dataclass(frozen=True, slots=True)
 class VersionChoice:
-    """Names the version in the job, so that everything further in is about one version."""
+    """Names the version in the job, so that every stage further in sees a single version."""
 
     routing: Routing
     next_stage: Stage
