@@ -8,6 +8,7 @@ import pytest
 from tests.unit.stages import ANSWER, JOB, NextStage, context, routing, ticks
 from torchserve_gateway.gateway.prediction.stages import VersionCounting
 from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, RequestRefusedError, UnreachableError
+from torchserve_gateway.torchserve_api.inference import Operation
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ async def test_an_explanation_does_not_judge_its_version(outcome: object) -> Non
 
 
 @pytest.mark.parametrize("operation", ["predict", "explain"])
-async def test_a_job_is_in_flight_until_it_is_answered(operation: str) -> None:
+async def test_a_job_is_in_flight_until_it_is_answered(operation: Operation) -> None:
     followed, later = routing(), NextStage()
     later.go.clear()
     job = replace(JOB, operation=operation)
