@@ -13,7 +13,9 @@ from fastapi import FastAPI
 from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import error
 from tests.raw_request import status_of
+from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.gateway.application import create_app
+from torchserve_gateway.record.record import DeployedModel, Record
 
 BODY_BYTES = 6_000_000
 # What arrives is this one; each request makes its own from it.
@@ -136,3 +138,15 @@ async def test_on_no_route_a_failed_request_leaves_its_body(
     await asked()
     expected = await asked()
     assert await kept_bytes(asked, 3, expected) < BODY_BYTES
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_a_failed_prediction_that_others_could_share_leaves_no_body(attempts: int) -> None:
+    overrides = ("gateway.cache.enabled=true", f"gateway.upstream.attempts={attempts}")
+    app = application(httpx.ReadError("reset"), *overrides, "gateway.upstream.breaker_failures=1000")
+    app.state.routing.record = Record(revision=1, models={"other": DeployedModel(serving=VERSION)})
+
+    async def asked() -> int:
+        return await status(app, "/predictions/other", BODY, OCTETS)
+
+    assert await kept_bytes(asked, 3, 502) < BODY_BYTES

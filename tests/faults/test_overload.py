@@ -14,7 +14,7 @@ from tests.fake_torchserve import FakeTorchServe, error
 from tests.served_gateway import gateway_of_record
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.gateway.application import create_app
-from torchserve_gateway.gateway.prediction.admission import Lane
+from torchserve_gateway.gateway.prediction.lanes import Lane
 from torchserve_gateway.record.record import DeployedModel
 
 FULL = error(503, "ServiceUnavailableException", 'Model "genre" has no worker')
@@ -189,7 +189,7 @@ async def test_short_deadlines_send_no_more_jobs_than_admission_allows() -> None
     async with client(app) as http:
         hasty = [
             (
-                await http.post("/predictions/m", content=b"x", headers={"X-Request-Timeout": "0.05"})
+                await http.post("/predictions/m", content=b"x", headers={"X-Request-Timeout": "0.5"})
             ).status_code
             for _ in range(5)
         ]

@@ -1,89 +1,80 @@
-"""TorchServe is left alone while it cannot be reached, and only then."""
+"""Stage Breaker: TorchServe is left alone while it cannot be reached, and only then."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
+from tests.unit.stages import JOB, NextStage, Outcome, context
 from torchserve_gateway.gateway.errors import UpstreamDownError
-from torchserve_gateway.gateway.prediction.breaker import Breaker
+from torchserve_gateway.gateway.prediction.circuit import Circuit
+from torchserve_gateway.gateway.prediction.stages import Breaker
+from torchserve_gateway.torchserve_api.errors import (
+    DeadlineExceededError,
+    HandlerFailedError,
+    InvalidRequestError,
+    NotConnectedError,
+    UnreachableError,
+)
+
+REFUSED = NotConnectedError("refused")
 
 
-@pytest.fixture
-def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets seconds pass."""
-    now = [1000.0]
-    monkeypatch.setattr("torchserve_gateway.gateway.prediction.breaker.monotonic", lambda: now[0])
+@dataclass
+class Health:
+    """TorchServe's health."""
 
-    def pass_by(seconds: float) -> None:
-        now[0] += seconds
+    error: Exception | None = None
 
-    return pass_by
-
-
-def opened(breaker: Breaker) -> bool:
-    try:
-        breaker.admit()
-    except UpstreamDownError:
-        return True
-    return False
+    async def __call__(self, _: float) -> bytes:
+        if self.error:
+            raise self.error
+        return b"{}"
 
 
-def failing(times: int) -> Breaker:
-    breaker = Breaker(failures=3, open_s=1)
-    for _ in range(times):
-        breaker.failed()
-    return breaker
+async def sent(*outcomes: Outcome, health: Health | None = None, requests: int) -> int:
+    """How many of the requests reach TorchServe, with a breaker that opens after two failures."""
+    later = NextStage(*outcomes)
+    breaker = Breaker(Circuit(2, open_s=3600), health or Health(), later)
+    for _ in range(requests):
+        with pytest.raises(Exception):  # noqa: B017, PT011 - each outcome has its own
+            await breaker.predict(JOB, context())
+    return len(later.jobs)
 
 
-@pytest.mark.usefixtures("wait")
-def test_it_opens_after_so_many_failures_in_a_row() -> None:
-    assert not opened(failing(2))
-    assert opened(failing(3))
-
-
-@pytest.mark.usefixtures("wait")
-def test_an_answer_between_failures_starts_the_row_anew() -> None:
-    breaker = failing(2)
-    breaker.answered()
-    breaker.failed()
-    assert not opened(breaker)
-
-
-def test_failures_minutes_apart_do_not_add_up(wait: Callable[[float], None]) -> None:
-    breaker = Breaker(failures=3, open_s=1)
-    for _ in range(20):
-        breaker.failed()
-        wait(60)
-        assert not opened(breaker)
-
-
-def test_while_it_is_open_one_request_at_a_time_tries(wait: Callable[[float], None]) -> None:
-    breaker = failing(3)
-    for _ in range(3):
-        wait(1.5)
-        assert [opened(breaker) for _ in range(4)] == [False, True, True, True]
-    wait(1.5)
-    assert not opened(breaker)
-    breaker.failed()
-    assert opened(breaker)
-    wait(60)
-    assert not opened(breaker)
-    breaker.failed()
-    assert opened(breaker)
-
-
-@pytest.mark.usefixtures("wait")
-def test_one_answer_closes_it() -> None:
-    breaker = failing(9)
-    breaker.answered()
-    assert [opened(breaker) for _ in range(4)] == [False] * 4
-
-
-@pytest.mark.usefixtures("wait")
-def test_every_refusal_is_an_exception_of_its_own() -> None:
-    breaker, refusals = failing(3), []
+async def test_an_open_breaker_refuses_without_asking() -> None:
+    later = NextStage(REFUSED)
+    breaker = Breaker(Circuit(2, open_s=3600), Health(), later)
     for _ in range(2):
-        with pytest.raises(UpstreamDownError, match="tried again every 1 s") as caught:
-            breaker.admit()
-        refusals.append(caught.value)
-    assert refusals[0] is not refusals[1]
+        with pytest.raises(NotConnectedError):
+            await breaker.predict(JOB, context())
+    with pytest.raises(UpstreamDownError):
+        await breaker.predict(JOB, context())
+    assert len(later.jobs) == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HandlerFailedError(503, "InternalServerException", "failed"),
+        DeadlineExceededError("late"),
+        InvalidRequestError("not ASCII"),
+    ],
+)
+async def test_failures_that_do_not_mean_an_outage_leave_it_closed(error: Exception) -> None:
+    assert await sent(error, requests=5) == 5
+
+
+async def test_an_answer_between_failures_keeps_it_closed() -> None:
+    failed = HandlerFailedError(503, "InternalServerException", "failed")
+    assert await sent(REFUSED, failed, REFUSED, failed, requests=5) == 5
+
+
+@pytest.mark.parametrize(
+    ("health", "reaching"),
+    [(Health(), 4), (Health(UnreachableError("reset")), 2), (Health(DeadlineExceededError("late")), 4)],
+    ids=["healthy", "gone", "slow"],
+)
+async def test_a_broken_connection_is_an_outage_only_if_health_cannot_be_asked(
+    health: Health, reaching: int
+) -> None:
+    assert await sent(UnreachableError("reset"), health=health, requests=4) == reaching

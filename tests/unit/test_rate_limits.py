@@ -11,7 +11,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from torchserve_gateway.gateway.access.rate_limit_storage import BoundedMemoryStorage
 from torchserve_gateway.gateway.access.rate_limits import RateLimits, network_of
 from torchserve_gateway.gateway.errors import RateLimitedError
-from torchserve_gateway.gateway.telemetry.request_context import RequestRecord
+from torchserve_gateway.gateway.telemetry.request_context import RequestContext
 from torchserve_gateway.settings.composition import ConfigurationError, load
 from torchserve_gateway.settings.gateway import RateLimitSettings
 from torchserve_gateway.settings.project import ProjectSettings
@@ -22,13 +22,13 @@ def limits(**settings: Any) -> RateLimits:
     return RateLimits(RateLimitSettings(**{**unset, "redis_timeout_s": 0.2, **settings}))
 
 
-def request(client: str = "192.0.2.1", caller: str | None = None) -> RequestRecord:
-    return RequestRecord("id", client=client, caller=caller)
+def request(client: str = "192.0.2.1", caller: str | None = None) -> RequestContext:
+    return RequestContext("id", client=client, caller=caller)
 
 
-async def accepted(limits: RateLimits, record: RequestRecord, cost: int = 1) -> bool:
+async def accepted(limits: RateLimits, context: RequestContext, cost: int = 1) -> bool:
     try:
-        await limits.charge(record, cost)
+        await limits.charge(context, cost)
     except RateLimitedError:
         return False
     return True
@@ -49,10 +49,10 @@ async def test_what_costs_more_than_is_left_is_refused_whole() -> None:
 
 
 async def test_both_budgets_are_shown_as_the_draft_writes_them() -> None:
-    record = request(caller="a")
-    await limits(per_key="600/minute", per_address="2/day").charge(record, 1)
-    assert list(record.rate_limits) == ['"address";q=2;w=86400', '"key";q=600;w=60']
-    [address, key] = record.rate_limits.values()
+    context = request(caller="a")
+    await limits(per_key="600/minute", per_address="2/day").charge(context, 1)
+    assert list(context.rate_limits) == ['"address";q=2;w=86400', '"key";q=600;w=60']
+    [address, key] = context.rate_limits.values()
     assert address.startswith('"address";r=1;t=')
     assert key.startswith('"key";r=599;t=')
     assert 1 <= int(key.rpartition("=")[2]) <= 60

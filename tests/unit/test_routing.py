@@ -1,14 +1,11 @@
-"""Which version answers a request, and what counts as its failure."""
-
-import asyncio
+"""Which version answers a request, and which version gets a copy."""
 
 import pytest
 
 from tests.unit.test_deployment_record import VERSION
-from torchserve_gateway.gateway.deployed.version_choice import Choice, Routing, position
+from torchserve_gateway.gateway.deployed.routing import Routing, position
 from torchserve_gateway.record.record import DeployedModel, Record, Trial
-from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, RequestRefusedError, UnreachableError
-from torchserve_gateway.torchserve_api.inference import Prediction
+from torchserve_gateway.torchserve_api.errors import ModelNotFoundError
 
 KEYS = [f"client-{number}" for number in range(2000)]
 
@@ -24,20 +21,20 @@ def canary(share: float) -> Routing:
 
 
 def on_trial(followed: Routing) -> set[str]:
-    return {key for key in KEYS if followed.choose("genre", None, key).version == "2.0"}
+    return {key for key in KEYS if followed.choose("genre", None, key) == "2.0"}
 
 
 def test_the_version_that_serves_is_addressed_by_name() -> None:
-    assert routing().choose("genre", None, "key") == Choice("1.10")
+    assert routing().choose("genre", None, "key") == "1.10"
 
 
 def test_what_is_not_on_record_is_left_to_torchserve() -> None:
-    assert routing().choose("other", None, "key") == Choice(None)
-    assert routing().choose("other", "3.0", "key") == Choice("3.0")
+    assert routing().choose("other", None, "key") is None
+    assert routing().choose("other", "3.0", "key") == "3.0"
 
 
 def test_a_requested_version_is_not_changed_by_a_trial() -> None:
-    assert canary(1.0).choose("genre", "1.10", "key") == Choice("1.10")
+    assert canary(1.0).choose("genre", "1.10", "key") == "1.10"
 
 
 def test_a_version_that_is_being_retired_gets_nothing_more() -> None:
@@ -64,41 +61,9 @@ def test_models_divide_their_clients_each_in_its_own_way() -> None:
 
 def test_a_shadow_gets_copies_and_answers_nobody() -> None:
     followed = routing(trial=Trial(kind="shadow", version="2.0", share=0.5))
-    choices = [followed.choose("genre", None, key) for key in KEYS]
-    assert {choice.version for choice in choices} == {"1.10"}
-    assert {choice.shadow for choice in choices} == {None, "2.0"}
+    assert {followed.choose("genre", None, key) for key in KEYS} == {"1.10"}
+    assert {followed.shadow("genre", key) for key in KEYS} == {None, "2.0"}
 
 
-def end(followed: Routing, error: BaseException) -> None:
-    with followed.counted("genre", "1.10"):
-        assert followed.counts["genre"]["1.10"].in_flight == 1
-        raise error
-
-
-@pytest.mark.parametrize(
-    ("status", "failed"), [(200, 0), (204, 0), (302, 0), (404, 0), (422, 0), (500, 1), (503, 1)]
-)
-def test_a_status_that_the_handler_sets_is_a_failure_from_500_on(status: int, failed: int) -> None:
-    followed = routing()
-    answer = Prediction(b"", None, None, 0.1, None, status=status)
-    with followed.counted("genre", "1.10") as outcome:
-        assert outcome.answered(answer) is answer
-    counts = followed.counts["genre"]["1.10"]
-    assert (counts.failed, counts.answered) == (failed, 1 - failed)
-
-
-@pytest.mark.parametrize(
-    ("error", "failed"),
-    [
-        (UnreachableError("gone"), 1),
-        (ModelNotFoundError(404, "", "not there"), 1),
-        (RequestRefusedError(415, "", "no image"), 0),
-        (asyncio.CancelledError(), 0),
-    ],
-)
-def test_only_what_the_version_did_wrong_counts_as_its_failure(error: BaseException, failed: int) -> None:
-    followed = routing()
-    with pytest.raises(type(error)):
-        end(followed, error)
-    counts = followed.counts["genre"]["1.10"]
-    assert (counts.in_flight, counts.failed, counts.answered) == (0, failed, 0)
+def test_a_canary_gets_no_copies() -> None:
+    assert canary(1.0).shadow("genre", "key") is None

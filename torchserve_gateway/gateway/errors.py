@@ -1,4 +1,4 @@
-"""What goes wrong in the gateway, and the HTTP status of everything that does.
+"""The gateway's errors, and the HTTP status of every error.
 
 GatewayError
   MalformedRequestError     400
@@ -19,8 +19,8 @@ GatewayError
   DrainingError             503
   OverloadedError           503
   UpstreamDownError         503
-InputError                  ts_serialize/image_header.py; has its own status, the same from the handler
-TorchServeError             torchserve_api/errors.py; the table below says which status each becomes
+InputError                  ts_serialize/image_header.py; carries its status, as the handler sends it
+TorchServeError             torchserve_api/errors.py; statuses in the table below
 """
 
 from collections.abc import Mapping
@@ -47,11 +47,11 @@ from ts_serialize.image_header import InputError
 
 
 class GatewayError(Exception):
-    """A request that the gateway itself refuses; the message names the value and what would be right."""
+    """A request that the gateway itself refuses; the message names the value and the remedy."""
 
 
 class MalformedRequestError(GatewayError):
-    """The request is not what this path takes."""
+    """The request has another form than this path takes."""
 
 
 class UnknownHostError(GatewayError):
@@ -59,11 +59,11 @@ class UnknownHostError(GatewayError):
 
 
 class UnauthenticatedError(GatewayError):
-    """The path needs an API key, and the request has none, or one that is not valid."""
+    """The path needs an API key, and the request has no valid key."""
 
 
 class ForbiddenError(GatewayError):
-    """The API key is valid, but not for this."""
+    """The API key is valid and lacks the right for this path."""
 
 
 class BodyTimeoutError(GatewayError):
@@ -71,7 +71,7 @@ class BodyTimeoutError(GatewayError):
 
 
 class HeadersTooLargeError(GatewayError):
-    """The headers for the handler are more than TorchServe takes."""
+    """The headers for the handler exceed TorchServe's limit."""
 
 
 class BodyTooLargeError(GatewayError):
@@ -83,18 +83,16 @@ class TooManyFilesError(GatewayError):
 
 
 class UnsupportedEncodingError(GatewayError):
-    """The body has a Content-Encoding that is not undone."""
+    """The body has a Content-Encoding that is not supported."""
 
 
 class ImageFailedError(GatewayError):
-    """One image of several has no answer, where an answer is for all of them or none.
-
-    image: what to call it; error: its own.
-    """
+    """One image of several failed, and with it the whole request."""
 
     def __init__(self, image: str, error: Exception) -> None:
         super().__init__(f"{image}: {error}")
         self.error = error
+        """The image's own error."""
 
 
 class NotReadyError(GatewayError):
@@ -102,39 +100,41 @@ class NotReadyError(GatewayError):
 
 
 class UnknownModelError(GatewayError):
-    """No TorchServe has a version of the model, and none is on record."""
+    """The model is on no TorchServe and not on record."""
 
 
 class NameTooLongError(GatewayError):
-    """The path has a model or version with more characters than a name may have."""
+    """The name of a model or version in the path is too long."""
 
 
 class DrainingError(GatewayError):
-    """The gateway is about to stop; another one answers."""
+    """The gateway is about to stop; another gateway answers."""
 
 
 class OverloadedError(GatewayError):
-    """The request's turn would not come in time. retry_after_s: when it would, as far as one can tell."""
+    """The request's turn would not come in time."""
 
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        """Seconds until it would, as estimated."""
 
 
 class RateLimitedError(GatewayError):
-    """The caller has sent more than its limit allows. retry_after_s: until more is left."""
+    """The caller has sent more than its limit allows."""
 
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        """Seconds until more is left."""
 
 
 class TooManyFailuresError(RateLimitedError):
-    """From the caller's address come too many requests without a valid key."""
+    """Too many requests without a valid key came from the address."""
 
 
 class UpstreamDownError(GatewayError):
-    """TorchServe could not be reached several times in a row, so it is not asked for a moment."""
+    """TorchServe could not be reached several times in a row, so it is left alone for a moment."""
 
 
 STATUS: Mapping[type[Exception], int] = {
@@ -162,7 +162,7 @@ STATUS: Mapping[type[Exception], int] = {
     ModelNotFoundError: 404,
     VersionConflictError: 409,
     NoCapacityError: 503,
-    # Trouble behind the gateway that the caller can do nothing about.
+    # Trouble behind the gateway, beyond the caller's reach.
     TokenRefusedError: 502,
     ApiDisabledError: 502,
     HandlerFailedError: 502,
@@ -173,7 +173,7 @@ STATUS: Mapping[type[Exception], int] = {
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status of the answer; what the model refuses keeps the status the handler gave it."""
+    """HTTP status of the answer; a refusal of the model keeps the handler's status."""
     if isinstance(error, InputError):
         return error.status
     if isinstance(error, ImageFailedError):

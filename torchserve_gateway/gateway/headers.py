@@ -1,4 +1,4 @@
-"""Values of request headers: what is part of them, and what a Content-Type may be."""
+"""Values of request headers: white space around them, and the syntax of a Content-Type."""
 
 import re
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from torchserve_gateway.gateway.errors import MalformedRequestError
 MAX_MEDIA_TYPE_CHARS = 1024
 SHOWN_CHARS = 100
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-# RFC 9110, section 8.3.1, but that a value without quotes may have any visible character: boundaries do.
+# RFC 9110, section 8.3.1; beyond it, a value without quotes may have any visible character: boundaries do.
 # Possessive, since white space between two parameters could belong to either.
 _VALUE = r'(?:[!#-:<-~]++|"(?:[\t !#-\[\]-~]|\\[\t -~])*+")'
 _MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:[ \t]*+;[ \t]*+(?:{_TOKEN}={_VALUE})?+)*+")
 
 
 def check_media_type(content_type: str) -> None:
-    """Passes a Content-Type that can be sent on.
+    """Passes a Content-Type that can be forwarded.
 
     Raises:
         MalformedRequestError: it is too long, or no media type with parameters.
@@ -42,7 +42,7 @@ class TrimmedHeaders:
     app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection event as ASGI wants it."""
+        """Handles one ASGI connection."""
         if scope["type"] == "http":
             scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         await self.app(scope, receive, send)

@@ -1,7 +1,7 @@
-"""Names of models and versions in paths: those that TorchServe can serve and HTTP leaves as they are.
+"""Names of models and versions in paths that TorchServe can serve and HTTP does not change.
 
-Looser than the names that we give (`settings/model.py`): TorchServe registers and serves one that
-starts with `_`, `-` or `.`.
+Looser than the names in our configuration (`settings/model.py`): TorchServe registers and serves names that
+start with `_`, `-` or `.`.
 """
 
 import re
@@ -23,7 +23,7 @@ _NAME = re.compile(CHARACTERS)
 
 def _checked(kind: str, unknown: str, max_chars: int) -> Callable[[str], str]:
     def check(name: str) -> str:
-        # Not a ValueError, of which FastAPI would make a 400.
+        # Not a ValueError, which FastAPI would answer with 400.
         if len(name) > max_chars:
             raise NameTooLongError(f"the {kind} has {len(name)} characters, at most {max_chars} are allowed")
         if name in DOT_SEGMENTS or not _NAME.fullmatch(name):

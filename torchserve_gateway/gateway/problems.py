@@ -1,4 +1,4 @@
-"""Every error as one kind of answer: RFC 9457 problem details."""
+"""Answers of errors: RFC 9457 problem details."""
 
 import logging
 import re
@@ -26,29 +26,29 @@ from torchserve_gateway.gateway.errors import (
 from torchserve_gateway.gateway.intake.content_codings import SUPPORTED
 from torchserve_gateway.gateway.intake.disconnects import CLIENT_CLOSED_REQUEST
 from torchserve_gateway.gateway.shortening import shortened
-from torchserve_gateway.gateway.telemetry.request_context import request_record
+from torchserve_gateway.gateway.telemetry.request_context import context_of
 from torchserve_gateway.torchserve_api.errors import HandlerStatusError, RefusedError, TorchServeError
 from ts_serialize.image_header import InputError
 
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 1
-# Characters of `detail`: what it repeats of a request or of a handler's answer has no limit of its own.
+# Characters of `detail`: quoted parts of a request or of a handler's answer have any length.
 MAX_DETAIL_LENGTH = 2_000
 TORCHSERVE_PATHS = ("/predictions/", "/explanations/")
 KSERVE_PATHS = ("/v1/", "/v2/")
 
 
 def problem_of(error: Exception) -> dict[str, object]:
-    """The error of one image among others of a request."""
+    """Problem details of one image among others of a request."""
     return _problem(status_of(error), f"urn:problem:{_kebab(_type_of(error))}", str(error))
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Every exception of every route ends here and nowhere else."""
+    """Answers every exception of every route here and nowhere else."""
     for kind in (GatewayError, InputError, TorchServeError, Exception):
         app.add_exception_handler(kind, answer_error)
-    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(ClientDisconnect, _answer_disconnect)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
 
@@ -56,13 +56,13 @@ def install_error_handlers(app: FastAPI) -> None:
 def error_response(
     request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """One problem document; on the paths of other protocols with their keys too, for their clients' sake."""
-    record = request_record(request)
+    """One problem document; on paths of other protocols also with the keys that their clients read."""
+    context = context_of(request.scope)
     # Not request.url.path, which ends at a `?` that the path has encoded.
     path: str = request.scope["path"]
     is_torchserve_path = path.startswith(TORCHSERVE_PATHS)
     shown_type = type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}"
-    problem = _problem(status, shown_type, detail) | {"request_id": record.request_id}
+    problem = _problem(status, shown_type, detail) | {"request_id": context.request_id}
     if is_torchserve_path:
         problem |= {"code": status, "message": problem["detail"]}
     if f"{request.scope['path']}/".startswith(KSERVE_PATHS):
@@ -70,29 +70,29 @@ def error_response(
     return JSONResponse(
         problem,
         status,
-        {"X-Request-ID": record.request_id, **(headers or {})},
+        {"X-Request-ID": context.request_id, **(headers or {})},
         media_type="application/problem+json",
     )
 
 
 def answer_error(request: Request, error: Exception) -> JSONResponse:
-    """The answer to whatever was raised; what nobody foresaw is a 500 that says nothing."""
+    """The answer to an exception; an unforeseen exception is a 500 without details."""
     detail = shortened(str(error), MAX_DETAIL_LENGTH)
     if isinstance(error, ImageFailedError):
         error = error.error
-    request_record(request).error_type = type(error).__name__
+    context_of(request.scope).error_type = type(error).__name__
     status = status_of(error)
     if status == 500 and not isinstance(error, HandlerStatusError):
-        # The cause goes to the log: an unforeseen exception's text may say what is nobody's business.
+        # The cause goes to the log alone: the text of an unforeseen exception may hold secrets.
         logger.error("unforeseen error", exc_info=error)
         return error_response(request, status, "InternalServerException", "the gateway failed; see its log")
-    request_record(request).error = f"{type(error).__name__}: {detail}"
+    context_of(request.scope).error = f"{type(error).__name__}: {detail}"
     return error_response(request, status, _type_of(error), detail, _headers(status, error))
 
 
-async def _answer_nobody(request: Request, _: Exception) -> Response:
-    # Asynchronous, since Starlette gives other handlers a thread, and the request is cancelled meanwhile.
-    request_record(request).error = "the client closed the connection before its request was complete"
+async def _answer_disconnect(request: Request, _: Exception) -> Response:
+    # Asynchronous: Starlette runs other handlers in a thread, and the request is cancelled meanwhile.
+    context_of(request.scope).error = "the client closed the connection before its request was complete"
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
@@ -109,7 +109,7 @@ def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods(request: Request) -> list[str]:
-    """What the path offers; Starlette's exception knows only one of its routes."""
+    """Methods of the path; Starlette's exception knows only one of its routes."""
     routes, scope = request.app.routes, request.scope
     offered = {
         method
@@ -143,7 +143,7 @@ def _headers(status: int, error: Exception) -> dict[str, str]:
     if isinstance(error, UnsupportedEncodingError):
         return {"Accept-Encoding": ", ".join(SUPPORTED)}
     headers = {}
-    # After 408 nobody reads what may still come of the body; who tries keys has to connect for each.
+    # After 408 the rest of the body is not read; a client that guesses keys has to connect for each guess.
     if status == 408 or isinstance(error, TooManyFailuresError):
         headers["Connection"] = "close"
     if isinstance(error, OverloadedError | RateLimitedError):
@@ -154,7 +154,7 @@ def _headers(status: int, error: Exception) -> dict[str, str]:
 
 
 def _type_of(error: Exception) -> str:
-    """As TorchServe or the handler says, else what they would: BodyTooLargeError -> BodyTooLargeException."""
+    """Type as TorchServe or the handler names it, else in their form: BodyTooLargeException."""
     given = error.type if isinstance(error, RefusedError | InputError) else ""
     return given or type(error).__name__.removesuffix("Error") + "Exception"
 

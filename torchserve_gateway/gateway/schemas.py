@@ -1,4 +1,4 @@
-"""Bodies and the upload form, as OpenAPI shows them."""
+"""Schemas of bodies and of the upload form for OpenAPI."""
 
 from copy import deepcopy
 from http.client import responses as phrases
@@ -14,7 +14,7 @@ class ClassProbabilities(RootModel[dict[str, float]]):
 
 
 class Explanation(BaseModel):
-    """What our handler answers; another one answers as it likes."""
+    """Answer of our handler; other handlers answer as they like."""
 
     class_: str = Field(alias="class", description="the most probable one, or the requested one")
     probability: float
@@ -47,7 +47,7 @@ class PredictedImage(BaseModel):
 
 
 class RefusedImage(BaseModel):
-    """One image of a batch that was not answered; the others are."""
+    """One image of a batch that failed; the others are answered."""
 
     filename: str
     error: ImageProblem
@@ -60,13 +60,13 @@ class Health(BaseModel):
 
 
 class ModelReadiness(BaseModel):
-    """A model that would answer now, in KServe's protocols."""
+    """Readiness of a model, in KServe's protocols."""
 
     name: str
     ready: bool
 
 
-# The routes read their body themselves: FastAPI would take all of it before anything could refuse it.
+# The routes read their body themselves: FastAPI would read all of it before a check could refuse it.
 _BINARY = {"type": "string", "format": "binary"}
 
 
@@ -79,7 +79,7 @@ def upload_form(field: str, max_files: int = 1) -> dict[str, Any]:
 
 
 def torchserve_body(**fields: dict[str, Any]) -> dict[str, Any]:
-    """What TorchServe takes: the raw image, a form with field `data`, or base64 in JSON.
+    """The bodies that TorchServe takes: the raw image, a form with field `data`, or base64 in JSON.
 
     fields: schemas of further fields of form and JSON.
     """

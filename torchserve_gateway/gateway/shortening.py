@@ -1,8 +1,8 @@
-"""Cuts text that clients make as long as they like."""
+"""Shortens text of any length that clients send."""
 
 
 def shortened(text: str, limit: int) -> str:
-    """The text, or its beginning and its end, `limit` characters in all, and how many lay between."""
+    """The text, or its beginning and end, `limit` characters in all, with the number left out between."""
     if len(text) <= limit:
         return text
     half = limit // 2

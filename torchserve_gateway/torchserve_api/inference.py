@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Literal
 
 import httpx
 
@@ -22,24 +23,33 @@ from torchserve_gateway.torchserve_api.transport import Transport, path_of
 SHOWN_BYTES = 200
 
 
-@dataclass(frozen=True)
+Operation = Literal["predict", "explain"]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A request in TorchServe's queue."""
 
     model: str
+    """Name as registered."""
     version: str | None
     """None for the default version."""
     body: bytes
+    """Sent as it is."""
     content_type: str
+    """Media type of the body."""
     headers: RawHeaders = ()
-    """Headers of the client, for the handler."""
+    """The client's headers, for the handler."""
+    operation: Operation = "predict"
+    """Which entry of the handler runs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """An answer of the handler, of any status; TorchServe's own errors are exceptions."""
 
     body: bytes
+    """As the handler gave it."""
     content_type: str | None
     """None if the handler sets no type, as stock handlers do."""
     version: str | None
@@ -56,6 +66,10 @@ class Prediction:
     """Status that the handler set."""
     headers: RawHeaders = ()
     """Headers that the handler set."""
+    admission_s: float | None = None
+    """Seconds that the job waited to be sent; None if no job was sent for this request."""
+    cache: str | None = None
+    """What the response cache did, `hit`, `miss`, `shared` or `bypass`; None if it was not asked."""
 
     @property
     def error(self) -> HandlerStatusError | None:
@@ -67,10 +81,12 @@ class Prediction:
 
     @property
     def stages_s(self) -> dict[str, float]:
-        """Splits `torchserve_s` into stages; `queue` is the time outside the handler."""
+        """Splits the wait and `torchserve_s` into stages; `queue` is the time outside the handler."""
+        admission = {} if self.admission_s is None else {"admission": self.admission_s}
         if not self.handler_s:
-            return {"torchserve": self.torchserve_s}
-        return {"queue": self.torchserve_s - sum(self.handler_s.values()), **self.handler_s}
+            return {**admission, "torchserve": self.torchserve_s}
+        queue_s = self.torchserve_s - sum(self.handler_s.values())
+        return {**admission, "queue": queue_s, **self.handler_s}
 
 
 class InferenceClient:
@@ -89,14 +105,8 @@ class InferenceClient:
         Raises:
             TorchServeError: as the subclass that fits.
         """
-        return await self._ask("predictions", job, deadline_s)
-
-    async def explain(self, job: Job, deadline_s: float) -> Prediction:
-        """Sends one job for an explanation, which the handler must support.
-
-        Raises:
-            TorchServeError: as the subclass that fits.
-        """
+        if job.operation == "predict":
+            return await self._ask("predictions", job, deadline_s)
         try:
             return await self._ask("explanations", job, deadline_s)
         except HandlerFailedError as exc:

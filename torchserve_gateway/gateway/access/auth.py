@@ -15,7 +15,7 @@ from torchserve_gateway.gateway.access.rate_limits import RateLimits
 from torchserve_gateway.gateway.deployed.following import Trouble, repeated
 from torchserve_gateway.gateway.errors import ForbiddenError, UnauthenticatedError
 from torchserve_gateway.gateway.schemas import problems
-from torchserve_gateway.gateway.telemetry.request_context import RequestRecord, request_record
+from torchserve_gateway.gateway.telemetry.request_context import RequestContext, context_of
 from torchserve_gateway.settings.composition import ConfigurationError
 from torchserve_gateway.settings.gateway import AuthSettings
 
@@ -89,23 +89,25 @@ class Access:
         return {}
 
     async def _count(self, request: Request) -> None:
-        await self._limits.charge_address(request_record(request))
+        await self._limits.charge_address(context_of(request.scope))
 
-    async def _authorize(self, keyring: Keyring, right: Right, record: RequestRecord, presented: str) -> None:
-        await self._limits.charge_address(record)
-        record.caller = keyring.caller_of(presented)
-        if record.caller is None:
-            await self._limits.count_failure(record)
+    async def _authorize(
+        self, keyring: Keyring, right: Right, context: RequestContext, presented: str
+    ) -> None:
+        await self._limits.charge_address(context)
+        context.caller = keyring.caller_of(presented)
+        if context.caller is None:
+            await self._limits.count_failure(context)
             # A missing and a wrong key get the same answer, which tells an attacker nothing.
             raise UnauthenticatedError(
                 f"this path needs a valid API key, as Authorization: Bearer or as {HEADER}"
             )
-        if not keyring.may(record.caller, right):
-            raise ForbiddenError(f"the key of {record.caller} lacks the right '{right}'")
-        await self._limits.charge_caller(record)
+        if not keyring.may(context.caller, right):
+            raise ForbiddenError(f"the key of {context.caller} lacks the right '{right}'")
+        await self._limits.charge_caller(context)
 
 
-def _presented(authorize: Callable[[RequestRecord, str], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+def _presented(authorize: Callable[[RequestContext, str], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     """Builds the dependency whose parameters tell FastAPI, and OpenAPI, where a key may be."""
 
     async def dependency(
@@ -113,6 +115,6 @@ def _presented(authorize: Callable[[RequestRecord, str], Awaitable[None]]) -> Ca
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
         api_key: Annotated[str | None, Security(API_KEY)],
     ) -> None:
-        await authorize(request_record(request), (bearer.credentials if bearer else api_key) or "")
+        await authorize(context_of(request.scope), (bearer.credentials if bearer else api_key) or "")
 
     return dependency

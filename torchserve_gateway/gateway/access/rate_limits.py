@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from torchserve_gateway.gateway.access.rate_limit_storage import BoundedMemoryStorage
 from torchserve_gateway.gateway.errors import RateLimitedError, TooManyFailuresError
-from torchserve_gateway.gateway.telemetry.request_context import RequestRecord
+from torchserve_gateway.gateway.telemetry.request_context import RequestContext
 from torchserve_gateway.settings.gateway import RateLimitSettings
 
 logger = logging.getLogger(__name__)
@@ -84,35 +84,37 @@ class RateLimits:
         """True if requests are limited per client address."""
         return self._per_address is not None
 
-    async def charge_address(self, record: RequestRecord, cost: int = 1) -> None:
+    async def charge_address(self, context: RequestContext, cost: int = 1) -> None:
         """Counts a request, as `cost` requests, for its client's address.
 
         Raises:
             RateLimitedError: The request is over the limit.
         """
         if self._per_address:
-            await self._charge(record, Budget("address", self._per_address, network_of(record.client)), cost)
+            await self._charge(
+                context, Budget("address", self._per_address, network_of(context.client)), cost
+            )
 
-    async def charge_caller(self, record: RequestRecord, cost: int = 1) -> None:
+    async def charge_caller(self, context: RequestContext, cost: int = 1) -> None:
         """Counts a request, as `cost` requests, for its API key's caller.
 
         Raises:
             RateLimitedError: The request is over the limit.
         """
-        if self._per_key and record.caller:
-            await self._charge(record, Budget("key", self._per_key, record.caller), cost)
+        if self._per_key and context.caller:
+            await self._charge(context, Budget("key", self._per_key, context.caller), cost)
 
-    async def charge(self, record: RequestRecord, cost: int) -> None:
+    async def charge(self, context: RequestContext, cost: int) -> None:
         """Counts `cost` more for an accepted request, for its address and its caller.
 
         Raises:
             RateLimitedError: The request is over a limit.
         """
         if cost:
-            await self.charge_address(record, cost)
-            await self.charge_caller(record, cost)
+            await self.charge_address(context, cost)
+            await self.charge_caller(context, cost)
 
-    async def count_failure(self, record: RequestRecord) -> None:
+    async def count_failure(self, context: RequestContext) -> None:
         """Counts a request without a valid key.
 
         Raises:
@@ -120,7 +122,7 @@ class RateLimits:
         """
         if not self._failures:
             return
-        charged = await self._count(Budget("failed", self._failures, network_of(record.client)), 1)
+        charged = await self._count(Budget("failed", self._failures, network_of(context.client)), 1)
         if charged and not charged.accepted:
             raise TooManyFailuresError(
                 "too many requests without a valid API key come from this address", charged.reset_s
@@ -131,12 +133,12 @@ class RateLimits:
         if self._pool:
             await self._pool.aclose()
 
-    async def _charge(self, record: RequestRecord, budget: Budget, cost: int) -> None:
+    async def _charge(self, context: RequestContext, budget: Budget, cost: int) -> None:
         charged = await self._count(budget, cost)
         if charged is None:
             return
         state = f'"{budget.name}";r={charged.remaining};t={charged.reset_s}'
-        record.rate_limits[budget.policy] = state
+        context.rate_limits[budget.policy] = state
         if not charged.accepted:
             raise RateLimitedError(
                 f"this {budget.name} may send {budget.rate} and has {charged.remaining} left; "

@@ -1,4 +1,4 @@
-"""The TorchServes behind this gateway, and what each of them has."""
+"""The TorchServes behind this gateway and their models."""
 
 import asyncio
 from collections.abc import Collection, Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from torchserve_gateway.gateway.deployed.version_choice import Routing
+from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.gateway.errors import UnknownModelError
 from torchserve_gateway.record.inventory import Row, inventory
 from torchserve_gateway.settings.project import ProjectSettings
@@ -16,11 +16,14 @@ from torchserve_gateway.torchserve_api.errors import TorchServeError
 
 @dataclass(frozen=True)
 class Inventory:
-    """replicas: TorchServes there should be; reached: those that answer; rows: what they have."""
+    """Models of all TorchServes."""
 
     replicas: int
+    """TorchServes there should be."""
     reached: int
+    """TorchServes that answer."""
     rows: list[Row]
+    """Versions of their models."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,14 @@ class Fleet:
 
     @property
     def models(self) -> set[str]:
-        """Those on record, and the default one."""
+        """Models on record, and the default model."""
         return {*self.routing.record.models, self.settings.gateway.default_model}
 
     async def inventory(self, models: Collection[str]) -> Inventory:
         """The versions of these models.
 
         Raises:
-            TorchServeError: none answers, or one is there and does not answer as it should.
+            TorchServeError: no TorchServe answers, or an answer is not TorchServe's.
         """
         return await self._inventory_of(await self._replicas(), models)
 
@@ -53,11 +56,11 @@ class Fleet:
         return Inventory(len(found), len(reached), rows)
 
     async def versions_of(self, model: str) -> list[Row]:
-        """At least one.
+        """Versions of one model, at least one.
 
         Raises:
-            UnknownModelError: there is none.
-            TorchServeError: as of `inventory`.
+            UnknownModelError: there is no version.
+            TorchServeError: see `inventory`.
         """
         found = (await self.inventory({model})).rows
         if not found:
@@ -65,7 +68,7 @@ class Fleet:
         return found
 
     async def metrics(self) -> list[Metric]:
-        """For Prometheus; of TorchServes that do not answer in time only how many there should be."""
+        """Gauges for Prometheus; only the expected number of TorchServes if they do not answer in time."""
         found = await self._replicas()
         try:
             async with asyncio.timeout(self.settings.gateway.health_timeout_s):

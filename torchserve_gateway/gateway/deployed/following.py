@@ -1,4 +1,4 @@
-"""What is read again and again while the gateway runs, so that a change needs no restart."""
+"""Repeated reading of files while the gateway runs, so that a change needs no restart."""
 
 import asyncio
 import contextlib
@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 async def repeated(refresh: Callable[[], Awaitable[None]], every_s: float) -> AsyncIterator[None]:
     """Refreshes in the background, for the first time after every_s, until the context ends."""
 
-    async def forever() -> None:
+    async def repeat() -> None:
         while True:
             await asyncio.sleep(every_s)
             await refresh()
 
-    task = asyncio.create_task(forever())
+    task = asyncio.create_task(repeat())
     try:
         yield
     finally:
@@ -25,14 +25,14 @@ async def repeated(refresh: Callable[[], Awaitable[None]], every_s: float) -> As
 
 
 class Trouble:
-    """Says in the log what keeps something from being read: once, not at every try."""
+    """Logs why a file cannot be read: once, not at every try."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._said = ""
 
     def say(self, trouble: str) -> None:
-        """What is wrong now; empty: nothing is."""
+        """Logs a new trouble; empty: there is none."""
         if trouble and trouble != self._said:
             self._logger.error(trouble)
         self._said = trouble

@@ -1,4 +1,4 @@
-"""Whether TorchServe is there, whether the process runs, whether a prediction would be served now."""
+"""Health routes: TorchServe answers, the process runs, a prediction would be served now."""
 
 from fastapi import APIRouter, Response
 

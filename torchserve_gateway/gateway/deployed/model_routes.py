@@ -1,4 +1,4 @@
-"""What is deployed, read only: the Management API itself is for the deployer alone."""
+"""Read-only routes of the deployed models: the Management API itself is for the deployer alone."""
 
 from fastapi import APIRouter
 

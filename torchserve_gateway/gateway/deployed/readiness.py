@@ -2,30 +2,39 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Protocol
 
 from torchserve_gateway.gateway.errors import NotReadyError
-from torchserve_gateway.gateway.prediction.admission import Admission
 from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe, replicas
 from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, TorchServeError
+
+
+class Drainable(Protocol):
+    """Admits requests until the gateway stops."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether this gateway is about to stop."""
+        ...
 
 
 @dataclass(frozen=True)
 class Readiness:
     """Asks every TorchServe for workers that are READY.
 
-    Its /ping says Healthy without a model, and with one whose workers cannot start.
+    TorchServe's /ping says Healthy without a model, and with a model whose workers cannot start.
     """
 
     settings: ProjectSettings
     torchserve: TorchServe
-    admission: Admission
+    admission: Drainable
 
     async def check_gateway(self) -> None:
-        """Passes when the default model would answer.
+        """Passes if the default model would answer.
 
         Raises:
-            NotReadyError: it would not, or this gateway is stopping.
+            NotReadyError: it would not answer, or this gateway is stopping.
         """
         model = self.settings.gateway.default_model
         try:
@@ -34,11 +43,11 @@ class Readiness:
             raise _not_served(model, exc) from exc
 
     async def check_model(self, model: str, version: str | None = None) -> None:
-        """Passes when the version, or the default one, would answer.
+        """Passes if the version, or the default version, would answer.
 
         Raises:
-            NotReadyError: it would not, or this gateway is stopping.
-            ModelNotFoundError: every TorchServe says that there is none.
+            NotReadyError: it would not answer, or this gateway is stopping.
+            ModelNotFoundError: no TorchServe has it.
         """
         if self.admission.draining:
             raise NotReadyError("this gateway is stopping")
@@ -58,7 +67,7 @@ class Readiness:
             return exc
         except TorchServeError as exc:
             return _not_served(model, exc)
-        # "all" is no version to TorchServe, but stands for every one.
+        # TorchServe takes "all" for every version.
         described = next((each for each in versions if version in (None, each.model_version)), None)
         if described is None:
             message = f"Model version: {version} does not exist for model: {model}"

@@ -1,4 +1,4 @@
-"""Keeps the routing in step with the record of what is deployed, and reports to the deployer."""
+"""Keeps the routing in step with the record of deployed versions, and reports to the deployer."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from torchserve_gateway.gateway.deployed.following import Trouble, repeated
-from torchserve_gateway.gateway.deployed.version_choice import Routing
+from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.record.errors import RecordError
 from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.record.reports import DIRECTORY, GatewayReport
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Deployments:
-    """What this gateway exchanges with the deployer through the shared directory, every refresh_s seconds."""
+    """Reads the record and writes a report for the deployer every refresh_s seconds."""
 
     def __init__(self, routing: Routing, directory: Path, refresh_s: float) -> None:
         self._routing = routing
@@ -31,7 +31,7 @@ class Deployments:
 
     @contextlib.asynccontextmanager
     async def followed(self) -> AsyncIterator[None]:
-        """Follows the record from before the first request until after the last one."""
+        """Follows the record from before the first request until after the last request."""
         await self.refresh()
         try:
             async with repeated(self.refresh, self._refresh_s):
@@ -40,13 +40,13 @@ class Deployments:
             self._report.unlink(missing_ok=True)
 
     async def refresh(self) -> None:
-        """Reads the record and writes the report; with either out of reach the last record stays in force."""
+        """Reads the record, writes the report; if either fails, the last record stays in force."""
         async with self._refreshing:
             await self._refresh()
 
     async def _refresh(self) -> None:
         try:
-            # Off the event loop, which has requests to serve.
+            # In a thread: the event loop has requests to serve.
             self._routing.record = await asyncio.to_thread(self._record.read)
             self._sequence += 1
             report = GatewayReport(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from torchserve_gateway.gateway.telemetry.request_context import context_of
+
 # nginx's status for a client that closed its connection; it appears in the log and in metrics only.
 CLIENT_CLOSED_REQUEST = 499
 
@@ -40,7 +42,7 @@ class CancelOnDisconnect:
         try:
             await working
         except asyncio.CancelledError:
-            scope["record"].status = CLIENT_CLOSED_REQUEST
+            context_of(scope).status = CLIENT_CLOSED_REQUEST
 
 
 class _Exchange:

@@ -1,1 +1,1 @@
-"""Predictions: routes, and the stages that one prediction passes. Imported by the gateway's application."""
+"""Prediction routes and what their stages use. Imported by the gateway's application and protocols."""

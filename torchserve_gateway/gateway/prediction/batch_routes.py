@@ -4,18 +4,17 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from torchserve_gateway.gateway.intake.body import read_files
-from torchserve_gateway.gateway.intake.deadlines import body_timeout_of
-from torchserve_gateway.gateway.prediction.images import ImagePredictions, NamedImage, Outcome
-from torchserve_gateway.gateway.prediction.routes import PROBLEMS, prediction_headers
+from torchserve_gateway.gateway.prediction.answers import PROBLEMS, prediction_headers
+from torchserve_gateway.gateway.prediction.arrivals import Arrivals
+from torchserve_gateway.gateway.prediction.image_batches import ImageBatches, NamedImage, Outcome
 from torchserve_gateway.gateway.problems import problem_of
 from torchserve_gateway.gateway.schemas import PredictedImage, RefusedImage, upload_form
-from torchserve_gateway.gateway.telemetry.request_context import request_record
 
 
-def routes(images: ImagePredictions) -> APIRouter:
+def routes(arrivals: Arrivals, batches: ImageBatches) -> APIRouter:
     """`POST /predict/batch`."""
     router = APIRouter(tags=["predictions"])
-    settings, admission = images.settings, images.predictor.admission
+    settings = arrivals.settings
 
     @router.post(
         "/predict/batch",
@@ -25,21 +24,19 @@ def routes(images: ImagePredictions) -> APIRouter:
         openapi_extra=upload_form("files", settings.max_batch_images),
     )
     async def predict_batch(request: Request) -> Response:
-        record = request_record(request)
-        record.model = settings.default_model
-        admission.refuse_if_full(settings.default_model)
+        context = arrivals.let_in(request, settings.default_model)
         limits = settings.max_batch_images, settings.max_batch_request_bytes
-        files = await read_files(request, "files", *limits, body_timeout_of(request, settings))
-        named = [NamedImage(f"the file '{file.filename or ''}'", file.content) for file in files]
-        outcomes = await images.predict(request, named, settings.default_model)
+        files = await read_files(request, "files", *limits, arrivals.body_timeout_s(context))
+        images = [NamedImage(f"the file '{file.filename or ''}'", file.content) for file in files]
+        job = batches.job(request, settings.default_model)
+        outcomes = await batches.predict(images, job, context)
         items = [_item(file.filename or "", outcome) for file, outcome in zip(files, outcomes, strict=True)]
-        return JSONResponse(items, headers=prediction_headers(record))
+        return JSONResponse(items, headers=prediction_headers(context))
 
     return router
 
 
 def _item(filename: str, outcome: Outcome) -> dict[str, object]:
-    """A file's place in the answer."""
     if outcome.error:
         return {"filename": filename, "error": problem_of(outcome.error)}
     return {"filename": filename, "prediction": outcome.prediction}

@@ -1,4 +1,4 @@
-"""Where answers are kept: in this process, or in a Redis that many gateways share."""
+"""Stores of kept answers: this process's memory, or a Redis that many gateways share."""
 
 import base64
 import json
@@ -17,20 +17,24 @@ from torchserve_gateway.torchserve_api.headers import RawHeaders
 
 logger = logging.getLogger(__name__)
 
-# The number is the entries' format: gateways of two releases may share a Redis.
+# The number names the format of the entries: gateways of two releases may share a Redis.
 PREFIX = "torchserve-gateway:answer:2:"
-# Of an entry besides its body: key, version, the objects around them.
+# An entry's key, version and objects besides its body.
 ENTRY_OVERHEAD_BYTES = 512
 
 
 @dataclass(frozen=True)
 class CachedAnswer:
-    """An answer of status 200 as TorchServe gave it. version: as the handler said; headers: the handler's."""
+    """An answer of status 200 as TorchServe gave it."""
 
     body: bytes
+    """As the handler gave it."""
     content_type: str | None
+    """None if the handler set none."""
     version: str | None
+    """The version that answered."""
     headers: RawHeaders = ()
+    """The handler's own headers."""
 
     @property
     def size(self) -> int:
@@ -52,7 +56,7 @@ class CacheStore(Protocol):
 
 
 class MemoryStore:
-    """The least recently used go first when max_bytes are reached."""
+    """Keeps answers in memory; the least recently used go first when max_bytes are reached."""
 
     def __init__(self, settings: CacheSettings, clock: Callable[[], float] = monotonic) -> None:
         self._max_entry_bytes = settings.max_entry_bytes
@@ -77,7 +81,7 @@ class MemoryStore:
 
 
 class RedisStore:
-    """Redis bounds the bytes itself (maxmemory). While it cannot be reached, nothing is found or kept."""
+    """Keeps answers in Redis, which bounds the bytes itself (maxmemory); none while it is out of reach."""
 
     def __init__(self, settings: CacheSettings, url: str) -> None:
         self._max_entry_bytes = settings.max_entry_bytes
@@ -101,7 +105,7 @@ class RedisStore:
             body = base64.b64decode(entry["body"])
             return CachedAnswer(body, entry["content_type"], entry["version"], headers)
         except (RedisError, OSError) as exc:
-            self._say(exc)
+            self._report(exc)
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             logger.warning("an entry in Redis is not ours: %s", exc)
         return None
@@ -119,13 +123,13 @@ class RedisStore:
         try:
             await self._redis.set(PREFIX + key, json.dumps(entry), px=self._ttl_ms)
         except (RedisError, OSError) as exc:
-            self._say(exc)
+            self._report(exc)
 
     async def close(self) -> None:
         """Closes connections."""
         await self._redis.aclose()
 
-    def _say(self, problem: Exception) -> None:
+    def _report(self, problem: Exception) -> None:
         # Once, not for every request.
         if not self._is_down:
             logger.error("Redis cannot be used, answers are not kept: %s", problem)
@@ -133,5 +137,5 @@ class RedisStore:
 
 
 def store_of(settings: CacheSettings) -> MemoryStore | RedisStore:
-    """The configured one."""
+    """The configured store."""
     return RedisStore(settings, settings.redis_url) if settings.redis_url else MemoryStore(settings)

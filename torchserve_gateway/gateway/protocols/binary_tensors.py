@@ -1,6 +1,6 @@
 """Tensors as raw bytes: KServe's and Triton's "binary tensor data" extension of the Open Inference Protocol.
 
-An element of a BYTES tensor is its length, 4 bytes, little-endian, and then so many bytes; an FP32 tensor is
+An element of a BYTES tensor is its length, 4 bytes, little-endian, followed by its bytes; an FP32 tensor is
 IEEE 754 singles, little-endian. Both row-major without padding.
 """
 
@@ -44,5 +44,5 @@ def bytes_tensor(elements: Iterable[bytes]) -> bytes:
 
 
 def fp32_tensor(values: Sequence[float]) -> bytes:
-    """An FP32 tensor; the values must not be beyond what a single can hold."""
+    """An FP32 tensor; the values must fit into an IEEE 754 single."""
     return struct.pack(f"<{len(values)}f", *values)

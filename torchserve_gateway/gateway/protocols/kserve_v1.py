@@ -12,14 +12,14 @@ from torchserve_gateway.gateway.deployed.readiness import Readiness
 from torchserve_gateway.gateway.errors import TooManyFilesError
 from torchserve_gateway.gateway.intake.json_bodies import Base64Text, RequestBody, decoded, json_body, parsed
 from torchserve_gateway.gateway.names import PathModel
-from torchserve_gateway.gateway.prediction.images import ImagePredictions, NamedImage
-from torchserve_gateway.gateway.prediction.routes import PROBLEMS, prediction_headers
+from torchserve_gateway.gateway.prediction.answers import PROBLEMS, prediction_headers
+from torchserve_gateway.gateway.prediction.arrivals import Arrivals
+from torchserve_gateway.gateway.prediction.image_batches import ImageBatches, NamedImage
 from torchserve_gateway.gateway.schemas import ClassProbabilities, ModelReadiness, problems
-from torchserve_gateway.gateway.telemetry.request_context import request_record
 
 
 class ModelNameConvertor(StringConvertor):
-    """A model's name in a path; without it `GET .../{model}` would take `:predict` for a part of the name."""
+    """A model's name in a path: without it, `GET .../{model}` would match `:predict` as part of the name."""
 
     regex = "[^/:]+"
 
@@ -34,13 +34,13 @@ class Base64Object(RequestBody):
 
 
 class ImageInstance(RequestBody):
-    """One image, by the key of TorchServe's examples or by one of those in KServe's."""
+    """One image, by the key of TorchServe's or KServe's examples."""
 
     image: Base64Text | Base64Object = Field(validation_alias=AliasChoices("data", "image", "image_bytes"))
 
 
 class PredictRequest(RequestBody):
-    """What `:predict` takes; KServe knows `instances` as `inputs`, too."""
+    """Body of `:predict`; KServe also calls `instances` `inputs`."""
 
     instances: list[Base64Text | Base64Object | ImageInstance] = Field(
         min_length=1, validation_alias=AliasChoices("instances", "inputs")
@@ -48,7 +48,7 @@ class PredictRequest(RequestBody):
 
 
 class Predictions(BaseModel):
-    """One prediction an instance, in their order."""
+    """Predictions in the order of the instances."""
 
     predictions: list[ClassProbabilities]
 
@@ -59,10 +59,10 @@ class ModelList(BaseModel):
     models: list[str]
 
 
-def routes(images: ImagePredictions, fleet: Fleet, readiness: Readiness) -> APIRouter:
+def routes(arrivals: Arrivals, batches: ImageBatches, fleet: Fleet, readiness: Readiness) -> APIRouter:
     """`GET /v1/models`, `GET /v1/models/{model}` and `POST /v1/models/{model}:predict`."""
     router = APIRouter(prefix="/v1/models", tags=["KServe V1"])
-    max_images = images.settings.max_batch_images
+    max_images = arrivals.settings.max_batch_images
 
     @router.post(
         "/{model:model_name}:predict",
@@ -72,11 +72,11 @@ def routes(images: ImagePredictions, fleet: Fleet, readiness: Readiness) -> APIR
         openapi_extra=json_body(PredictRequest),
     )
     async def predict(request: Request, model: PathModel) -> Response:
-        body = await images.read_body(request, model)
-        named = await asyncio.to_thread(_images, body, max_images)
-        predictions = await images.predict_all(request, named, model)
-        headers = prediction_headers(request_record(request))
-        return JSONResponse({"predictions": predictions}, headers=headers)
+        context = arrivals.let_in(request, model)
+        body = await arrivals.read_images(request, context)
+        images = await asyncio.to_thread(_images, body, max_images)
+        predictions = await batches.predict_all(images, batches.job(request, model), context)
+        return JSONResponse({"predictions": predictions}, headers=prediction_headers(context))
 
     @router.get("", summary="The models that are deployed", responses=problems(502, 504))
     async def models() -> ModelList:

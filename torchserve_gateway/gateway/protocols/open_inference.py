@@ -13,8 +13,9 @@ from torchserve_gateway.gateway.errors import UnknownModelError
 from torchserve_gateway.gateway.intake.handler_bodies import OCTET_STREAM
 from torchserve_gateway.gateway.intake.json_bodies import json_body
 from torchserve_gateway.gateway.names import PathModel, PathVersion
-from torchserve_gateway.gateway.prediction.images import ImagePredictions
-from torchserve_gateway.gateway.prediction.routes import PROBLEMS, prediction_headers
+from torchserve_gateway.gateway.prediction.answers import PROBLEMS, prediction_headers
+from torchserve_gateway.gateway.prediction.arrivals import Arrivals
+from torchserve_gateway.gateway.prediction.image_batches import ImageBatches
 from torchserve_gateway.gateway.protocols.open_inference_bodies import (
     CLASSES,
     PROBABILITIES,
@@ -27,7 +28,6 @@ from torchserve_gateway.gateway.protocols.open_inference_tensors import (
     response_to,
 )
 from torchserve_gateway.gateway.schemas import ModelReadiness, problems
-from torchserve_gateway.gateway.telemetry.request_context import request_record
 
 TAG = "Open Inference Protocol"
 BINARY: dict[str, Any] = {OCTET_STREAM: {"schema": {"type": "string", "format": "binary"}}}
@@ -35,7 +35,7 @@ Endpoint = Callable[..., Awaitable[Any]]
 
 
 class Server(BaseModel):
-    """What this server is."""
+    """Name and version of this server."""
 
     name: str
     version: str
@@ -55,25 +55,27 @@ class Ready(BaseModel):
 
 
 class TensorMetadata(BaseModel):
-    """shape: -1 where any number will do, or is not known."""
+    """Name, type and shape of a tensor."""
 
     name: str
     datatype: str
     shape: list[int]
+    """-1 where any number will do, or where it is not known."""
 
 
 class ModelMetadata(BaseModel):
-    """versions: those that may be asked for by name."""
+    """Versions and tensors of a model."""
 
     name: str
     versions: list[str]
+    """Versions that may be named in a path."""
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
 
 
 def server_routes(readiness: Readiness) -> APIRouter:
-    """`GET /v2` and `/v2/health/...`, which need no key, like the gateway's own health routes."""
+    """`GET /v2` and `/v2/health/...`; they need no key, like the gateway's own health routes."""
     router = APIRouter(prefix="/v2", tags=[TAG])
 
     @router.get("", summary="What this server is")
@@ -93,10 +95,10 @@ def server_routes(readiness: Readiness) -> APIRouter:
     return router
 
 
-def model_routes(images: ImagePredictions, fleet: Fleet, readiness: Readiness) -> APIRouter:
+def model_routes(arrivals: Arrivals, batches: ImageBatches, fleet: Fleet, readiness: Readiness) -> APIRouter:
     """`GET /v2/models/{model}[/versions/{version}][/ready]` and `POST .../infer`."""
     router = APIRouter(prefix="/v2", tags=[TAG])
-    served = images.served
+    served = batches.served
 
     async def metadata(model: PathModel, version: PathVersion | None) -> ModelMetadata:
         versions = [row.version for row in await fleet.versions_of(model) if row.on]
@@ -112,14 +114,14 @@ def model_routes(images: ImagePredictions, fleet: Fleet, readiness: Readiness) -
         return ModelReadiness(name=model, ready=True)
 
     async def infer(request: Request, model: PathModel, version: PathVersion | None) -> Response:
-        body = await images.read_body(request, model)
-        asked, named = await asyncio.to_thread(
-            read_request, body, request.headers.get(HEADER_LENGTH), images.settings.max_batch_images
+        context = arrivals.let_in(request, model)
+        body = await arrivals.read_images(request, context)
+        asked, images = await asyncio.to_thread(
+            read_request, body, request.headers.get(HEADER_LENGTH), arrivals.settings.max_batch_images
         )
-        predictions = await images.predict_all(request, named, model, version)
-        record = request_record(request)
-        content, binary = response_to(asked, model, record.version, predictions)
-        headers = prediction_headers(record)
+        predictions = await batches.predict_all(images, batches.job(request, model, version), context)
+        content, binary = response_to(asked, model, context.version, predictions)
+        headers = prediction_headers(context)
         if not binary:
             return Response(content, media_type="application/json", headers=headers)
         headers[HEADER_LENGTH] = str(len(content))
@@ -130,7 +132,7 @@ def model_routes(images: ImagePredictions, fleet: Fleet, readiness: Readiness) -
 
 
 def _metadata(model: str, versions: list[str], classes: int) -> ModelMetadata:
-    """classes: -1 where their number is not known."""
+    """Metadata of a model; -1 classes where their number is not known."""
     return ModelMetadata(
         name=model,
         versions=versions,
@@ -144,7 +146,7 @@ def _metadata(model: str, versions: list[str], classes: int) -> ModelMetadata:
 
 
 def _add_model_routes(router: APIRouter, metadata: Endpoint, model_ready: Endpoint, infer: Endpoint) -> None:
-    """Each with and without a version in the path."""
+    """Adds each route with and without a version in the path."""
 
     async def metadata_of_default(model: PathModel) -> Any:
         return await metadata(model, None)

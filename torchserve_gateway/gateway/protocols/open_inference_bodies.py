@@ -1,4 +1,4 @@
-"""What `.../infer` of the Open Inference Protocol takes and answers."""
+"""Request and response bodies of `.../infer` of the Open Inference Protocol."""
 
 from typing import Annotated, Literal
 
@@ -17,49 +17,55 @@ NotOffered = Annotated[None, BeforeValidator(_refuse)]
 
 
 class InputParameters(RequestBody):
-    """binary_data_size: bytes of the tensor behind the JSON."""
+    """Parameters of an input."""
 
     binary_data_size: Annotated[int, Field(ge=0)] | None = None
+    """Bytes of the tensor behind the JSON."""
 
 
 class OutputParameters(RequestBody):
-    """binary_data: whether the output comes behind the JSON; None: as the request says for all."""
+    """Parameters of an output."""
 
     binary_data: bool | None = None
+    """Whether the output comes behind the JSON; None: as `binary_data_output` says."""
     classification: NotOffered = None
     shared_memory_region: NotOffered = None
 
 
 class RequestParameters(RequestBody):
-    """binary_data_output: of the outputs that do not say it themselves."""
+    """Parameters of a request."""
 
     binary_data_output: bool | None = None
+    """Default for outputs without `binary_data`."""
 
 
 class InputTensor(RequestBody):
-    """The images. Their tensor may have any name; data: base64, None where they are behind the JSON."""
+    """The images."""
 
     name: str
+    """Any name."""
     datatype: Literal["BYTES"]
     shape: list[Annotated[int, Field(ge=-1)]] = Field(min_length=1, max_length=2)
     parameters: InputParameters | None = None
     data: list[Base64Text | list[Base64Text]] | None = None
+    """Base64; None where the images are behind the JSON."""
 
 
 class RequestedOutput(RequestBody):
-    """One of the outputs."""
+    """An output that the client wants."""
 
     name: Literal["classes", "probabilities"]
     parameters: OutputParameters | None = None
 
 
 class InferenceRequest(RequestBody):
-    """outputs: None or none for all."""
+    """Body of a request."""
 
     id: str | None = None
     parameters: RequestParameters | None = None
     inputs: list[InputTensor] = Field(min_length=1, max_length=1)
     outputs: list[RequestedOutput] | None = None
+    """None, or an empty list, for all outputs."""
 
 
 class SizeInBody(BaseModel):
@@ -69,19 +75,22 @@ class SizeInBody(BaseModel):
 
 
 class OutputTensor(BaseModel):
-    """Shape [images, classes], the most probable class first; data: row-major, None: behind the JSON."""
+    """An output, the most probable class of each image first."""
 
     name: str
     datatype: str
     shape: list[int]
+    """[images, classes]."""
     parameters: SizeInBody | None = None
     data: list[str] | list[float] | None = None
+    """Row-major; None where it is behind the JSON."""
 
 
 class InferenceResponse(BaseModel):
-    """id: the request's, if it had one."""
+    """Body of an answer."""
 
     model_name: str
     model_version: str | None = None
     id: str | None = None
+    """The request's, if it had an id."""
     outputs: list[OutputTensor]

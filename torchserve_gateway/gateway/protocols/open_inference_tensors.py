@@ -7,7 +7,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from torchserve_gateway.gateway.errors import MalformedRequestError, TooManyFilesError
 from torchserve_gateway.gateway.intake.json_bodies import decoded, parsed
-from torchserve_gateway.gateway.prediction.images import NamedImage
+from torchserve_gateway.gateway.prediction.image_batches import NamedImage
 from torchserve_gateway.gateway.protocols.binary_tensors import bytes_tensor, fp32_tensor, read_bytes_tensor
 from torchserve_gateway.gateway.protocols.open_inference_bodies import (
     CLASSES,
@@ -29,10 +29,16 @@ _SCORES = TypeAdapter(dict[str, Score])
 def read_request(
     body: bytes, header_length: str | None, max_images: int
 ) -> tuple[InferenceRequest, list[NamedImage]]:
-    """The request, and its images. header_length: what HEADER_LENGTH says, how many bytes of JSON come first.
+    """The request, and its images.
+
+    Args:
+        body: JSON, then binary tensors.
+        header_length: Value of HEADER_LENGTH, the bytes of JSON; None if all is JSON.
+        max_images: Images that are allowed.
 
     Raises:
-        MalformedRequestError, TooManyFilesError: it is something else.
+        MalformedRequestError: the body is no request of the protocol.
+        TooManyFilesError: it has more images.
     """
     json_bytes = _json_bytes(header_length, len(body))
     request = parsed(InferenceRequest, body[:json_bytes])
@@ -81,12 +87,16 @@ def _name(index: int) -> str:
 def response_to(
     request: InferenceRequest, model: str, version: str | None, predictions: Sequence[object]
 ) -> tuple[bytes, bytes]:
-    """The answer's JSON, and the outputs that follow it.
+    """The answer's JSON, and the binary outputs that follow it.
 
-    predictions: an image each, {class: probability}.
+    Args:
+        request: Says which outputs are wanted and how.
+        model: Its name.
+        version: The version that answered.
+        predictions: {class: probability} of each image.
 
     Raises:
-        InvalidAnswerError: they are something else, or not all of as many classes.
+        InvalidAnswerError: a prediction has another form, or the numbers of classes differ.
     """
     rows = [_highest_first(each) for each in predictions]
     shape = [len(rows), len(rows[0])]
@@ -113,7 +123,7 @@ def _highest_first(prediction: object) -> list[tuple[str, float]]:
 
 
 def _wanted(request: InferenceRequest, binary_all: bool) -> dict[str, bool]:
-    """Whether it comes behind the JSON, by output."""
+    """Whether an output comes behind the JSON, by its name."""
     if not request.outputs:
         return dict.fromkeys((CLASSES, PROBABILITIES), binary_all)
     own = {each.name: each.parameters.binary_data if each.parameters else None for each in request.outputs}

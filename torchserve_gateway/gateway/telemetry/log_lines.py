@@ -1,4 +1,4 @@
-"""One form and one length for all log lines, ours and those of the libraries."""
+"""The format of all log lines, ours and the libraries', and their longest length."""
 
 import logging
 import textwrap
@@ -9,15 +9,14 @@ from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from torchserve_gateway.gateway.shortening import shortened
-from torchserve_gateway.gateway.telemetry.request_context import current_record
 
-# Characters of one field. Clients send paths, names and values as long as they like.
+# Characters of one field: paths, names and values of clients have any length.
 MAX_FIELD_LENGTH = 1_000
 MAX_TRACEBACK_LENGTH = 16_000
 
 
 class Output(Protocol):
-    """Takes lines, for example `gateway.log_output.LogOutput`."""
+    """Takes lines, for example `LogOutput`."""
 
     def write(self, line: str, /) -> int:
         """Takes one line, with its line end."""
@@ -38,7 +37,7 @@ def configure_logging(log_format: str, output: Output) -> None:
         structlog.processors.format_exc_info,
         _shorten,
     ]
-    # What it says of a form that cannot be read, the request's own line says.
+    # The request's own line reports a form that cannot be read.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     # Unlike print, this logger writes a line and its end by one call, as the handler does.
     write_lines = structlog.WriteLoggerFactory(cast("TextIO", output))
@@ -50,15 +49,14 @@ def configure_logging(log_format: str, output: Output) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    # In place of the one that torchserve_gateway/settings/command.py made for commands.
+    # Replaces the handler that torchserve_gateway/settings/command.py made for commands.
     logging.getLogger().handlers = [handler]
 
 
 def _add_ids(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Which request, and which trace where tracing is on, a line belongs to."""
-    record = current_record.get(None)
-    if record:
-        event.setdefault("request_id", record.request_id)
+    """Names the request, and the trace where tracing is on, that a line belongs to."""
+    for key, value in structlog.contextvars.get_contextvars().items():
+        event.setdefault(key, value)
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         event["trace_id"] = trace.format_trace_id(span.trace_id)

@@ -68,7 +68,7 @@ class LogOutput:
                 self._lost += 0 if written else len(lines)
 
     def _next_lines(self) -> list[str]:
-        """Waits for lines; returns none after the last ones of a closed output."""
+        """Waits for lines; returns none after the last lines of a closed output."""
         with self._changed:
             self._changed.wait_for(lambda: self._lines or self._closed)
             return [self._lines.popleft() for _ in range(min(len(self._lines), MAX_LINES_A_WRITE))]

@@ -1,7 +1,7 @@
-"""What happened to requests, for Prometheus.
+"""Request metrics for Prometheus.
 
-No label takes a value that a client can make up: routes are templates, models and versions those on record,
-callers those of the API keys.
+No label takes a value that a client can invent: routes are templates, models and versions are on record,
+callers are names of API keys.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -24,8 +24,8 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from torchserve_gateway.gateway.deployed.version_choice import Routing
-from torchserve_gateway.gateway.telemetry.request_context import RequestRecord
+from torchserve_gateway.gateway.deployed.routing import Routing
+from torchserve_gateway.gateway.telemetry.request_context import RequestContext, context_of
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 # In seconds; a stage may take a tenth of a millisecond, a request as long as its deadline.
@@ -35,9 +35,9 @@ NO_ROUTE, OTHER, UNKNOWN = "none", "other", "unknown"
 NO_MODEL = ("", "")
 
 Collect = Callable[[], Iterable[Metric]]
-"""Reads what is so at the moment of a scrape."""
+"""Reads gauges and counters at scrape time."""
 AskFleet = Callable[[], Awaitable[Iterable[Metric]]]
-"""Asks the TorchServes what they have."""
+"""Asks the TorchServes for their workers and queues."""
 
 
 class Metrics:
@@ -90,31 +90,30 @@ class Metrics:
         for each in collect:
             self.registry.register(_StateCollector(each))
 
-    def observe(self, scope: Scope, record: RequestRecord) -> None:
+    def observe(self, scope: Scope, context: RequestContext) -> None:
         """Counts one request that has ended."""
         method = scope["method"] if scope["method"] in METHODS else OTHER
-        # Starlette leaves here what matched; mounted files and redirects have none. Not `path`, which may
-        # name a convertor.
+        # Starlette leaves the matched route here; mounted files and redirects have none. Not `path`, which
+        # may name a convertor.
         route = getattr(scope.get("route"), "path_format", NO_ROUTE)
-        model, version = self._labels(record.model, record.version)
-        self._requests.labels(method, route, model, version, str(record.status)).inc()
-        if record.caller:
-            self._callers.labels(record.caller, str(record.status)).inc()
-        self._duration.labels(route, model).observe(record.elapsed_s)
-        if record.error_type:
-            self._errors.labels(model, version, record.error_type).inc()
-        if record.answered:
-            self._stages.labels(model, version, "gateway").observe(record.stages_s["gateway"])
-        for answered in record.answered:
-            model, version = self._labels(record.model, answered.prediction.version)
-            stages_s = {"admission": answered.admission_s, **answered.prediction.stages_s}
-            for stage, seconds in stages_s.items():
+        model, version = self._labels(context.model, context.version)
+        self._requests.labels(method, route, model, version, str(context.status)).inc()
+        if context.caller:
+            self._callers.labels(context.caller, str(context.status)).inc()
+        self._duration.labels(route, model).observe(context.elapsed_s)
+        if context.error_type:
+            self._errors.labels(model, version, context.error_type).inc()
+        if context.answers:
+            self._stages.labels(model, version, "gateway").observe(context.stages_s["gateway"])
+        for answer in context.answers:
+            model, version = self._labels(context.model, answer.version)
+            for stage, seconds in answer.stages_s.items():
                 self._stages.labels(model, version, stage).observe(seconds)
-            if answered.prediction.batch_size:
-                self._batch_size.labels(model, version).observe(answered.prediction.batch_size)
+            if answer.batch_size:
+                self._batch_size.labels(model, version).observe(answer.batch_size)
 
     def _labels(self, model: str | None, version: str | None) -> tuple[str, str]:
-        """Model and version as labels; a version that nobody chose yet is empty."""
+        """Model and version as labels; a version that is not chosen yet is empty."""
         if model is None:
             return NO_MODEL
         deployed = self._routing.record.models.get(model)
@@ -126,7 +125,7 @@ class Metrics:
 
 
 class _StateCollector(Collector):
-    """A function as prometheus_client wants it."""
+    """Adapts a function to prometheus_client."""
 
     def __init__(self, collect: Collect) -> None:
         self._collect = collect
@@ -137,26 +136,26 @@ class _StateCollector(Collector):
 
 @dataclass(frozen=True)
 class MetricsMiddleware:
-    """Counts every request, inside the middleware that makes its record."""
+    """Counts every request, inside the middleware that makes its context."""
 
     app: ASGIApp
     metrics: Metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection event as ASGI wants it."""
+        """Handles one ASGI connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        record = scope["record"]
+        context = context_of(scope)
         with self.metrics.in_flight.track_inprogress():
             try:
                 await self.app(scope, receive, send)
             except Exception as exc:
-                # What nobody foresaw is answered further out.
-                record.error_type = type(exc).__name__
+                # An unforeseen error is answered further out.
+                context.error_type = type(exc).__name__
                 raise
             finally:
-                self.metrics.observe(scope, record)
+                self.metrics.observe(scope, context)
 
 
 def routes(metrics: Metrics, ask_fleet: AskFleet, torchserve_metrics_url: str) -> APIRouter:

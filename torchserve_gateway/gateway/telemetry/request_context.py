@@ -1,163 +1,115 @@
-"""Request id and one log line a request."""
+"""The context of one request: made by the outermost middleware, passed as an argument from the route on."""
 
-import re
-import uuid
-from contextvars import ContextVar
+import math
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import monotonic
 
-import structlog
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from torchserve_gateway.torchserve_api.inference import Prediction
 
-logger = structlog.get_logger("gateway")
-
-SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-# Asked every few seconds by machines; nobody reads those lines, nor traces.
-UNLOGGED_PATHS = frozenset(
-    {"/ping", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"}
-)
-# Whoever tries keys leaves lines wherever he does so.
-REFUSED = frozenset({401, 403, 429})
+SCOPE_KEY = "context"
 
 
-@dataclass(frozen=True)
-class Answered:
-    """A prediction or explanation for this request. admission_s: how long it waited to be sent."""
+@dataclass(slots=True)
+class RequestContext:
+    """Facts about one request.
 
-    prediction: Prediction
-    admission_s: float
-
-
-@dataclass
-class RequestRecord:
-    """What is known of one request; its log line at the end.
-
-    cache_control: the client's header; started: by `perf_counter`, in seconds; version: the one that was
-    chosen, then the one that answered; cache: what the response cache did; client: the address; caller: whose
-    API key it has; rate_limits: what is left, by policy, both as in their headers; error: for the log;
-    error_type: the exception's class.
+    Stages read it; of its fields they write `version` alone. Whatever else a stage learns travels back in
+    the Prediction. Log line, metrics, Server-Timing and trace read the context when the answer is sent.
     """
 
     request_id: str
+    """The client's `X-Request-ID` if it is sane, else a new id."""
     client: str = ""
+    """Address that the request comes from."""
     cache_control: str = ""
-    started: float = field(default_factory=perf_counter)
-    answered: list[Answered] = field(default_factory=list)
-    status: int = 500
+    """The client's `Cache-Control`."""
+    started: float = field(default_factory=monotonic)
+    """When the request's head was read, by `monotonic`."""
+
+    deadline: float = math.inf
+    """When the answer must be there, by `monotonic`; set by the route."""
+    routing_key: str = ""
+    """Requests with the same key stay with one version; set by the route."""
+    requested_version: str | None = None
+    """The version that the client named; None leaves the choice to the gateway."""
+
     model: str | None = None
+    """Model that the request is for."""
     version: str | None = None
+    """The requested version, then the chosen version, then the version that answered; of a batch, all."""
+    answers: list[Prediction] = field(default_factory=list)
+    """Answers of jobs that were sent for this request; kept and shared ones are not among them."""
     torchserve_s: float | None = None
+    """Seconds with TorchServe; of a batch from the start of the first image to the end of the last."""
     torchserve_request_id: str | None = None
+    """TorchServe's own id of the job."""
     cache: str | None = None
+    """Result of the response cache; None for a batch."""
     caller: str | None = None
+    """Name of the API key."""
     rate_limits: dict[str, str] = field(default_factory=dict)
+    """State of each limit by its policy, both as in their headers."""
+    status: int = 500
+    """HTTP status of the answer."""
     error: str | None = None
+    """For the log."""
     error_type: str | None = None
+    """Class of the exception, for the metrics."""
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the request's head was read."""
-        return perf_counter() - self.started
+        return monotonic() - self.started
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline; negative after it."""
+        return self.deadline - monotonic()
 
     @property
     def stages_s(self) -> dict[str, float]:
-        """Where the time went so far, seconds by stage; they add up. gateway: all that is nobody else's."""
-        if len(self.answered) == 1:
-            [answered] = self.answered
-            others = {"admission": answered.admission_s, **answered.prediction.stages_s}
-        else:
-            others = {"torchserve": self.torchserve_s or 0.0}
+        """Seconds by stage so far; they add up. `gateway` is the rest."""
+        others = (
+            self.answers[0].stages_s if len(self.answers) == 1 else {"torchserve": self.torchserve_s or 0.0}
+        )
         return {"gateway": self.elapsed_s - sum(others.values()), **others}
 
     @property
     def server_timing(self) -> str:
-        """The header of that name."""
+        """Value of the header Server-Timing."""
         return ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in self.stages_s.items())
 
+    def ask_for(self, version: str | None) -> None:
+        """Notes the version that the client named."""
+        self.requested_version = self.version = version
 
-current_record: ContextVar[RequestRecord] = ContextVar("current_record")
-"""The record of the request that this code runs for."""
+    def count(self, prediction: Prediction) -> None:
+        """Notes one answer; a batch has several."""
+        if prediction.admission_s is not None:
+            self.answers.append(prediction)
 
+    def answer_with(self, prediction: Prediction) -> None:
+        """Notes the only answer."""
+        self.count(prediction)
+        self.version = prediction.version
+        self.torchserve_s = prediction.torchserve_s
+        self.torchserve_request_id = prediction.torchserve_request_id
+        self.cache = prediction.cache
 
-def request_record(request: Request) -> RequestRecord:
-    """The record that the middleware made for this request."""
-    record = request.scope["record"]
-    assert isinstance(record, RequestRecord)
-    return record
-
-
-@dataclass(frozen=True)
-class RequestLogMiddleware:
-    """Gives every request an id and logs it when its answer is complete."""
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection event as ASGI wants it."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        record = scope["record"] = RequestRecord(
-            _request_id(scope), _client(scope), Headers(scope=scope).get("cache-control", "")
+    def detached(self, allowed_s: float) -> "RequestContext":
+        """The context of a job that may outlive its request: the same facts, and a deadline of its own."""
+        return RequestContext(
+            self.request_id,
+            deadline=monotonic() + allowed_s,
+            routing_key=self.routing_key,
+            requested_version=self.requested_version,
         )
-        # Never reset: the server runs every request in a context of its own.
-        current_record.set(record)
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                record.status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = record.request_id
-                if record.rate_limits:
-                    headers["RateLimit-Policy"] = ", ".join(record.rate_limits)
-                    headers["RateLimit"] = ", ".join(record.rate_limits.values())
-            await send(message)
-
-        try:
-            await self.app(scope, receive, send_with_id)
-        finally:
-            if scope["path"] not in UNLOGGED_PATHS or record.status in REFUSED:
-                _log(scope, record)
 
 
-def _request_id(scope: Scope) -> str:
-    """The client's own, when it is one that cannot break a log or a header; else a new one."""
-    sent = Headers(scope=scope).get("x-request-id", "")
-    return sent if SANE_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-
-
-def _client(scope: Scope) -> str:
-    """The address that the request comes from; uvicorn has put in what a trusted proxy says."""
-    return str(scope["client"][0]) if scope.get("client") else ""
-
-
-def _log(scope: Scope, record: RequestRecord) -> None:
-    fields = {
-        "method": scope["method"],
-        "path": scope["path"],
-        "status": record.status,
-        "duration_ms": _ms(record.elapsed_s),
-        "request_id": record.request_id,
-        "client": record.client,
-        "caller": record.caller,
-        "model": record.model,
-        "version": record.version,
-        "torchserve_ms": _ms(record.torchserve_s),
-        "torchserve_request_id": record.torchserve_request_id,
-        "cache": record.cache,
-        "error": record.error,
-    }
-    if len(record.answered) == 1:
-        [answered] = record.answered
-        stages = {"admission": answered.admission_s, **answered.prediction.stages_s}
-        fields |= {f"{stage}_ms": _ms(seconds) for stage, seconds in stages.items()}
-        fields["batch_size"] = answered.prediction.batch_size
-    logger.info("request", **{key: value for key, value in fields.items() if value is not None})
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 1)
+def context_of(scope: Scope) -> RequestContext:
+    """The context that the middleware put into an ASGI scope."""
+    context = scope[SCOPE_KEY]
+    assert isinstance(context, RequestContext)
+    return context

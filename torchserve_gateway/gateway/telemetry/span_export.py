@@ -1,4 +1,4 @@
-"""Sends spans to a collector. Imported only where traces are configured: it takes its time to load."""
+"""Sends spans to a collector. Imported only where traces are configured: it loads slowly."""
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -6,7 +6,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
-# For one batch of spans with all attempts. The gateway ends when the last ones are sent or given up.
+# For a batch of spans with all attempts. The gateway ends when the last spans are sent or given up.
 TIMEOUT_S = 2.0
 
 

@@ -1,7 +1,7 @@
 """OpenTelemetry traces: one span a request, below it one for every call of TorchServe.
 
-The request's span is FastAPI's own. Unless traces are configured what makes spans is not imported, and
-nothing is added to the application.
+The request's span is FastAPI's own. Unless traces are configured, the SDK is not imported and nothing is
+added to the application.
 """
 
 from collections.abc import MutableMapping
@@ -16,7 +16,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AnyValue
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from torchserve_gateway.gateway.telemetry.request_context import UNLOGGED_PATHS, RequestRecord
+from torchserve_gateway.gateway.telemetry.request_context import RequestContext, context_of
+from torchserve_gateway.gateway.telemetry.request_log import UNLOGGED_PATHS
 from torchserve_gateway.settings.gateway import TracingSettings
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto
 
 
 def tracer_provider(settings: TracingSettings) -> "TracerProvider | None":
-    """What makes spans and sends them to the collector until it is shut down; None where tracing is off."""
+    """Makes spans and sends them to the collector until it is shut down; None where tracing is off."""
     if settings.otlp_endpoint is None:
         return None
     from torchserve_gateway.gateway.telemetry.span_export import exporting_provider  # noqa: PLC0415 - it loads the SDK
@@ -38,7 +39,7 @@ def tracer_provider(settings: TracingSettings) -> "TracerProvider | None":
 
 
 def telemetry(provider: "TracerProvider | None") -> TelemetryConfig:
-    """What FastAPI is told, whatever the environment says."""
+    """FastAPI's telemetry, whatever the environment says."""
     if provider is None:
         return OFF
     return {
@@ -56,36 +57,36 @@ def _is_unlogged(scope: MutableMapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class SpanAttributes:
-    """Puts what the gateway knows of a request on its span."""
+    """Puts model, version, ids and error of a request on its span."""
 
     app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection event as ASGI wants it."""
+        """Handles one ASGI connection."""
 
         async def send_described(message: Message) -> None:
             # The span ends with the answer.
             if message["type"] == "http.response.start":
-                _describe(scope["record"])
+                _describe(context_of(scope))
             await send(message)
 
         try:
             await self.app(scope, receive, send_described if scope["type"] == "http" else send)
         finally:
             if scope["type"] == "http":
-                _describe(scope["record"])
+                _describe(context_of(scope))
 
 
-def _describe(record: RequestRecord) -> None:
+def _describe(context: RequestContext) -> None:
     span = trace.get_current_span()
     if not span.is_recording():
         return
     attributes = {
-        "gateway.request_id": record.request_id,
-        "gateway.model": record.model,
-        "gateway.version": record.version,
-        "gateway.error": record.error,
-        "torchserve.request_id": record.torchserve_request_id,
+        "gateway.request_id": context.request_id,
+        "gateway.model": context.model,
+        "gateway.version": context.version,
+        "gateway.error": context.error,
+        "torchserve.request_id": context.torchserve_request_id,
     }
     span.set_attributes({key: value for key, value in attributes.items() if value is not None})
 

@@ -1,4 +1,4 @@
-"""What is so at the moment of a scrape: what is deployed, shadow copies, admission."""
+"""Gauges and counters read at scrape time: versions, shadow copies, admission, cache, limits, log."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -6,34 +6,29 @@ from functools import partial
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from torchserve_gateway.gateway.access.rate_limits import RateLimits
-from torchserve_gateway.gateway.deployed.version_choice import Routing
+from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.gateway.prediction.admission import Admission
-from torchserve_gateway.gateway.prediction.cache import ResponseCache
+from torchserve_gateway.gateway.prediction.stages import CacheCounts
+from torchserve_gateway.gateway.state import GatewayState
 from torchserve_gateway.gateway.telemetry.metrics import UNKNOWN, Collect
 
 MODEL = ("model", "version")
 
 
-def collected(
-    routing: Routing,
-    admission: Admission,
-    cache: ResponseCache | None,
-    limits: RateLimits,
-    lost_log_lines: Callable[[], int],
-) -> tuple[Collect, ...]:
-    """What a scrape reads."""
-    state = (
-        partial(deployed, routing),
-        partial(shadowed, routing),
-        partial(admitted, admission),
-        partial(unlimited, limits),
+def collected(gateway: GatewayState, lost_log_lines: Callable[[], int]) -> tuple[Collect, ...]:
+    """Everything that a scrape reads."""
+    always = (
+        partial(deployed, gateway.routing),
+        partial(shadowed, gateway.routing),
+        partial(admitted, gateway.admission),
+        partial(unlimited, gateway.rate_limits),
         partial(unlogged, lost_log_lines),
     )
-    return (*state, partial(cached, cache)) if cache else state
+    return (*always, partial(cached, gateway.cache_counts)) if gateway.cache_store else always
 
 
 def deployed(routing: Routing) -> Iterator[Metric]:
-    """Each version that is on record, and what it is there for."""
+    """Versions on record with their states."""
     versions = InfoMetricFamily("gateway_model_version", "Deployed versions", labels=(*MODEL, "state"))
     for model, on_record in routing.record.models.items():
         for version, state in on_record.states.items():
@@ -42,7 +37,7 @@ def deployed(routing: Routing) -> Iterator[Metric]:
 
 
 def shadowed(routing: Routing) -> Iterator[Metric]:
-    """How the answers of shadowed versions compare with those that clients got."""
+    """Comparisons of shadowed answers with the answers that clients got."""
     copies = CounterMetricFamily(
         "gateway_shadow_copies", "Copies of requests for a shadowed version", labels=(*MODEL, "result")
     )
@@ -64,18 +59,18 @@ def shadowed(routing: Routing) -> Iterator[Metric]:
     yield from (copies, same_class, within_tolerance)
 
 
-def cached(cache: ResponseCache) -> Iterator[Metric]:
-    """How predictions were answered; hits / (hits + misses + shared) is the hit ratio."""
+def cached(cache: CacheCounts) -> Iterator[Metric]:
+    """Predictions by cache result; hits / (hits + misses + shared) is the hit ratio."""
     results = CounterMetricFamily(
         "gateway_cache_requests", "Predictions by what the response cache did", labels=("result",)
     )
-    for result, count in cache.counts.results.items():
+    for result, count in cache.results.items():
         results.add_metric((result,), count)
     yield results
 
 
 def unlimited(limits: RateLimits) -> Iterator[Metric]:
-    """What no rate limit saw."""
+    """Requests that no rate limit counted."""
     yield CounterMetricFamily(
         "gateway_rate_limit_unchecked",
         "Counts of requests that were let through since Redis could not be asked",
@@ -84,14 +79,14 @@ def unlimited(limits: RateLimits) -> Iterator[Metric]:
 
 
 def unlogged(lost: Callable[[], int]) -> Iterator[Metric]:
-    """Counts the gaps in the log."""
+    """Lost log lines."""
     yield CounterMetricFamily(
         "gateway_log_lines_lost", "Log lines that could not be written to standard output", lost()
     )
 
 
 def admitted(admission: Admission) -> Iterator[Metric]:
-    """Who is with TorchServe and who waits for that."""
+    """Requests with TorchServe and requests that wait, by model."""
     in_flight = GaugeMetricFamily(
         "gateway_admission_in_flight", "Requests that are with TorchServe", labels=("model",)
     )

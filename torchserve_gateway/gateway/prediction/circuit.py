@@ -1,4 +1,4 @@
-"""Whether TorchServe is asked at all: while it cannot be reached, it is left alone."""
+"""Whether TorchServe is asked at all, by the failures in a row."""
 
 from time import monotonic
 
@@ -8,12 +8,14 @@ from torchserve_gateway.gateway.errors import UpstreamDownError
 FORGOTTEN_AFTER_S = 10.0
 
 
-class Breaker:
-    """Opens after `failures` in a row; then one request every `open_s` seconds is let through.
+class Circuit:
+    """Opens after `failures` in a row; then lets a request through every `open_s` seconds.
 
-    Any answer closes it. Every refusal is an exception of its own: one that is raised again collects the
+    Any answer closes it. Every refusal is a new exception: an exception that is raised again collects the
     frames, and with them the bodies, of all requests that it refused.
     """
+
+    __slots__ = ("_failed_at", "_failures", "_next_try_at", "_open_s", "_threshold")
 
     def __init__(self, failures: int, open_s: float) -> None:
         self._threshold = failures
@@ -39,7 +41,7 @@ class Breaker:
         self._next_try_at = now + self._open_s
 
     def failed(self) -> None:
-        """Counts a request that TorchServe could not be reached for."""
+        """Counts a request that found TorchServe out of reach."""
         now = monotonic()
         is_open = self._failures >= self._threshold
         if not is_open and now - self._failed_at > FORGOTTEN_AFTER_S:

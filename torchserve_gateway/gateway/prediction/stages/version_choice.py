@@ -1,0 +1,28 @@
+"""Stage: the version that the routing chooses for a request."""
+
+from dataclasses import dataclass, replace
+
+from torchserve_gateway.gateway.deployed.routing import Routing
+from torchserve_gateway.gateway.prediction.stage import Stage
+from torchserve_gateway.gateway.telemetry.request_context import RequestContext
+from torchserve_gateway.torchserve_api.inference import Job, Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class VersionChoice:
+    """Names the version in the job, so that every stage further in sees a single version."""
+
+    routing: Routing
+    next_stage: Stage
+
+    async def predict(self, job: Job, context: RequestContext) -> Prediction:
+        """As `Stage.predict`.
+
+        Raises:
+            ModelNotFoundError: the requested version is being retired.
+        """
+        version = self.routing.choose(job.model, job.version, context.routing_key)
+        # Written before the job is passed on: a failure counts as this version's.
+        context.version = version
+        chosen = job if version == job.version else replace(job, version=version)
+        return await self.next_stage.predict(chosen, context)
