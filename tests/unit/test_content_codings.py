@@ -77,7 +77,7 @@ def test_another_coding_is_named(encodings: list[str]) -> None:
         ("gzip", b"\x1f", "ends before the end"),
         ("gzip", gzip.compress(CONTENT) + b"tail", "not gzip, or is damaged"),
         ("gzip", gzip.compress(CONTENT)[:-8] + bytes(8), "incorrect data check"),
-        ("gzip", gzip.compress(b"") * (MAX_MEMBERS + 1), f"more than {MAX_MEMBERS} gzip files"),
+        ("gzip", gzip.compress(b"") * (MAX_MEMBERS + 1), f"more than {MAX_MEMBERS} gzip members"),
         ("deflate", zlib.compress(CONTENT) + b"tail", "continues after the end of its deflate"),
         ("deflate", CONTENT, "not deflate, or is damaged"),
         ("deflate", raw_deflate(CONTENT)[:-1], "ends before the end"),
