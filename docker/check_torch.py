@@ -16,9 +16,7 @@ def main(wanted: str) -> str | None:
     if found == wanted:
         return None
     if wanted == "cpu":
-        print(
-            "it includes CUDA and runs without a GPU, too; TORCH_INDEX=<index of CPU wheels> makes it small"
-        )
+        print("it includes CUDA but needs no GPU; TORCH_INDEX=<index of CPU wheels> makes it small")
         return None
     return f"that is not {wanted}; pass TORCH_INDEX=<index of PyTorch's wheels for {wanted}> to make"
 

@@ -82,7 +82,7 @@ def test_another_coding_is_named(encodings: list[str]) -> None:
         ("gzip", b"\x1f", "ends before the end"),
         ("gzip", gzipped(CONTENT) + b"tail", "not gzip, or is damaged"),
         ("gzip", gzipped(CONTENT)[:-8] + bytes(8), "incorrect data check"),
-        ("gzip", gzipped(b"") * (MAX_MEMBERS + 1), f"more than {MAX_MEMBERS} gzip files"),
+        ("gzip", gzipped(b"") * (MAX_MEMBERS + 1), f"more than {MAX_MEMBERS} gzip members"),
         ("deflate", zlib.compress(CONTENT) + b"tail", "continues after the end of its deflate"),
         ("deflate", CONTENT, "not deflate, or is damaged"),
         ("deflate", raw_deflate(CONTENT)[:-1], "ends before the end"),
