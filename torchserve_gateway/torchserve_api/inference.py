@@ -18,44 +18,44 @@ from torchserve_gateway.torchserve_api.handler_timing import batch_size, stages_
 from torchserve_gateway.torchserve_api.headers import RawHeaders, set_by_handler
 from torchserve_gateway.torchserve_api.transport import Transport, path_of
 
-# Bytes of a handler's error answer that a message quotes.
+# Of a handler's own error answer, in a message about it.
 SHOWN_BYTES = 200
 
 
 @dataclass(frozen=True)
 class Job:
-    """A request in TorchServe's queue."""
+    """What TorchServe is asked, as it queues it.
+
+    version: None for the default one; headers: the client's, for the handler.
+    """
 
     model: str
     version: str | None
-    """None for the default version."""
     body: bytes
     content_type: str
     headers: RawHeaders = ()
-    """Headers of the client, for the handler."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """An answer of the handler, of any status; TorchServe's own errors are exceptions."""
+    """An answer of the handler, of whatever status it set; TorchServe's own errors are exceptions.
+
+    body: as the handler gave it; content_type: None if the handler set none (stock handlers do not);
+    version: the one that answered, if the handler says so; torchserve_s: seconds from sending the request
+    to the complete answer; torchserve_request_id: TorchServe's own, as in its logs; batch_size: requests in
+    the batch it ran in, None if the handler does not say; handler_s: seconds by stage, empty if it does not;
+    status: 200 unless the handler sets another; headers: the handler's own.
+    """
 
     body: bytes
     content_type: str | None
-    """None if the handler sets no type, as stock handlers do."""
     version: str | None
-    """Version that answered, if known."""
     torchserve_s: float
-    """Seconds from sending the request to the complete answer."""
     torchserve_request_id: str | None
-    """Request id in TorchServe's logs."""
     batch_size: int | None = None
-    """Requests in the batch; None if the handler does not report it."""
     handler_s: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by stage of the handler; empty if it does not report them."""
     status: int = 200
-    """Status that the handler set."""
     headers: RawHeaders = ()
-    """Headers that the handler set."""
 
     @property
     def error(self) -> HandlerStatusError | None:
@@ -67,17 +67,14 @@ class Prediction:
 
     @property
     def stages_s(self) -> dict[str, float]:
-        """Splits `torchserve_s` into stages; `queue` is the time outside the handler."""
+        """Where `torchserve_s` went. queue: all that is not the handler's."""
         if not self.handler_s:
             return {"torchserve": self.torchserve_s}
         return {"queue": self.torchserve_s - sum(self.handler_s.values()), **self.handler_s}
 
 
 class InferenceClient:
-    """Predictions and explanations of one TorchServe.
-
-    max_response_size: TorchServe's own limit in bytes.
-    """
+    """Predictions and explanations of one TorchServe. max_response_size: its own limit, in bytes."""
 
     def __init__(self, transport: Transport, max_response_size: int) -> None:
         self._transport = transport
@@ -92,7 +89,7 @@ class InferenceClient:
         return await self._ask("predictions", job, deadline_s)
 
     async def explain(self, job: Job, deadline_s: float) -> Prediction:
-        """Sends one job for an explanation, which the handler must support.
+        """As `predict`, but asks why; the handler must know how.
 
         Raises:
             TorchServeError: as the subclass that fits.
@@ -100,7 +97,7 @@ class InferenceClient:
         try:
             return await self._ask("explanations", job, deadline_s)
         except HandlerFailedError as exc:
-            # TorchServe gives no other sign of a handler without get_insights.
+            # All that TorchServe says of a handler without get_insights.
             message = f"{exc}; the handler of {job.model} may not support explanations"
             raise HandlerFailedError(exc.status, exc.type, message) from exc
 

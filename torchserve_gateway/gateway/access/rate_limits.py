@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import limits
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from torchserve_gateway.gateway.errors import RateLimitedError, TooManyFailuresError
@@ -79,9 +78,7 @@ class RateLimits:
         self._per_address = _parsed(settings.per_address)
         self._failures = _parsed(settings.failed_keys_per_address)
         self._timeout_s = settings.redis_timeout_s
-        # Ours, because limits cannot close its own.
-        self._connections = ConnectionPool.from_url(settings.redis_url) if settings.redis_url else None
-        self._storage = _storage(settings.redis_url, self._connections)
+        self._storage = _storage(settings.redis_url)
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
         self._redis_is_down = False
         self._ask_again_at = 0.0
@@ -128,8 +125,8 @@ class RateLimits:
 
     async def close(self) -> None:
         """Closes connections."""
-        if self._connections:
-            await self._connections.aclose()
+        if isinstance(self._storage, RedisStorage):
+            await self._storage.bridge.storage.aclose()  # type: ignore[attr-defined] # limits has no close()
 
     async def _charge(self, record: RequestRecord, budget: Budget, cost: int) -> None:
         charged = await self._count(budget, cost)
@@ -187,14 +184,7 @@ def _parsed(rate: str | None) -> limits.RateLimitItem | None:
     return limits.parse(rate) if rate else None
 
 
-def _storage(
-    redis_url: str | None, connections: ConnectionPool | None
-) -> RedisStorage | BoundedMemoryStorage:
+def _storage(redis_url: str | None) -> RedisStorage | BoundedMemoryStorage:
     if redis_url is None:
         return BoundedMemoryStorage()
-    return RedisStorage(
-        f"async+{redis_url}",
-        implementation="redispy",
-        key_prefix=PREFIX,
-        connection_pool=connections,  # type: ignore[arg-type] # documented, but not in its annotation
-    )
+    return RedisStorage(f"async+{redis_url}", implementation="redispy", key_prefix=PREFIX)

@@ -75,6 +75,11 @@ class MemoryStore:
     async def close(self) -> None:
         """Has nothing to close."""
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes in use."""
+        return int(self._kept.currsize)
+
 
 class RedisStore:
     """Redis bounds the bytes itself (maxmemory). While it cannot be reached, nothing is found or kept."""
