@@ -38,7 +38,7 @@ WITHOUT_ADMISSION = (
 
 @dataclass
 class Outcomes:
-    """How requests ended."""
+    """Latencies of requests by outcome."""
 
     by_status: dict[int, list[float]] = field(default_factory=dict)
     """Seconds from due time to end, by status; status 0 for a request without an answer."""

@@ -5,7 +5,7 @@ a batch as TorchServe's Model.pollBatch collects it: a single worker takes the f
 within `max_batch_delay`, at most `batch_size`, and runs them while another worker collects.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,46 +83,55 @@ class Replica:
             jobs.append(coming.value)
 
 
-def simulate(plan: Plan, times: ServiceTimes, rate: float, requests: int, seed: int = 0) -> Floats:
-    """Latencies in seconds of the requests after warm-up, in order of arrival. rate: requests a second."""
-    env, rng = simpy.Environment(), np.random.default_rng(seed)
-    limit = BATCHES_PER_WORKER * plan.replicas * plan.workers * plan.batch_size
-    gateways = [(simpy.Resource(env), simpy.Resource(env, limit)) for _ in range(plan.gateways)]
-    replicas = [Replica(env, plan, times, rng) for _ in range(plan.replicas)]
-    latencies, ended = np.zeros(requests), env.event()
-    left = requests
+class Gateway:
+    """One gateway process with its admission, in front of all replicas."""
 
-    def through_gateway(gateway: simpy.Resource) -> Process:
-        with gateway.request() as turn:
-            yield turn
-            yield env.timeout(times.gateway_s / 2)
+    def __init__(
+        self, env: simpy.Environment, replicas: Sequence[Replica], times: ServiceTimes, limit: int
+    ) -> None:
+        self._env, self._replicas, self._times = env, replicas, times
+        self._process, self._admission = simpy.Resource(env), simpy.Resource(env, limit)
 
-    def request(number: int) -> Process:
-        nonlocal left
-        started = env.now
-        gateway, admitted = gateways[number % len(gateways)]
-        yield from through_gateway(gateway)
-        with admitted.request() as slot:
+    def answer(self) -> Process:
+        """Passes a request through the gateway to a replica and back."""
+        yield from self._half_of_its_time()
+        with self._admission.request() as slot:
             yield slot
             # Least connections, as docker/haproxy.cfg balances.
-            replica = min(replicas, key=lambda each: each.in_flight)
+            replica = min(self._replicas, key=lambda each: each.in_flight)
             replica.in_flight += 1
-            job = env.event()
+            job = self._env.event()
             yield replica.queue.put(job)
             yield job
             replica.in_flight -= 1
             # The answer is read before the slot is free.
-            yield from through_gateway(gateway)
+            yield from self._half_of_its_time()
+
+    def _half_of_its_time(self) -> Process:
+        with self._process.request() as turn:
+            yield turn
+            yield self._env.timeout(self._times.gateway_s / 2)
+
+
+def simulate(plan: Plan, times: ServiceTimes, rate: float, requests: int, seed: int = 0) -> Floats:
+    """Latencies in seconds of the requests after warm-up, in order of arrival. rate: requests a second."""
+    env, rng = simpy.Environment(), np.random.default_rng(seed)
+    limit = BATCHES_PER_WORKER * plan.replicas * plan.workers * plan.batch_size
+    replicas = [Replica(env, plan, times, rng) for _ in range(plan.replicas)]
+    gateways = [Gateway(env, replicas, times, limit) for _ in range(plan.gateways)]
+    latencies = np.zeros(requests)
+
+    def request(number: int) -> Process:
+        started = env.now
+        yield from gateways[number % len(gateways)].answer()
         latencies[number] = env.now - started + times.path_s
-        left -= 1
-        if not left:
-            ended.succeed()
 
     def arrivals() -> Process:
+        arrived = []
         for number, pause_s in enumerate(rng.exponential(1 / rate, requests)):
             yield env.timeout(pause_s)
-            env.process(request(number))
+            arrived.append(env.process(request(number)))
+        yield env.all_of(arrived)
 
-    env.process(arrivals())
-    env.run(until=ended)
+    env.run(until=env.process(arrivals()))
     return latencies[int(requests * WARM_UP_SHARE) :]
