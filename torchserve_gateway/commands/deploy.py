@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torchserve_gateway.deployment.archives.sources import requested_archive
 from torchserve_gateway.deployment.deploy import deploy
-from torchserve_gateway.deployment.plan import requested_version
+from torchserve_gateway.deployment.plan import upload_plan
 from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.command import run
@@ -22,7 +22,7 @@ def upload_model(settings: UploadSettings) -> None:
     """
     record = DeploymentRecord(settings.torchserve.deployments_dir)
     with record.lock(), requested_archive(settings) as archive:
-        print(deploy(settings, record, requested_version(settings, archive), archive))
+        print(deploy(settings, record, upload_plan(settings, archive)))
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from torchserve_gateway.deployment.archives.sources import kept_archive
 from torchserve_gateway.deployment.deploy import deploy
+from torchserve_gateway.deployment.plan import planned
 from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedVersion, DeploymentRecord
 from torchserve_gateway.settings.command import run
@@ -24,13 +25,13 @@ def rollback(settings: SwapSettings) -> None:
         previous = _previous_version(record, settings.served_model.model_name)
         with kept_archive(settings, previous) as archive:
             wanted = previous.model_copy(update={"archive": archive.name})
-            print(deploy(settings, record, wanted, archive))
+            print(deploy(settings, record, planned(settings, wanted, archive)))
 
 
 def _previous_version(record: DeploymentRecord, name: str) -> DeployedVersion:
     model = record.read().models.get(name)
     if model is None or not model.previous:
-        raise DeploymentError(f"there is no version of {name} before the one that serves; see make models")
+        raise DeploymentError(f"there is no version of {name} before the serving version; see make models")
     return model.previous[0].deployed_now()
 
 

@@ -1,1 +1,1 @@
-"""Deploys, rolls back and records versions; the gateways read that record."""
+"""Deploys and rolls back versions; the commands import it, the gateway does not."""

@@ -1,22 +1,21 @@
-"""The part that upload and rollback share: plans the deploy, finds the replicas and swaps the version in."""
+"""Runs a planned deploy: connects to all replicas and swaps the version in; upload and rollback share it."""
 
 import asyncio
 import signal
 
 import httpx
 
-from torchserve_gateway.deployment.archives.verification import Archive
-from torchserve_gateway.deployment.plan import Deployment, planned
+from torchserve_gateway.deployment.plan import Deployment
 from torchserve_gateway.deployment.swap import Swap
 from torchserve_gateway.record.errors import DeploymentError
-from torchserve_gateway.record.record import DeployedVersion, DeploymentRecord
+from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.deployment import SwapSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe, reachable, replicas
 from torchserve_gateway.torchserve_api.errors import TorchServeError
 from torchserve_gateway.torchserve_api.transport import new_client
 
 
-def deploy(settings: SwapSettings, record: DeploymentRecord, asked: DeployedVersion, archive: Archive) -> str:
+def deploy(settings: SwapSettings, record: DeploymentRecord, deployment: Deployment) -> str:
     """Deploys a version to all replicas; the caller holds the record's lock.
 
     Returns:
@@ -25,7 +24,7 @@ def deploy(settings: SwapSettings, record: DeploymentRecord, asked: DeployedVers
     Raises:
         DeploymentError: the version was not deployed.
     """
-    return asyncio.run(_deploy(settings, record, planned(settings, asked, archive)))
+    return asyncio.run(_deploy(settings, record, deployment))
 
 
 async def _deploy(settings: SwapSettings, record: DeploymentRecord, deployment: Deployment) -> str:

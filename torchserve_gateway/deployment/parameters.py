@@ -53,6 +53,27 @@ def as_described(wanted: DeployedVersion, described: ModelVersion) -> DeployedVe
     )
 
 
+def running(
+    name: str, wanted: DeployedVersion, described: ModelVersion, deadline_s: float
+) -> DeployedVersion:
+    """The version with the parameters that TorchServe runs; differences are logged as a warning.
+
+    Args:
+        name: name of the version in messages.
+        wanted: the version with the parameters of the registration.
+        described: TorchServe's description.
+        deadline_s: the gateway's deadline.
+
+    Raises:
+        ArchiveRefusedError: TorchServe would kill workers before the gateway's deadline.
+    """
+    runs = as_described(wanted, described)
+    if unlike := differences(wanted, runs):
+        logger.warning("%s runs otherwise: %s", name, "; ".join(unlike))
+    refuse_short_timeout(runs, deadline_s)
+    return runs
+
+
 def differences(asked: DeployedVersion, runs: DeployedVersion) -> list[str]:
     """Parameters that differ, each with both values."""
     found = runs.parameters()

@@ -1,8 +1,6 @@
 """The plan of one deploy and its target, which all steps share."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +9,10 @@ from torchserve_gateway.deployment.golden_check import GoldenCheck
 from torchserve_gateway.deployment.parameters import as_torchserve_will_run
 from torchserve_gateway.downloads import without_credentials
 from torchserve_gateway.record.errors import DeploymentError
-from torchserve_gateway.record.record import DeployedModel, DeployedVersion, DeploymentRecord
+from torchserve_gateway.record.record import DeployedVersion, DeploymentRecord
 from torchserve_gateway.record.reports import Gateways
 from torchserve_gateway.settings.deployment import BlueGreen, Canary, Shadow, SwapSettings, UploadSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe
-from torchserve_gateway.torchserve_api.errors import RefusedError
 
 
 @dataclass(frozen=True)
@@ -62,24 +59,15 @@ class Target:
     """Locked by the caller."""
     gateways: Gateways
 
-    def on_record(self, model: str) -> DeployedModel | None:
-        """The model's entry in the record, None if it was never deployed."""
-        return self.record.read().models.get(model)
 
+def upload_plan(settings: UploadSettings, archive: Archive) -> Deployment:
+    """Plans the deploy of the configured version; by default it gets a worker per core.
 
-@contextmanager
-def naming_replica(torchserve: TorchServe, deployment: Deployment) -> Iterator[None]:
-    """Adds the replica's name to a refusal; connection errors hold its address already."""
-    try:
-        yield
-    except RefusedError as exc:
-        raise deployment.failed(f"{torchserve.name}: {exc}") from exc
-
-
-def requested_version(settings: UploadSettings, archive: Archive) -> DeployedVersion:
-    """The version to upload, with the configured parameters; by default one worker per core."""
+    Raises:
+        DeploymentError: as `planned`.
+    """
     params = settings.request_params
-    return DeployedVersion(
+    asked = DeployedVersion(
         version=settings.model.version,
         source=archive.source,
         archive=archive.name,
@@ -87,6 +75,7 @@ def requested_version(settings: UploadSettings, archive: Archive) -> DeployedVer
         initial_workers=params.initial_workers or len(os.sched_getaffinity(0)),
         **params.model_dump(exclude={"url", "initial_workers"}),
     )
+    return planned(settings, asked, archive)
 
 
 def planned(settings: SwapSettings, asked: DeployedVersion, archive: Archive) -> Deployment:

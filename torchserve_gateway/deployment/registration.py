@@ -4,7 +4,7 @@ import logging
 
 import stamina
 
-from torchserve_gateway.deployment.parameters import as_described, differences, refuse_short_timeout
+from torchserve_gateway.deployment.parameters import running
 from torchserve_gateway.deployment.plan import Deployment, Target
 from torchserve_gateway.downloads import without_credentials
 from torchserve_gateway.record.errors import DeploymentError
@@ -43,7 +43,7 @@ async def refuse_if_registered(deployment: Deployment, target: Target, before: D
         raise DeploymentError(
             f"nothing was changed: {torchserve.name} has {model} {version} already, from "
             f"{other.archive_name} with {other.ready_workers} workers READY, and no deploy on record put "
-            "it there; take another VERSION, or remove that one first: "
+            "it there; take another VERSION, or unregister it first: "
             f'make manage ARGS="unregister {model} {version}"'
         )
 
@@ -64,7 +64,8 @@ async def bring_up(
 
     Raises:
         VersionConflictError: somebody else registered the version.
-        DeploymentError, TorchServeError: it is not READY; it may still be registered.
+        DeploymentError, TorchServeError: it is not READY, or its parameters do not suit the gateway; it may
+            still be registered.
     """
     management, model, version = torchserve.management, deployment.model, wanted.version
     others = set(await registered(management, model))
@@ -77,11 +78,9 @@ async def bring_up(
         if workers > started:
             await management.scale(model, version, {"min_worker": workers, "max_worker": workers})
         await workers_ready(torchserve, deployment, workers)
-    runs = as_described(wanted, (await management.describe(model, version))[0])
-    logger.info("%s: %d workers of %s %s READY", torchserve.name, runs.initial_workers, model, version)
-    if unlike := differences(wanted, runs):
-        logger.warning("%s: %s %s runs otherwise: %s", torchserve.name, model, version, "; ".join(unlike))
-    return runs
+    described = (await management.describe(model, version))[0]
+    logger.info("%s: %d workers of %s %s READY", torchserve.name, described.min_workers, model, version)
+    return running(f"{torchserve.name}: {model} {version}", wanted, described, deployment.deadline_s)
 
 
 async def workers_ready(torchserve: TorchServe, deployment: Deployment, workers: int) -> None:
@@ -96,17 +95,6 @@ async def workers_ready(torchserve: TorchServe, deployment: Deployment, workers:
         await until_ready(torchserve.management, deployment.model, version, workers, timeout_s)
     except WorkersNotReadyError as exc:
         raise deployment.failed(exc) from exc
-
-
-async def check(torchserve: TorchServe, deployment: Deployment, runs: DeployedVersion) -> None:
-    """Asks for the samples' answers.
-
-    Raises:
-        DeploymentError: an answer is wrong, or the parameters do not suit the gateway.
-        TorchServeError: TorchServe gives no answer.
-    """
-    refuse_short_timeout(runs, deployment.deadline_s)
-    await deployment.check(torchserve.inference, deployment.model, runs.version)
 
 
 @stamina.retry(on=UnreachableError, attempts=None, timeout=RESTART_S, wait_initial=0.5, wait_max=2)
@@ -159,7 +147,7 @@ async def _register(
         if not any((each.archive, each.sha256) == (wanted.archive, wanted.sha256) for each in on_record):
             raise deployment.failed(
                 f"TorchServe's model store holds another {wanted.archive}; remove it there or give the new "
-                "one another file name"
+                "archive another file name"
             ) from exc
         logger.info("TorchServe still has %s", wanted.archive)
         return await management.register(model, {"url": wanted.archive, **parameters})

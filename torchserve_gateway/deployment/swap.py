@@ -9,22 +9,21 @@ removes the new version from all of them.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from torchserve_gateway.deployment.plan import Deployment, Target, naming_replica
-from torchserve_gateway.deployment.recheck import recheck
-from torchserve_gateway.deployment.registration import (
-    bring_up,
-    check,
-    refuse_if_registered,
-    workers_ready,
-)
+from torchserve_gateway.deployment.archives.model_store import stage
+from torchserve_gateway.deployment.parameters import refuse_differences, running
+from torchserve_gateway.deployment.plan import Deployment, Target
+from torchserve_gateway.deployment.registration import bring_up, refuse_if_registered, workers_ready
 from torchserve_gateway.deployment.retirement import retire_others
 from torchserve_gateway.deployment.trial import passes_trial
 from torchserve_gateway.deployment.undo import Changes, undo_killed_deploy
 from torchserve_gateway.record.record import DeployedModel, DeployedVersion, DeploymentRecord
 from torchserve_gateway.record.reports import Gateways
 from torchserve_gateway.torchserve_api.connection import TorchServe
-from torchserve_gateway.torchserve_api.errors import TorchServeError
+from torchserve_gateway.torchserve_api.errors import RefusedError, TorchServeError
+from torchserve_gateway.torchserve_api.versions import registered
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class Swap:
         try:
             before = await undo_killed_deploy(deployment, target)
             if before and before.serving.version == version:
-                await recheck(deployment, target, before)
+                await self._serve_again(before)
             elif not await self._promoted(before):
                 return f"{model} {before.serving.version if before else 'nothing'} serves"
         except (TorchServeError, OSError) as exc:
@@ -83,21 +82,31 @@ class Swap:
         """Registers and checks the version on each replica; returns it with its actual parameters."""
         runs = self._deployment.wanted
         for torchserve in self._target.replicas:
-            with naming_replica(torchserve, self._deployment):
-                await changes.note_default(torchserve)
-                with changes.registering(torchserve):
-                    runs = await bring_up(torchserve, self._deployment, runs, before)
-                await check(torchserve, self._deployment, runs)
+            with self._naming(torchserve):
+                runs = await self._register(torchserve, runs, before, changes)
+        return runs
+
+    async def _register(
+        self,
+        torchserve: TorchServe,
+        wanted: DeployedVersion,
+        before: DeployedModel | None,
+        changes: Changes,
+    ) -> DeployedVersion:
+        deployment = self._deployment
+        async with changes.registering(torchserve):
+            runs = await bring_up(torchserve, deployment, wanted, before)
+        await deployment.check(torchserve.inference, deployment.model, runs.version)
         return runs
 
     async def _make_default(self, runs: DeployedVersion) -> None:
         deployment = self._deployment
         for torchserve in self._target.replicas:
             # A replica that restarted meanwhile came up with the old version alone.
-            with naming_replica(torchserve, deployment):
+            with self._naming(torchserve):
                 await workers_ready(torchserve, deployment, runs.initial_workers)
         for torchserve in self._target.replicas:
-            with naming_replica(torchserve, deployment):
+            with self._naming(torchserve):
                 status = await torchserve.management.set_default(deployment.model, runs.version)
             logger.info("%s: default: %s", torchserve.name, status)
 
@@ -112,6 +121,47 @@ class Swap:
                 }
             )
         return self._target.record.write(self._deployment.model, entry)
+
+    async def _serve_again(self, serving: DeployedModel) -> None:
+        """Checks the serving version on all replicas and registers it on replicas that lack it."""
+        deployment, runs = self._deployment, self._deployment.wanted
+        # Not a change to undo: the record names the archive.
+        if deployment.model_store and deployment.archive:
+            stage(deployment.archive, runs.sha256, deployment.model_store)
+        for torchserve in self._target.replicas:
+            with self._naming(torchserve):
+                runs = await self._serve_again_on(torchserve, runs, serving)
+                await torchserve.management.set_default(deployment.model, runs.version)
+        logger.info("%s %s serves already", deployment.model, runs.version)
+        current = serving.serving.model_copy(update=runs.parameters())
+        update = {"serving": current, "replicas": len(self._target.replicas)}
+        self._target.record.write(deployment.model, serving.model_copy(update=update))
+
+    async def _serve_again_on(
+        self, torchserve: TorchServe, runs: DeployedVersion, serving: DeployedModel
+    ) -> DeployedVersion:
+        deployment, name = self._deployment, f"{self._deployment.model} {runs.version}"
+        found = (await registered(torchserve.management, deployment.model)).get(runs.version)
+        if found:
+            refuse_differences(deployment.model, deployment.wanted, found)
+            await workers_ready(torchserve, deployment, runs.initial_workers)
+            running(f"{torchserve.name}: {name}", runs, found, deployment.deadline_s)
+            await deployment.check(torchserve.inference, deployment.model, runs.version)
+            return runs
+        logger.warning("%s lacks %s", torchserve.name, name)
+        changes = Changes(deployment, self._target, served=True)
+        async with changes.undone_unless_kept(None):
+            runs = await self._register(torchserve, runs, serving, changes)
+            changes.keep()
+        return runs
+
+    @contextmanager
+    def _naming(self, torchserve: TorchServe) -> Iterator[None]:
+        """Adds the replica's name to a refusal; connection errors hold its address already."""
+        try:
+            yield
+        except RefusedError as exc:
+            raise self._deployment.failed(f"{torchserve.name}: {exc}") from exc
 
 
 def previous_versions(before: DeployedModel, new: str) -> tuple[DeployedVersion, ...]:

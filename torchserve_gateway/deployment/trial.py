@@ -129,7 +129,7 @@ class Trials:
         if not await self._gateways.follow(revision):
             raise TrialFailedError(
                 f"{self._name} {trial.version} cannot be tried: no gateway reports in "
-                f"{self._record.directory}; start one, or deploy with strategy=blue_green"
+                f"{self._record.directory}; start a gateway, or deploy with strategy=blue_green"
             )
         logger.info("%s: %s %s gets %g %%", trial.kind, self._name, trial.version, trial.share * 100)
 

@@ -5,10 +5,10 @@ version that was registered before the deploy stays, and so does an archive that
 """
 
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from torchserve_gateway.deployment.archives.model_store import holds, stage, unstage_unused
+from torchserve_gateway.deployment.archives.model_store import stage, unstage_unused
 from torchserve_gateway.deployment.drain import drain
 from torchserve_gateway.deployment.plan import Deployment, Target
 from torchserve_gateway.deployment.registration import remove_everywhere
@@ -66,18 +66,21 @@ class Changes:
         file, store = self._deployment.archive, self._deployment.model_store
         if file and store:
             wanted = self._deployment.wanted
-            if not holds(wanted.archive, store):
+            if not (store / wanted.archive).exists():
                 self._note(self._begun.model_copy(update={"archive": wanted.archive}))
             stage(file, wanted.sha256, store)
 
-    async def note_default(self, torchserve: TorchServe) -> None:
-        """Notes a replica's default version, in memory: the record holds it for the next deploy."""
-        self._defaults[torchserve.name] = await default_version(torchserve.management, self._deployment.model)
+    @asynccontextmanager
+    async def registering(self, torchserve: TorchServe) -> AsyncIterator[None]:
+        """Notes that the block registers the version on a replica, unless somebody else was faster.
 
-    @contextmanager
-    def registering(self, torchserve: TorchServe) -> Iterator[None]:
-        """Notes that the block registers the version on a replica, unless somebody else was faster."""
+        Raises:
+            RecordError, TorchServeError: begun.json or the replica cannot be used.
+        """
         without = self._begun
+        if not without.served:
+            default = await default_version(torchserve.management, self._deployment.model)
+            self._defaults[torchserve.name] = default
         self._note(without.model_copy(update={"replicas": (*without.replicas, torchserve.name)}))
         try:
             yield
@@ -114,7 +117,7 @@ async def undo_killed_deploy(deployment: Deployment, target: Target) -> Deployed
         DeploymentError, TorchServeError: the version cannot be removed.
     """
     model = deployment.model
-    before = target.on_record(model)
+    before = target.record.read().models.get(model)
     if before and before.trial:
         logger.warning("an earlier deploy ended in the middle of its %s trial", before.trial.kind)
         version, before = before.trial.version, before.model_copy(update={"trial": None})
@@ -138,7 +141,7 @@ async def _restore_record(
 ) -> None:
     """Takes all requests from a version, drains it and restores the record."""
     model = deployment.model
-    if target.on_record(model) != before:
+    if target.record.read().models.get(model) != before:
         ending = before.model_copy(update={"trial": None, "retiring": (*before.retiring, version)})
         await drain(deployment, target, version, target.record.write(model, ending))
     target.record.write(model, before)

@@ -26,7 +26,7 @@ def stage(archive: Path, digest: str, model_store: Path) -> Path:
             if sha256(staged) == digest:
                 return staged
             raise ModelStoreError(
-                f"the model store holds another {archive.name}; a version never changes, take a new one"
+                f"the model store holds another {archive.name}; a version never changes, take another VERSION"
             )
         part = staged.with_name(f".{archive.name}.{os.getpid()}.part")
         try:
@@ -39,11 +39,6 @@ def stage(archive: Path, digest: str, model_store: Path) -> Path:
     except OSError as exc:
         raise ModelStoreError(f"cannot put {archive.name} into the model store: {exc}") from exc
     return staged
-
-
-def holds(name: str, model_store: Path) -> bool:
-    """Whether the model store has a file of that name."""
-    return (model_store / name).exists()
 
 
 def unstage(name: str, model_store: Path) -> None:
