@@ -36,5 +36,6 @@ HEALTHCHECK --interval=5s --timeout=5s --start-period=30s \
 LABEL org.opencontainers.image.title="TorchServe gateway" \
     org.opencontainers.image.description="The gateway in front of TorchServe, and the commands that deploy" \
     org.opencontainers.image.base.name="docker.io/library/debian:bookworm-slim"
-ARG REVISION=unknown VERSION=unknown
+ARG REVISION=unknown
+ARG VERSION=unknown
 LABEL org.opencontainers.image.revision="$REVISION" org.opencontainers.image.version="$VERSION"

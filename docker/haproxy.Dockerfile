@@ -14,5 +14,6 @@ HEALTHCHECK --interval=5s --timeout=5s CMD ["bash", "-c", "</dev/tcp/127.0.0.1/8
 LABEL org.opencontainers.image.title="HAProxy for TorchServe" \
     org.opencontainers.image.description="One address for all TorchServe containers" \
     org.opencontainers.image.base.name="docker.io/library/debian:bookworm-slim"
-ARG REVISION=unknown VERSION=unknown
+ARG REVISION=unknown
+ARG VERSION=unknown
 LABEL org.opencontainers.image.revision="$REVISION" org.opencontainers.image.version="$VERSION"

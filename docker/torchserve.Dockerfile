@@ -48,5 +48,6 @@ HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
 LABEL org.opencontainers.image.title="TorchServe" \
     org.opencontainers.image.description="Stock TorchServe, started with the models that are on record" \
     org.opencontainers.image.base.name="docker.io/library/debian:bookworm-slim"
-ARG REVISION=unknown VERSION=unknown
+ARG REVISION=unknown
+ARG VERSION=unknown
 LABEL org.opencontainers.image.revision="$REVISION" org.opencontainers.image.version="$VERSION"

@@ -35,7 +35,7 @@ def up(settings: StackSettings, overrides: Sequence[str]) -> None:
     if supervisor.pid() is None:
         _start(settings, supervisor, overrides)
     elif supervisor.runs_with(overrides):
-        _until_it_answers(settings, supervisor)
+        _until_it_answers(settings, supervisor, fresh=False)
     else:
         raise StackError("the stack runs with other settings; make down first")
     status(settings, overrides)
@@ -78,7 +78,7 @@ def _start(settings: StackSettings, supervisor: Supervisor, overrides: Sequence[
     check_before_start(settings)
     try:
         supervisor.start(overrides)
-        _until_it_answers(settings, supervisor)
+        _until_it_answers(settings, supervisor, fresh=True)
     except (OSError, subprocess.CalledProcessError) as exc:
         said = getattr(exc, "stderr", "") or getattr(exc, "output", "") or str(exc)
         raise StackError(f"the supervisor does not start: {' '.join(said.split())}") from exc
@@ -87,7 +87,7 @@ def _start(settings: StackSettings, supervisor: Supervisor, overrides: Sequence[
         raise
 
 
-def _until_it_answers(settings: StackSettings, supervisor: Supervisor) -> None:
+def _until_it_answers(settings: StackSettings, supervisor: Supervisor, *, fresh: bool) -> None:
     waiting = [f"{settings.torchserve.inference_url}/ping", f"{settings.gateway.url}/health/live"]
     give_up = time.monotonic() + settings.start_timeout_s
     tls = trusting(settings.gateway.tls)
@@ -95,8 +95,8 @@ def _until_it_answers(settings: StackSettings, supervisor: Supervisor) -> None:
     while waiting or starting:
         parts = supervisor.parts()
         for part in parts:
-            # It ended within its first seconds. Supervisor would retry, but a wrong setting stays wrong.
-            if part.state in ("BACKOFF", "FATAL"):
+            # Supervisor would retry, but at a first start the reason is a setting, which stays wrong.
+            if part.state in ("BACKOFF", "FATAL") or (fresh and part.ended):
                 raise StackError(f"{part.name} does not start:\n{_last_lines(supervisor, part.name)}")
         starting = any(part.state != "RUNNING" for part in parts)
         if time.monotonic() > give_up:

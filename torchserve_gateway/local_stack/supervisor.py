@@ -36,6 +36,8 @@ class Part:
     """Supervisor's name for its state; RUNNING when all is well."""
     pid: int
     """Process id; 0: no process."""
+    ended: bool
+    """Whether it has ended since the supervisor started."""
 
 
 class Supervisor:
@@ -66,7 +68,7 @@ class Supervisor:
         except UNAVAILABLE:
             return []
         return [
-            Part(info["name"], info["statename"], info["pid"])
+            Part(info["name"], info["statename"], info["pid"], ended=info["stop"] > 0)
             for info in sorted(infos, key=lambda info: list(self._programs([])).index(info["name"]))
         ]
 
