@@ -71,8 +71,11 @@ def new_stack(tmp_path_factory: pytest.TempPathFactory, built_archive: Path) -> 
             tmp_path_factory.mktemp(name),
             "model.workers=1",
             "gateway.deployments_refresh_s=0.1",
-            # As long as a request may take: busy cores make requests wait, and fail none.
+            # Busy cores make calls slow, and fail none.
             "gateway.admission.max_wait_s=20",
+            "gateway.health_timeout_s=20",
+            "torchserve.connect_timeout_s=20",
+            "torchserve.management_timeout_s=60",
             *overrides,
         )
         return replace(stack, built=built_archive, deploy_overrides=("settle_s=0.2",))

@@ -5,4 +5,7 @@ Those also load all trusted certificates each time, which costs twenty times as 
 
 import httpx
 
-HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
+# Seconds; on busy cores an answer takes longer than httpx waits by default.
+TIMEOUT_S = 60
+
+HTTP = httpx.Client(timeout=TIMEOUT_S, limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)

@@ -15,9 +15,9 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.conftest import require_program
 from tests.http_client import HTTP
+from tests.processes import GIVE_UP_S
 from tests.running_stack import RunningStack
 
-GIVE_UP_S = 60
 OPERATION = "[id^='operations-predictions-'][id$='predict_post']"
 
 
