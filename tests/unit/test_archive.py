@@ -4,22 +4,43 @@ import hashlib
 import json
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.running_stack import run
 from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import PROJECT_ROOT, as_override, load
 from ts_serialize.archive import ArchiveError, build_archive
 
+SettingsOf = Callable[..., ArchiveSettings]
 
-def archive_settings(directory: Path, *overrides: str) -> ArchiveSettings:
+
+class SmallNetwork(torch.nn.Module):
+    """Ten logits per image at little cost: a build runs the network on several batches."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3)).repeat(1, 4)[:, :10]
+
+
+def settings_of(directory: Path, *overrides: str) -> ArchiveSettings:
     return load("archive", ArchiveSettings, [f"model_mars={directory}", *overrides])
 
 
+@pytest.fixture(scope="module")
+def archive_settings(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ArchiveSettings]:
+    """Settings of an archive in a directory, with overrides, of a small checkpoint."""
+    checkpoint = tmp_path_factory.mktemp("checkpoint") / "genre.pt"
+    torch.jit.save(torch.jit.script(SmallNetwork()), checkpoint)
+    return lambda directory, *overrides: settings_of(
+        directory, as_override("model.weights.path", checkpoint), *overrides
+    )
+
+
 def test_the_archive_holds_handler_checkpoint_labels_and_preprocessing(tmp_path: Path) -> None:
-    settings = archive_settings(tmp_path, 'model.version="2.10"')
+    settings = settings_of(tmp_path, 'model.version="2.10"')
     archive = build_archive(settings)
     assert archive.name == "genre-2.10.mar"
     with zipfile.ZipFile(archive) as content:
@@ -31,12 +52,12 @@ def test_the_archive_holds_handler_checkpoint_labels_and_preprocessing(tmp_path:
     assert list(labels.values()) == settings.model.labels
 
 
-def test_identical_inputs_give_identical_bytes(tmp_path: Path) -> None:
+def test_identical_inputs_give_identical_bytes(tmp_path: Path, archive_settings: SettingsOf) -> None:
     first = build_archive(archive_settings(tmp_path / "one")).read_bytes()
     assert build_archive(archive_settings(tmp_path / "two")).read_bytes() == first
 
 
-def test_paths_may_hold_what_the_archiver_takes_apart(tmp_path: Path) -> None:
+def test_paths_may_hold_what_the_archiver_takes_apart(tmp_path: Path, archive_settings: SettingsOf) -> None:
     plain = archive_settings(tmp_path / "plain")
     folder = tmp_path / "my clone, v=1 (it's 100% {ok}) [a] *"
     folder.mkdir()
@@ -49,7 +70,7 @@ def test_paths_may_hold_what_the_archiver_takes_apart(tmp_path: Path) -> None:
     assert build_archive(odd).read_bytes() == build_archive(plain).read_bytes()
 
 
-def test_building_again_changes_nothing(tmp_path: Path) -> None:
+def test_building_again_changes_nothing(tmp_path: Path, archive_settings: SettingsOf) -> None:
     archive = build_archive(archive_settings(tmp_path))
     before = archive.stat()
     build_archive(archive_settings(tmp_path))
@@ -57,7 +78,7 @@ def test_building_again_changes_nothing(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["genre-1.0.mar", "genre-1.0.mar.sha256"]
 
 
-def test_the_checksum_lies_beside_the_archive(tmp_path: Path) -> None:
+def test_the_checksum_lies_beside_the_archive(tmp_path: Path, archive_settings: SettingsOf) -> None:
     archive = build_archive(archive_settings(tmp_path))
     checksum = tmp_path / "genre-1.0.mar.sha256"
     said = f"{hashlib.sha256(archive.read_bytes()).hexdigest()}  genre-1.0.mar\n"
@@ -67,7 +88,9 @@ def test_the_checksum_lies_beside_the_archive(tmp_path: Path) -> None:
     assert checksum.read_text() == said
 
 
-def test_another_archive_of_the_same_version_is_replaced_only_by_force(tmp_path: Path) -> None:
+def test_another_archive_of_the_same_version_is_replaced_only_by_force(
+    tmp_path: Path, archive_settings: SettingsOf
+) -> None:
     archive = build_archive(archive_settings(tmp_path))
     content = archive.read_bytes()
     other = "model.image.max_pixels=1000"
@@ -78,14 +101,14 @@ def test_another_archive_of_the_same_version_is_replaced_only_by_force(tmp_path:
     assert archive.read_bytes() != content
 
 
-def test_a_checkpoint_with_other_classes_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_with_other_classes_is_refused(tmp_path: Path, archive_settings: SettingsOf) -> None:
     with pytest.raises(ArchiveError, match=r"answers \(1, 10\) to one image, the 2 labels"):
         build_archive(archive_settings(tmp_path, "model.labels=[A,B]"))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("part", ["model.weights.path", "model.handler"])
-def test_a_missing_part_is_named(tmp_path: Path, part: str) -> None:
+def test_a_missing_part_is_named(tmp_path: Path, archive_settings: SettingsOf, part: str) -> None:
     with pytest.raises(ArchiveError, match="nonesuch is missing"):
         build_archive(archive_settings(tmp_path, f"{part}={tmp_path}/nonesuch"))
 
