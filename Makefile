@@ -47,11 +47,14 @@ demo: install ## everything from nothing: predicts every image of imgs/ through 
 	.venv-kserve/bin/pip install --quiet --disable-pip-version-check --no-input -r tests/kserve-client.txt
 	touch $@
 
+# pytest rewrites each test module once and keeps it as bytecode.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Most of a test's time is waiting. A file's tests share what they start, so they stay together.
 PYTEST := $(RUN) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 check: lint ## lint, unit tests and tests before a failing TorchServe: for every commit
-	@$(PYTEST) tests/unit tests/faults $(PYTEST_ARGS)
+	@$(PYTEST) -m "not long" tests/unit tests/faults $(PYTEST_ARGS)
 
 test: lint .venv-kserve/.installed ## lint and all tests but the long ones
 	@$(PYTEST) -m "not long" $(PYTEST_ARGS)

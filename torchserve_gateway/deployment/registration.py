@@ -25,7 +25,7 @@ async def refuse_if_registered(deployment: Deployment, target: Target, before: D
     """Looks at all replicas before any is changed; removes the version where it is left from a retirement.
 
     Raises:
-        DeploymentError: somebody else registered the version, so that it may have requests.
+        DeploymentError: the version was registered by other means, so it may have requests.
         TorchServeError: a replica gives no valid answer.
     """
     model, version = deployment.model, deployment.wanted.version
@@ -63,7 +63,7 @@ async def bring_up(
         the version with the parameters that TorchServe runs.
 
     Raises:
-        VersionConflictError: somebody else registered the version.
+        VersionConflictError: another client registered the version.
         DeploymentError, TorchServeError: it is not READY, or its parameters do not suit the gateway; it may
             still be registered.
     """

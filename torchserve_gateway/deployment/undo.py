@@ -72,7 +72,7 @@ class Changes:
 
     @asynccontextmanager
     async def registering(self, torchserve: TorchServe) -> AsyncIterator[None]:
-        """Notes that the block registers the version on a replica, unless somebody else was faster.
+        """Notes that the block registers the version on a replica, unless it was registered meanwhile.
 
         Raises:
             RecordError, TorchServeError: begun.json or the replica cannot be used.

@@ -137,7 +137,7 @@ class RequestParams(Settings):
     url: Annotated[str, Field(min_length=1)] | None
     """Archive to deploy, as in ArchiveSourceSettings."""
     batch_size: PositiveInt
-    """Images of one batch at most."""
+    """Largest batch, images."""
     initial_workers: PositiveInt | None
     """Worker processes; None: one per core."""
     max_batch_delay: Annotated[int, Field(ge=0)]

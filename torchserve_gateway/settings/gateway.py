@@ -29,7 +29,7 @@ def _is_rate(value: str) -> str:
 
 
 Rate = Annotated[str, AfterValidator(_is_rate)]
-"""`600/minute`."""
+"""A number per time, for example `600/minute`."""
 
 
 class AuthSettings(Settings):

@@ -108,13 +108,13 @@ class ModelSettings(Settings):
     handler_modules: list[ResourcePath]
     """Files that the handler imports, packed under their path in the working folder or in the package."""
     image: ImageSettings
-    """Preprocessing."""
+    """Preprocessing of images."""
     samples: Annotated[list[SampleSettings], Field(min_length=1)]
     """Images that a new version must answer right."""
     sample_tolerance: Annotated[float, Field(ge=0, le=1)]
     """Largest difference from a sample's probability."""
     batch_size: PositiveInt
-    """Images of one batch at most."""
+    """Largest batch, images."""
     max_batch_delay: Annotated[int, Field(ge=0)]
     """Milliseconds that a batch is collected at most."""
     workers: PositiveInt | None

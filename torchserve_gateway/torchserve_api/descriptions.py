@@ -45,11 +45,11 @@ class ModelVersion(Answer):
     max_workers: int
     batch_size: int
     max_batch_delay: int
-    """Milliseconds."""
+    """In milliseconds."""
     response_timeout: int
-    """Seconds."""
+    """In seconds."""
     startup_timeout: int | None = None
-    """Seconds."""
+    """In seconds."""
     runtime: str | None = None
     device_type: str | None = None
     loaded_at_startup: bool | None = None

@@ -69,7 +69,7 @@ class Prediction:
     admission_s: float | None = None
     """Seconds that the job waited to be sent; None if no job was sent for this request."""
     cache: str | None = None
-    """What the response cache did, `hit`, `miss`, `shared` or `bypass`; None if it was not asked."""
+    """Result of the response cache: `hit`, `miss`, `shared` or `bypass`; None if it was not asked."""
 
     @property
     def error(self) -> HandlerStatusError | None:

@@ -45,7 +45,7 @@ class DeployedVersion:
     workers: int
     batch_size: int
     max_batch_delay: int
-    """Milliseconds."""
+    """In milliseconds."""
     queued: int
     """Waiting requests."""
 

@@ -42,7 +42,7 @@ class Lane:
 
     @property
     def limit(self) -> int:
-        """Slots."""
+        """Number of slots."""
         return int(self._limiter.total_tokens)
 
     @property

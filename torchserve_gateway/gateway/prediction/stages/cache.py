@@ -99,7 +99,7 @@ class Cache:
                 if result == "miss" or prediction.status < 500 or context.left_s <= 0:
                     return prediction, result
             except RequestRefusedError:
-                # The model refuses this image whoever sends it.
+                # The model refuses this image from every client.
                 raise
             except Exception:
                 # The first request's deadline, or a passing fault: the others ask anew while they have time.
