@@ -24,7 +24,7 @@ def fetch_weights(weights: WeightsSettings) -> Path:
     """
     try:
         if weights.path.exists() and weights.sha256 in (None, sha256(weights.path)):
-            logger.info("%s exists, nothing to download", weights.path.name)
+            logger.debug("%s exists, nothing to download", weights.path.name)
             return weights.path
         if weights.url is None:
             raise WeightsError(_no_source(weights))

@@ -270,6 +270,6 @@ def test_the_settings_that_tests_compose_once_are_those_of_the_program() -> None
         [],
         ["torchserve.inference_url=http://127.0.0.1:9", "gateway.max_request_bytes=10000"],
         ["torchserve.properties.max_request_size=50000000", "torchserve.management_urls=['http://a:1']"],
-        ["~torchserve.properties.max_request_size", "model.labels=[A,B]", "gateway.deadline_s=2"],
+        ["+torchserve.properties.number_of_gpu=1", "model.labels=[A,B]", "gateway.deadline_s=2"],
     ):
         assert gateway_settings(*overrides) == load("gateway", ProjectSettings, overrides)
