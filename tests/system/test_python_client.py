@@ -1,6 +1,7 @@
 """The Python client against the real stack."""
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -107,7 +108,12 @@ def test_what_the_documentation_shows_runs(url: str) -> None:
     for example in examples:
         code = example.replace("http://127.0.0.1:5003", url)
         ran = subprocess.run(
-            [sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+            [sys.executable, "-c", code],
+            cwd=PROJECT_ROOT,
+            env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT / "clients" / "python")},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert ran.returncode == 0, ran.stderr
         assert "Horror" in ran.stdout
