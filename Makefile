@@ -28,12 +28,12 @@ help: ## this list
 install: .venv/.installed ## .venv with the pinned dependencies, a Java runtime included
 
 RUNTIME := requirements.txt $(foreach part,gateway torchserve archiver local,requirements-$(part).txt)
-.venv/.installed: $(RUNTIME) requirements.lock install.sh
-	@./install.sh requirements.txt $(TORCH_INDEX)
+.venv/.installed: $(RUNTIME) requirements.lock tools/install.sh
+	@tools/install.sh requirements.txt $(TORCH_INDEX)
 	touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.txt
-	@./install.sh requirements-dev.txt $(TORCH_INDEX)
+	@tools/install.sh requirements-dev.txt $(TORCH_INDEX)
 	touch $@
 
 demo: install ## everything from nothing: predicts every image of imgs/ through the gateway

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv and installs the given requirements into it, with everything pinned by requirements.lock.
-# Called by make; usage: ./install.sh requirements.txt [INDEX_URL of PyTorch's CPU wheels]
+# Called by make; usage: tools/install.sh requirements.txt [INDEX_URL of PyTorch's CPU wheels]
 set -eu
 requirements=$1
 index=${2:-}
