@@ -199,8 +199,10 @@ docker/secrets/grafana_password:
 	@install -d -m 700 docker/secrets
 	od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >$@ && chmod 644 $@
 
+# The tests of a stack follow it from empty to scaled: pods and images take minutes to start anew.
+IN_ORDER := -p no:randomly
 test_containers: .venv/.installed-dev ## builds the images and tests the stack in containers, see docs/containers.md
-	@$(RUN) -m pytest tests/containers $(PYTEST_ARGS)
+	@$(RUN) -m pytest tests/containers $(IN_ORDER) $(PYTEST_ARGS)
 
 bench: .venv/.installed-dev ## side-by-side measurements
 	@$(RUN) -m tools.bench.connection_pools
