@@ -24,6 +24,7 @@ from gateway_client import (
     Options,
     OverloadedError,
     Prediction,
+    ProblemError,
     RateLimitedError,
     RefusedError,
     UnauthorizedError,
@@ -231,6 +232,22 @@ def test_an_answer_that_drips_in_is_given_up_at_the_deadline(ask: Ask) -> None:
     assert len(gateway.received) == 1
 
 
+class SlowGateway(Gateway):
+    """Answers after 10.5 s."""
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.now += 10.5
+        return super().__call__(request)
+
+
+@pytest.mark.parametrize("status", [408, 504])
+def test_what_the_gateway_says_of_a_deadline_that_is_over_is_a_deadline_error(ask: Ask, status: int) -> None:
+    with pytest.raises(DeadlineError, match="within 10 s") as caught:
+        ask(SlowGateway(problem(status)), options=Options(deadline_s=10))
+    assert isinstance(caught.value.__cause__, ProblemError)
+    assert caught.value.__cause__.problem.status == status
+
+
 class CompressingGateway(Gateway):
     """As a proxy before a gateway may do it."""
 
@@ -249,6 +266,8 @@ def test_a_compressed_answer_is_read(ask: Ask) -> None:
         ([problem(400)], RefusedError, 1),
         ([problem(401)], UnauthorizedError, 1),
         ([problem(403)], UnauthorizedError, 1),
+        # A limit of the gateway's own, as the deadline is not over.
+        ([problem(408)], RefusedError, 1),
         ([problem(500)], FailedError, 1),
         ([problem(502, Retry_After="1")], FailedError, 1),
         ([problem(504)], FailedError, 1),

@@ -4,6 +4,7 @@ A call yields steps, receives their outcomes, and returns the answer. The blocki
 only execute the steps, so they behave the same.
 """
 
+import math
 import random
 import ssl
 from collections.abc import Callable, Generator
@@ -24,6 +25,8 @@ from gateway_client.errors import (
 ResultT = TypeVar("ResultT")
 
 TRY_AGAIN = frozenset({429, 503})
+# Body or answer took too long, by a limit of the gateway's or by the call's deadline.
+TOO_LATE = frozenset({408, 504})
 # Pauses without a Retry-After: doubled from the first to the longest.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 # Spreads the retries of clients that were refused together.
@@ -93,8 +96,12 @@ def call(
     give_up, pause_s = clock() + deadline_s, FIRST_PAUSE_S
     while True:
         left_s = give_up - clock()
-        headers = request.headers | {"X-Request-Timeout": f"{max(left_s, 0.001):.3f}"}
+        # Rounded up, so that the gateway does not give up before the deadline.
+        left_ms = max(1, math.ceil(left_s * 1000))
+        headers = request.headers | {"X-Request-Timeout": f"{left_ms / 1000:.3f}"}
         outcome = yield Send(replace(request, headers=headers), left_s + GRACE_S)
+        if isinstance(outcome, httpx.Response) and outcome.status_code in TOO_LATE and clock() >= give_up:
+            raise _deadline_error(deadline_s) from error_of(outcome)
         if isinstance(outcome, httpx.Response) and outcome.status_code not in TRY_AGAIN:
             return read(outcome)
         error = _error(outcome, deadline_s)
@@ -110,13 +117,17 @@ def _error(outcome: httpx.Response | httpx.RequestError, deadline_s: float) -> G
         return error_of(outcome)
     said = outcome or type(outcome).__name__
     if isinstance(outcome, httpx.TimeoutException):
-        error: GatewayClientError = DeadlineError(f"no answer within {deadline_s:g} s")
+        error: GatewayClientError = _deadline_error(deadline_s)
     elif isinstance(outcome, httpx.TransportError):
         error = UnreachableError(f"the gateway cannot be reached: {said}")
     else:
         error = InvalidAnswerError(f"the answer cannot be read: {said}")
     error.__cause__ = outcome
     return error
+
+
+def _deadline_error(deadline_s: float) -> DeadlineError:
+    return DeadlineError(f"no answer within {deadline_s:g} s")
 
 
 def _pause_s(error: GatewayClientError, usual_s: float) -> float | None:
