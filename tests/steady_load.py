@@ -13,7 +13,7 @@ from torchserve_gateway.load_test.clients import Client
 from torchserve_gateway.load_test.images import client_images
 from torchserve_gateway.load_test.statistics import Tally
 from torchserve_gateway.settings.composition import PROJECT_ROOT
-from torchserve_gateway.torchserve_api.pools import PooledTransport
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 # Requests a second, as long as each is answered within CLIENTS / RATE seconds; a slower machine gets fewer,
 # so that busy cores let no queue grow.

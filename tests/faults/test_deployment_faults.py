@@ -62,7 +62,7 @@ async def swap(
     record = DeploymentRecord(directory / "deployments")
     async with AsyncExitStack() as stack:
         for replica in replicas:
-            await stack.enter_async_context(replica.client)
+            await stack.enter_async_context(replica.http)
         with record.lock():
             return await Swap(deployment, replicas, record).run()
 

@@ -14,8 +14,8 @@ from tests.processes import until
 from tests.running_stack import RunningStack
 from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, RefusedError, RequestRefusedError
 from torchserve_gateway.torchserve_api.grpc.client import GrpcClient
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 from torchserve_gateway.torchserve_api.tokens import Tokens
-from torchserve_gateway.torchserve_api.transport import new_client
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_wrong_usage_is_exit_code_2(stack: RunningStack, arguments: list[str], s
 
 async def test_the_whole_management_api(stack: RunningStack, registered: str, archive: str) -> None:
     settings = stack.settings.torchserve
-    async with new_client(settings) as http:
+    async with PooledTransport() as http:
         tokens = Tokens(settings.key_file, settings.management_url, http)
         async with GrpcClient(settings, tokens) as client:
             [described] = await client.describe(registered, None, 10)

@@ -46,8 +46,7 @@ def settings(management_urls: Sequence[str], *extra: str) -> TorchServeSettings:
 
 
 async def found(torchserve: FakeTorchServe, *management_urls: str) -> list[TorchServe]:
-    client = httpx.AsyncClient(transport=httpx.MockTransport(torchserve))
-    return await replicas(settings(management_urls), client)
+    return await replicas(settings(management_urls), httpx.MockTransport(torchserve))
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,8 @@ async def test_a_mistake_of_ours_is_told_from_an_outage(
 @pytest.mark.parametrize("content_type", ["image/ü", "image/jpeg\r\nX-A: b", "image/\ud800"])
 async def test_a_header_that_http_cannot_carry_is_a_mistake_of_the_request(content_type: str) -> None:
     settings = gateway_settings("torchserve.inference_url=http://127.0.0.1:9").torchserve
-    async with TorchServe.at(settings).client as client:
-        del client
+    async with TorchServe.at(settings).http as http:
+        del http
         with pytest.raises(TorchServeError) as caught:
             await TorchServe.at(settings).inference.predict(Job("m", None, b"x", content_type), 5)
     assert isinstance(caught.value, InvalidRequestError | NotConnectedError)

@@ -16,7 +16,7 @@ import httpx
 import numpy as np
 
 from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
-from torchserve_gateway.torchserve_api.pools import PooledTransport
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 REQUESTS = 30 * 60 * 20
 ROWS = 12

@@ -19,7 +19,7 @@ from tools.free_ports import free_ports
 from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.project import ProjectSettings
-from torchserve_gateway.torchserve_api.pools import PooledTransport
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 LOADS = (0.8, 1.5, 3.0, 10.0)
 POINT_S = 15.0

@@ -20,7 +20,7 @@ from torchserve_gateway.load_test.images import client_images
 from torchserve_gateway.load_test.open_loop import send_at_rate
 from torchserve_gateway.load_test.statistics import Tally
 from torchserve_gateway.settings.composition import PROJECT_ROOT
-from torchserve_gateway.torchserve_api.pools import PooledTransport
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 CLIENTS = 64
 SLOW_RATE = 20.0

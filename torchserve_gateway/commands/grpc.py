@@ -23,8 +23,8 @@ from torchserve_gateway.settings.composition import load
 from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.torchserve_api.errors import TorchServeError
 from torchserve_gateway.torchserve_api.grpc.client import GrpcClient
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 from torchserve_gateway.torchserve_api.tokens import Tokens
-from torchserve_gateway.torchserve_api.transport import new_client
 
 app = typer.Typer(
     help="Calls TorchServe over gRPC, past the gateway.",
@@ -112,7 +112,7 @@ def _run(operation: Callable[[GrpcClient], Awaitable[str]], overrides: list[str]
         settings = load("gateway", ProjectSettings, overrides or []).torchserve
 
         async def call() -> str:
-            async with new_client(settings) as http:
+            async with PooledTransport() as http:
                 tokens = Tokens(settings.key_file, settings.management_url, http)
                 async with GrpcClient(settings, tokens) as client:
                     return await operation(client)

@@ -18,7 +18,7 @@ from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.torchserve_api.connection import reachable, replicas
 from torchserve_gateway.torchserve_api.errors import TorchServeError
-from torchserve_gateway.torchserve_api.transport import new_client
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 # Wide enough for all columns; narrower terminals wrap.
 TABLE_WIDTH = 120
@@ -66,8 +66,8 @@ def _default(row: Row) -> str:
 async def _rows(settings: OverviewSettings) -> list[Row]:
     record = DeploymentRecord(settings.torchserve.deployments_dir).read()
     try:
-        async with new_client(settings.torchserve) as client:
-            found = await replicas(settings.torchserve, client)
+        async with PooledTransport() as http:
+            found = await replicas(settings.torchserve, http)
             reached = await reachable(found, settings.torchserve.management_timeout_s)
             names = {*record.models, settings.model.name}
             return await inventory(names, record, reached, len(found))

@@ -21,7 +21,7 @@ from torchserve_gateway.load_test.open_loop import send_at_rate
 from torchserve_gateway.load_test.statistics import Tally, latency_line, performance_line
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.load_test import StressSettings
-from torchserve_gateway.torchserve_api.pools import PooledTransport
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 logger = logging.getLogger(__name__)
 

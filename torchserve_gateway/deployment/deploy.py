@@ -12,7 +12,7 @@ from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.deployment import SwapSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe, reachable, replicas
 from torchserve_gateway.torchserve_api.errors import TorchServeError
-from torchserve_gateway.torchserve_api.transport import new_client
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 
 def deploy(settings: SwapSettings, record: DeploymentRecord, deployment: Deployment) -> str:
@@ -32,15 +32,15 @@ async def _deploy(settings: SwapSettings, record: DeploymentRecord, deployment: 
     assert task is not None
     # SIGTERM cancels as Ctrl-C does, so that an interrupted deploy is undone.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with new_client(settings.torchserve) as client:
-        found = await _replicas(settings, client)
+    async with PooledTransport() as http:
+        found = await _replicas(settings, http)
         return await Swap(deployment, found, record).run()
 
 
-async def _replicas(settings: SwapSettings, client: httpx.AsyncClient) -> list[TorchServe]:
+async def _replicas(settings: SwapSettings, http: httpx.AsyncBaseTransport) -> list[TorchServe]:
     timeout_s = settings.torchserve.management_timeout_s
     try:
-        found = await replicas(settings.torchserve, client)
+        found = await replicas(settings.torchserve, http)
         if settings.unreachable_replicas == "skip":
             return await reachable(found, timeout_s)
         for torchserve in found:

@@ -59,7 +59,7 @@ def run(
 
 async def _call(operation: Operation[ResultT], settings: TorchServeSettings, model: str | None) -> ResultT:
     torchserve = TorchServe.at(settings)
-    async with torchserve.client:
+    async with torchserve.http:
         try:
             return await operation(torchserve.management)
         except RefusedError as exc:

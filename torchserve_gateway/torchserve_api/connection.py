@@ -1,4 +1,4 @@
-"""Connects to a TorchServe or to several replicas, over one shared HTTP client."""
+"""Connects to a TorchServe or to several replicas, over one shared pool of connections."""
 
 import asyncio
 import logging
@@ -11,35 +11,36 @@ import httpx
 
 from torchserve_gateway.settings.torchserve import TorchServeSettings
 from torchserve_gateway.torchserve_api.errors import UnreachableError
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 from torchserve_gateway.torchserve_api.inference import InferenceClient
 from torchserve_gateway.torchserve_api.management import ManagementClient
 from torchserve_gateway.torchserve_api.tokens import Tokens
-from torchserve_gateway.torchserve_api.transport import Transport, new_client
+from torchserve_gateway.torchserve_api.transport import Transport
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TorchServe:
-    """Both APIs of a TorchServe; the caller closes `client`."""
+    """Both APIs of a TorchServe; the caller closes `http`."""
 
     name: str
     """Host and port of the Management API."""
     inference: InferenceClient
     management: ManagementClient
-    client: httpx.AsyncClient
-    """HTTP client of both APIs."""
+    http: httpx.AsyncBaseTransport
+    """Connections of both APIs."""
 
     @classmethod
     def at(
         cls, settings: TorchServeSettings, transport: httpx.AsyncBaseTransport | None = None
     ) -> "TorchServe":
         """Makes the clients; the first call connects. transport: replaces the network in tests."""
-        client = new_client(settings, transport)
-        return _connect(settings, client, settings.inference_url, settings.management_url)
+        http = transport or PooledTransport(max_answer_bytes=settings.max_answer_bytes)
+        return _connect(settings, http, settings.inference_url, settings.management_url)
 
 
-async def replicas(settings: TorchServeSettings, client: httpx.AsyncClient) -> list[TorchServe]:
+async def replicas(settings: TorchServeSettings, http: httpx.AsyncBaseTransport) -> list[TorchServe]:
     """Resolves `management_urls`: a TorchServe per URL and per current address of its host name.
 
     A name that does not resolve, such as a stopped container's, counts as an unreachable TorchServe.
@@ -52,7 +53,7 @@ async def replicas(settings: TorchServeSettings, client: httpx.AsyncClient) -> l
             # Keeps the name of a single machine: people and TLS certificates use it.
             host = url.netloc.rsplit(":", 1)[0] if len(addresses) == 1 else address
             inference_url = f"{url.scheme}://{host}:{settings.inference_port_of_replicas}"
-            replica = _connect(settings, client, inference_url, f"{url.scheme}://{host}:{url.port}")
+            replica = _connect(settings, http, inference_url, f"{url.scheme}://{host}:{url.port}")
             found[address, url.port] = replica
     return list(found.values())
 
@@ -78,17 +79,17 @@ async def reachable(found: Sequence[TorchServe], timeout_s: float) -> list[Torch
 
 
 def _connect(
-    settings: TorchServeSettings, client: httpx.AsyncClient, inference_url: str, management_url: str
+    settings: TorchServeSettings, http: httpx.AsyncBaseTransport, inference_url: str, management_url: str
 ) -> TorchServe:
-    tokens = Tokens(settings.key_file, management_url, client)
-    inference = Transport(client, "inference", inference_url, tokens, settings.max_answer_bytes)
-    management = Transport(client, "management", management_url, tokens, settings.max_answer_bytes)
+    tokens = Tokens(settings.key_file, management_url, http)
+    inference = Transport(http, "inference", inference_url, tokens, settings)
+    management = Transport(http, "management", management_url, tokens, settings)
     name = urlsplit(management_url).netloc
     return TorchServe(
         name,
         InferenceClient(inference, settings.max_response_size),
         ManagementClient(management, settings),
-        client,
+        http,
     )
 
 

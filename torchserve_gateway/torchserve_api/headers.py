@@ -24,6 +24,16 @@ SET_BY_TORCHSERVE = frozenset({b"x-request-id", b"pragma", b"cache-control", b"e
 READ_HERE = frozenset(
     {b"content-length", b"content-type", b"server-timing", b"x-batch-size", b"x-model-version"}
 )
+NOT_THE_HANDLERS = SET_BY_TORCHSERVE | READ_HERE
+
+
+def by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Values by lower-case name; several values of a name are joined."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
@@ -35,7 +45,8 @@ def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, 
         if name.lower() == b"connection"
         for option in value.split(b",")
     }
-    return (each for each in headers if each[0].lower() not in HOP_BY_HOP | named)
+    dropped = HOP_BY_HOP | named if named else HOP_BY_HOP
+    return (each for each in headers if each[0].lower() not in dropped)
 
 
 def is_instruction(name: bytes) -> bool:
@@ -48,6 +59,5 @@ def set_by_handler(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     return tuple(
         (name, value)
         for name, value in end_to_end(headers)
-        if name.lower() not in SET_BY_TORCHSERVE | READ_HERE
-        and not name.lower().startswith(INSTRUCTION_PREFIX)
+        if name.lower() not in NOT_THE_HANDLERS and not name.lower().startswith(INSTRUCTION_PREFIX)
     )

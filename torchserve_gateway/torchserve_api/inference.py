@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Literal
 
-import httpx
-
 from torchserve_gateway.torchserve_api.errors import (
     HandlerFailedError,
     HandlerStatusError,
@@ -17,7 +15,7 @@ from torchserve_gateway.torchserve_api.errors import (
 from torchserve_gateway.torchserve_api.handler_answers import REQUEST_ID
 from torchserve_gateway.torchserve_api.handler_timing import batch_size, stages_s
 from torchserve_gateway.torchserve_api.headers import RawHeaders, set_by_handler
-from torchserve_gateway.torchserve_api.transport import Transport, path_of
+from torchserve_gateway.torchserve_api.transport import Answer, Transport, path_of
 
 # Bytes of a handler's error answer that a message quotes.
 SHOWN_BYTES = 200
@@ -138,21 +136,20 @@ class InferenceClient:
         )
         return WorkerDiedError(exc.status, exc.type, message)
 
-    def _prediction(self, job: Job, response: httpx.Response, torchserve_s: float) -> Prediction:
-        status, headers = response.status_code, response.headers
+    def _prediction(self, job: Job, answer: Answer, torchserve_s: float) -> Prediction:
+        status, headers = answer.status, answer.headers
         if not 200 <= status < 600 or (status >= 300 and REQUEST_ID not in headers):
             raise InvalidAnswerError(f"the answer has status {status}, which is none of a prediction's")
-        content_type = _raw(headers, b"content-type")
         return Prediction(
-            body=response.content,
-            content_type=content_type.decode("latin-1") if content_type is not None else None,
+            body=answer.content,
+            content_type=headers.get("content-type"),
             version=job.version or headers.get("x-model-version"),
             torchserve_s=torchserve_s,
             torchserve_request_id=headers.get(REQUEST_ID),
             batch_size=batch_size(headers),
             handler_s=stages_s(headers, torchserve_s),
             status=status,
-            headers=set_by_handler(headers.raw),
+            headers=set_by_handler(answer.raw_headers),
         )
 
     async def ping(self, deadline_s: float) -> bytes:
@@ -169,7 +166,3 @@ def _ascii(content_type: str) -> bytes:
         return content_type.encode("ascii")
     except UnicodeEncodeError as exc:
         raise InvalidRequestError(f"the Content-Type {content_type!r} is not ASCII") from exc
-
-
-def _raw(headers: httpx.Headers, wanted: bytes) -> bytes | None:
-    return next((value for name, value in headers.raw if name.lower() == wanted), None)

@@ -9,6 +9,7 @@ import json
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -17,6 +18,8 @@ from torchserve_gateway.torchserve_api.errors import TokenRefusedError
 
 logger = logging.getLogger(__name__)
 
+# A call with an older token is refused, and repeated with the renewed token.
+LOOKED_AT_EVERY_S = 1.0
 # A token may expire on its way.
 EXPIRY_MARGIN = timedelta(seconds=5)
 
@@ -24,17 +27,22 @@ EXPIRY_MARGIN = timedelta(seconds=5)
 class Tokens:
     """The tokens of one TorchServe. Without a key file, calls have no token."""
 
-    def __init__(self, key_file: Path, management_url: str, client: httpx.AsyncClient) -> None:
+    def __init__(self, key_file: Path, management_url: str, http: httpx.AsyncBaseTransport) -> None:
         self._key_file = key_file
         self._management_url = management_url
-        self._client = client
+        self._http = http
         self._renewing = asyncio.Lock()
         self._keys: dict[str, Any] = {}
         self._keys_mtime_ns = -1
+        self._read_again_at = 0.0
 
     def current(self, api: str) -> str | None:
         """Token to send; None if TorchServe requires no token."""
-        key = self._read().get(api)
+        now = monotonic()
+        if now > self._read_again_at:
+            self._read()
+            self._read_again_at = now + LOOKED_AT_EVERY_S
+        key = self._keys.get(api)
         return str(key["key"]) if key else None
 
     async def renewed(self, api: str, refused: str | None) -> str:
@@ -53,11 +61,14 @@ class Tokens:
                     400, "InvalidKeyException", f"TorchServe wants a token; no key file at {self._key_file}"
                 )
             logger.info("renewing the %s token", api)
-            response = await self._client.get(
+            request = httpx.Request(
+                "GET",
                 f"{self._management_url}/token",
                 params={"type": api},
                 headers={"Authorization": f"Bearer {api_key['key']}"},
             )
+            response = await self._http.handle_async_request(request)
+            await response.aread()
             renewed = self._read().get(api)
             if response.status_code != 200 or not renewed or renewed["key"] == refused:
                 raise TokenRefusedError(
@@ -74,7 +85,7 @@ class Tokens:
                 self._keys = json.loads(self._key_file.read_text())
                 self._keys_mtime_ns = mtime_ns
         except FileNotFoundError:
-            return {}
+            self._keys, self._keys_mtime_ns = {}, -1
         except ValueError:
             # TorchServe is writing the file; a stale token is refused and renewed.
             return self._keys

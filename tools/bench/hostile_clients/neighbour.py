@@ -11,7 +11,7 @@ from time import monotonic
 
 import httpx
 
-from torchserve_gateway.torchserve_api.pools import PooledTransport
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 # Above the gateway's deadline: a longer request hangs.
 TIMEOUT_S = 30

@@ -48,7 +48,7 @@ class Fleet:
         return await self._inventory_of(await self._replicas(), models)
 
     async def _replicas(self) -> list[TorchServe]:
-        return await replicas(self.settings.torchserve, self.torchserve.client)
+        return await replicas(self.settings.torchserve, self.torchserve.http)
 
     async def _inventory_of(self, found: list[TorchServe], models: Collection[str]) -> Inventory:
         reached = await reachable(found, self.settings.gateway.health_timeout_s)

@@ -51,7 +51,7 @@ class Readiness:
         """
         if self.admission.draining:
             raise NotReadyError("this gateway is stopping")
-        found = await replicas(self.settings.torchserve, self.torchserve.client)
+        found = await replicas(self.settings.torchserve, self.torchserve.http)
         problems = await asyncio.gather(*(self._problem_of(each, model, version) for each in found))
         troubles = [each for each in problems if each]
         if len(troubles) == len(problems):

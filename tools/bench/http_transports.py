@@ -1,4 +1,4 @@
-"""`make bench`: requests a second through one httpx pool and through `torchserve_api/pools.py`, side by side.
+"""`make bench`: requests a second through httpx's own transport and through `torchserve_api/http_pool.py`.
 
 Both send to the same server in this process, which answers after a fixed time, so the difference is the
 client's own cost. Rounds alternate; the ratio is the median over pairs of rounds.
@@ -12,7 +12,7 @@ from time import perf_counter
 
 import httpx
 
-from torchserve_gateway.torchserve_api.pools import PooledTransport
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 CLIENTS = 64
 CONNECTIONS_IDLE = 64
@@ -22,8 +22,8 @@ ROUNDS = 3
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 VARIANTS: dict[str, Callable[[], httpx.AsyncBaseTransport]] = {
-    "one pool": lambda: httpx.AsyncHTTPTransport(limits=UNLIMITED, trust_env=False),
-    "many small pools": PooledTransport,
+    "httpx's own": lambda: httpx.AsyncHTTPTransport(limits=UNLIMITED, trust_env=False),
+    "ours": PooledTransport,
 }
 
 
@@ -65,9 +65,9 @@ async def compare() -> None:
     await asyncio.sleep(0.1)
     for name, measured in rates.items():
         print(f"{name:<17} {', '.join(f'{rate:.0f}' for rate in measured)} requests/s")
-    one, many = (rates[name] for name in VARIANTS)
-    ratio = statistics.median(after / before for before, after in zip(one, many, strict=True))
-    print(f"many small pools / one pool: {ratio:.1f} ({CLIENTS} clients)")
+    theirs, ours = (rates[name] for name in VARIANTS)
+    ratio = statistics.median(b / a for a, b in zip(theirs, ours, strict=True))
+    print(f"ours / httpx's own: {ratio:.1f} ({CLIENTS} clients)")
 
 
 if __name__ == "__main__":
