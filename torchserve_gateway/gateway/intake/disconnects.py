@@ -26,50 +26,52 @@ class CancelOnDisconnect:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(receive, send)
-
-        async def work() -> None:
+        exchange, working = _Exchange(receive, send), asyncio.current_task()
+        try:
             await self.app(scope, exchange.receive, exchange.send)
-
-        working, watching = asyncio.create_task(work()), asyncio.create_task(exchange.client_gone())
-        try:
-            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            watching.cancel()
-            # The server reports a disconnect after a complete answer, too.
-            if not working.done() and not exchange.answered:
-                working.cancel()
-        try:
-            await working
         except asyncio.CancelledError:
+            # Something else, such as the server's shutdown, may have cancelled the request as well.
+            if working is None or not exchange.client_gone or working.uncancel():
+                raise
             context_of(scope).status = CLIENT_CLOSED_REQUEST
+        finally:
+            exchange.stop_watching()
 
 
 class _Exchange:
-    """Observes the ASGI messages of a request.
+    """Observes the ASGI messages of a request, and its client once the body has been read.
 
     Attributes:
-        answered: The complete answer was sent.
+        client_gone: The client closed the connection before the answer was complete.
     """
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
-        self._body_read = asyncio.Event()
-        self.answered = False
+        self._working = asyncio.current_task()
+        self._watching: asyncio.Task[None] | None = None
+        self._answered = False
+        self.client_gone = False
 
     async def receive(self) -> Message:
         message = await self._receive()
-        if not message.get("more_body"):
-            self._body_read.set()
+        if self._watching is None and not message.get("more_body"):
+            self._watching = asyncio.create_task(self._watch())
         return message
 
     async def send(self, message: Message) -> None:
         await self._send(message)
-        self.answered = message["type"] == "http.response.body" and not message.get("more_body")
+        self._answered = message["type"] == "http.response.body" and not message.get("more_body")
 
-    async def client_gone(self) -> None:
-        """Returns when the client disconnects. Reads nothing until the application has the whole body."""
-        await self._body_read.wait()
+    def stop_watching(self) -> None:
+        """Stops, as the request has ended."""
+        if self._watching:
+            self._watching.cancel()
+
+    async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        # The server reports a disconnect after a complete answer, too.
+        if self._working and not self._answered:
+            self.client_gone = True
+            self._working.cancel()

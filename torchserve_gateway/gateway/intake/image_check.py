@@ -1,14 +1,16 @@
 """Checks an image's header before the image is forwarded; the handler checks the rest when it decodes.
 
-The check runs in a thread: a usual header takes a fraction of a millisecond, but a malicious header keeps
-Pillow busy much longer.
+Plain images are recognized at once. Any other is checked in a thread: a malicious header keeps Pillow busy
+for long.
 """
 
 import asyncio
 from collections.abc import Mapping
 
 from torchserve_gateway.gateway.errors import MalformedRequestError
+from torchserve_gateway.gateway.intake.forms import is_form
 from torchserve_gateway.gateway.intake.handler_bodies import HandlerBody, read_as_handler
+from torchserve_gateway.gateway.intake.plain_images import is_plain_image
 from ts_serialize.image_header import check_header
 from ts_serialize.request_image import image_bytes
 
@@ -22,6 +24,8 @@ async def check_image(encoded: bytes, max_pixels: int) -> bytes:
     Raises:
         InputError: The image is not served; the subclass says why.
     """
+    if is_plain_image(encoded, max_pixels):
+        return encoded
     return await asyncio.to_thread(_checked, {"data": encoded}, max_pixels)
 
 
@@ -38,6 +42,8 @@ async def check_body(body: bytes, content_type: str, max_pixels: int, max_target
         InputError: The image is not served; the subclass says why.
         MalformedRequestError, TooManyFilesError: See `read_as_handler`; or `target` is too long.
     """
+    if is_plain_image(body, max_pixels) and not is_form(content_type):
+        return read_as_handler(body, content_type)
     return await asyncio.to_thread(_checked_body, body, content_type, max_pixels, max_target_chars)
 
 
