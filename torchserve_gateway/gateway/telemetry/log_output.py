@@ -4,13 +4,14 @@ A full disk, a closed pipe or a reader that stands still costs log lines, never 
 """
 
 import os
+import time
 from collections import deque
 from threading import Condition, Thread
 
 # Characters of the lines that may wait for a slow reader: some 10,000 ordinary lines.
 MAX_WAITING = 4_000_000
-# Lines written at once.
-MAX_LINES_A_WRITE = 100
+# Lines of so many seconds are written at once: waking the thread for each costs more than the line.
+COLLECTED_S = 0.02
 
 
 class LogOutput:
@@ -28,6 +29,7 @@ class LogOutput:
         self._waiting = 0
         self._lost = 0
         self._closed = False
+        self._waits = False
         self._changed = Condition()
         # A daemon: a reader that stands still must not keep the process from ending.
         self._thread = Thread(target=self._run, name="log output", daemon=True)
@@ -46,7 +48,8 @@ class LogOutput:
             else:
                 self._waiting += len(line)
                 self._lines.append(line)
-                self._changed.notify()
+                if self._waits:
+                    self._changed.notify()
         return len(line)
 
     def flush(self) -> None:
@@ -70,8 +73,14 @@ class LogOutput:
     def _next_lines(self) -> list[str]:
         """Waits for lines; returns none after the last lines of a closed output."""
         with self._changed:
+            self._waits = True
             self._changed.wait_for(lambda: self._lines or self._closed)
-            return [self._lines.popleft() for _ in range(min(len(self._lines), MAX_LINES_A_WRITE))]
+            self._waits = False
+        if not self._closed:
+            time.sleep(COLLECTED_S)
+        with self._changed:
+            lines, self._lines = list(self._lines), deque()
+        return lines
 
 
 def _is_written(descriptor: int, text: str) -> bool:

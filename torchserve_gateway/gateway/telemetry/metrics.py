@@ -6,7 +6,9 @@ callers are names of API keys.
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
+from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -40,6 +42,16 @@ AskFleet = Callable[[], Awaitable[Iterable[Metric]]]
 """Asks the TorchServes for their workers and queues."""
 
 
+MetricT = TypeVar("MetricT", Counter, Histogram)
+# Values of labels are bounded, see above; series beyond this are looked up again.
+MAX_KEPT_SERIES = 10_000
+
+
+def _series(metric: MetricT) -> Callable[..., MetricT]:
+    """The series of a metric by the values of its labels; `labels` takes longer than counting."""
+    return lru_cache(MAX_KEPT_SERIES)(metric.labels)
+
+
 class Metrics:
     """One gateway's metrics, in a registry of their own."""
 
@@ -47,41 +59,51 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._routing = routing
         model = ("model", "version")
-        self._requests = Counter(
-            "gateway_requests",
-            "Answered requests; 499: the client had gone",
-            ("method", "route", *model, "status"),
-            registry=self.registry,
+        self._requests = _series(
+            Counter(
+                "gateway_requests",
+                "Answered requests; 499: the client had gone",
+                ("method", "route", *model, "status"),
+                registry=self.registry,
+            )
         )
-        self._callers = Counter(
-            "gateway_caller_requests",
-            "Answered requests with an API key, by whose it is",
-            ("caller", "status"),
-            registry=self.registry,
+        self._callers = _series(
+            Counter(
+                "gateway_caller_requests",
+                "Answered requests with an API key, by whose it is",
+                ("caller", "status"),
+                registry=self.registry,
+            )
         )
-        self._errors = Counter(
-            "gateway_errors", "Failed requests by cause", (*model, "error"), registry=self.registry
+        self._errors = _series(
+            Counter("gateway_errors", "Failed requests by cause", (*model, "error"), registry=self.registry)
         )
-        self._duration = Histogram(
-            "gateway_request_duration_seconds",
-            "From a request's head to the last byte of its answer",
-            ("route", "model"),
-            buckets=DURATIONS_S,
-            registry=self.registry,
+        self._duration = _series(
+            Histogram(
+                "gateway_request_duration_seconds",
+                "From a request's head to the last byte of its answer",
+                ("route", "model"),
+                buckets=DURATIONS_S,
+                registry=self.registry,
+            )
         )
-        self._stages = Histogram(
-            "gateway_stage_duration_seconds",
-            "Where the time of answered predictions went",
-            (*model, "stage"),
-            buckets=DURATIONS_S,
-            registry=self.registry,
+        self._stages = _series(
+            Histogram(
+                "gateway_stage_duration_seconds",
+                "Where the time of answered predictions went",
+                (*model, "stage"),
+                buckets=DURATIONS_S,
+                registry=self.registry,
+            )
         )
-        self._batch_size = Histogram(
-            "gateway_batch_size",
-            "Requests in the batch that a prediction ran in",
-            model,
-            buckets=BATCH_SIZES,
-            registry=self.registry,
+        self._batch_size = _series(
+            Histogram(
+                "gateway_batch_size",
+                "Requests in the batch that a prediction ran in",
+                model,
+                buckets=BATCH_SIZES,
+                registry=self.registry,
+            )
         )
         self.in_flight = Gauge(
             "gateway_requests_in_flight", "Requests that are not answered yet", registry=self.registry
@@ -97,20 +119,20 @@ class Metrics:
         # may name a convertor.
         route = getattr(scope.get("route"), "path_format", NO_ROUTE)
         model, version = self._labels(context.model, context.version)
-        self._requests.labels(method, route, model, version, str(context.status)).inc()
+        self._requests(method, route, model, version, str(context.status)).inc()
         if context.caller:
-            self._callers.labels(context.caller, str(context.status)).inc()
-        self._duration.labels(route, model).observe(context.elapsed_s)
+            self._callers(context.caller, str(context.status)).inc()
+        self._duration(route, model).observe(context.elapsed_s)
         if context.error_type:
-            self._errors.labels(model, version, context.error_type).inc()
+            self._errors(model, version, context.error_type).inc()
         if context.answers:
-            self._stages.labels(model, version, "gateway").observe(context.stages_s["gateway"])
+            self._stages(model, version, "gateway").observe(context.stages_s["gateway"])
         for answer in context.answers:
             model, version = self._labels(context.model, answer.version)
             for stage, seconds in answer.stages_s.items():
-                self._stages.labels(model, version, stage).observe(seconds)
+                self._stages(model, version, stage).observe(seconds)
             if answer.batch_size:
-                self._batch_size.labels(model, version).observe(answer.batch_size)
+                self._batch_size(model, version).observe(answer.batch_size)
 
     def _labels(self, model: str | None, version: str | None) -> tuple[str, str]:
         """Model and version as labels; a version that is not chosen yet is empty."""
