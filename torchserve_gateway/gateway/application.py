@@ -9,12 +9,14 @@ import httpx
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp
 
 from torchserve_gateway.gateway import state_metrics
 from torchserve_gateway.gateway.access.auth import Access
 from torchserve_gateway.gateway.deployed import health_routes, model_routes
 from torchserve_gateway.gateway.deployed.fleet import Fleet
 from torchserve_gateway.gateway.deployed.readiness import Readiness
+from torchserve_gateway.gateway.direct_routes import DirectRoutes
 from torchserve_gateway.gateway.middleware import add_middleware
 from torchserve_gateway.gateway.prediction import batch_routes, stages
 from torchserve_gateway.gateway.prediction import routes as prediction_routes
@@ -28,8 +30,8 @@ from torchserve_gateway.gateway.state import GatewayState
 from torchserve_gateway.gateway.telemetry import metrics, tracing
 from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe
+from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 from torchserve_gateway.torchserve_api.inference import InferenceClient
-from torchserve_gateway.torchserve_api.pools import PooledTransport
 from torchserve_gateway.version import __version__
 
 
@@ -50,13 +52,16 @@ def create_app(
     """
     traces = tracing.tracer_provider(settings.gateway.tracing)
     if traces:
-        transport = tracing.TracedTransport(transport or PooledTransport(), traces.get_tracer("gateway"))
+        transport = tracing.TracedTransport(
+            transport or PooledTransport(max_answer_bytes=settings.torchserve.max_answer_bytes),
+            traces.get_tracer("gateway"),
+        )
     torchserve = TorchServe.at(settings.torchserve, transport)
     state = GatewayState.of(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with torchserve.client, state.followed():
+        async with torchserve.http, state.followed():
             yield
         if traces:
             await asyncio.to_thread(traces.shutdown)
@@ -72,9 +77,9 @@ def create_app(
     )
     scraped = state_metrics.collected(state, lost_log_lines)
     measured = metrics.Metrics(state.routing, *scraped)
-    _add_routes(app, settings, torchserve, state, measured)
+    direct = _add_routes(app, settings, torchserve, state, measured)
     install_error_handlers(app)
-    add_middleware(app, settings.gateway, measured, traced=traces is not None)
+    add_middleware(app, settings.gateway, measured, direct, traced=traces is not None)
     app.state.admission, app.state.routing = state.admission, state.routing
     return app
 
@@ -107,7 +112,8 @@ def _add_routes(
     torchserve: TorchServe,
     state: GatewayState,
     measured: metrics.Metrics,
-) -> None:
+) -> Callable[[ASGIApp], ASGIApp]:
+    """Adds all routes; returns the middleware that answers plain predictions without them."""
     gateway, served = settings.gateway, settings.model
     predictions = prediction_stages(settings, torchserve.inference, state)
     arrivals = Arrivals(gateway, state.admission)
@@ -116,7 +122,8 @@ def _add_routes(
     readiness = Readiness(settings, torchserve, state.admission)
     access = Access(state.keyring, state.rate_limits)
     predict = access.guard("predict")
-    app.include_router(prediction_routes.routes(arrivals, served, predictions), **predict)
+    predicting = prediction_routes.routes(arrivals, served, predictions)
+    app.include_router(predicting, **predict)
     app.include_router(batch_routes.routes(arrivals, batches), **predict)
     app.include_router(kserve_v1.routes(arrivals, batches, fleet, readiness), **predict)
     app.include_router(open_inference.server_routes(readiness))
@@ -126,3 +133,4 @@ def _add_routes(
     metrics_page = metrics.routes(measured, fleet.metrics, settings.torchserve.metrics_url)
     app.include_router(metrics_page, **access.guard("metrics"))
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
+    return partial(DirectRoutes, router=predicting, authorize=access.check_of("predict"))

@@ -1,6 +1,9 @@
 """The middleware of the application."""
 
+from collections.abc import Callable
+
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from torchserve_gateway.gateway.access.allowed_hosts import AllowedHosts
 from torchserve_gateway.gateway.access.cross_origin import allow_origins
@@ -13,8 +16,18 @@ from torchserve_gateway.gateway.telemetry.tracing import SpanAttributes
 from torchserve_gateway.settings.gateway import GatewaySettings
 
 
-def add_middleware(app: FastAPI, settings: GatewaySettings, metrics: Metrics, *, traced: bool) -> None:
+def add_middleware(
+    app: FastAPI,
+    settings: GatewaySettings,
+    metrics: Metrics,
+    direct: Callable[[ASGIApp], ASGIApp],
+    *,
+    traced: bool,
+) -> None:
     """Adds the middleware from the innermost to the outermost, as Starlette wants it."""
+    # FastAPI names a span after its own route.
+    if not traced:
+        app.add_middleware(direct)
     app.add_middleware(CanonicalRequest)
     allow_origins(app, settings)
     if settings.allowed_hosts:

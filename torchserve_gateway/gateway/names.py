@@ -21,6 +21,13 @@ DOT_SEGMENTS = frozenset({".", ".."})
 _NAME = re.compile(CHARACTERS)
 
 
+def is_name(segment: str) -> bool:
+    """Whether a segment of a path is a name of ordinary length, of a model or of a version."""
+    return (
+        len(segment) <= MAX_VERSION_CHARS and segment not in DOT_SEGMENTS and bool(_NAME.fullmatch(segment))
+    )
+
+
 def _checked(kind: str, unknown: str, max_chars: int) -> Callable[[str], str]:
     def check(name: str) -> str:
         # Not a ValueError, which FastAPI would answer with 400.

@@ -32,10 +32,13 @@ from ts_serialize.image_header import InputError
 
 logger = logging.getLogger(__name__)
 
+UNFORESEEN = "the gateway failed; see its log"
 RETRY_AFTER_S = 1
 # Characters of `detail`: quoted parts of a request or of a handler's answer have any length.
 MAX_DETAIL_LENGTH = 2_000
 TORCHSERVE_PATHS = ("/predictions/", "/explanations/")
+ANSWERED = (GatewayError, InputError, TorchServeError)
+"""Exceptions of routes that are answered by `answer_error`; others are unforeseen."""
 KSERVE_PATHS = ("/v1/", "/v2/")
 
 
@@ -46,7 +49,7 @@ def problem_of(error: Exception) -> dict[str, object]:
 
 def install_error_handlers(app: FastAPI) -> None:
     """Answers every exception of every route here and nowhere else."""
-    for kind in (GatewayError, InputError, TorchServeError, Exception):
+    for kind in (*ANSWERED, Exception):
         app.add_exception_handler(kind, answer_error)
     app.add_exception_handler(ClientDisconnect, _answer_disconnect)
     app.add_exception_handler(HTTPException, _answer_http_exception)
@@ -70,7 +73,7 @@ def error_response(
     return JSONResponse(
         problem,
         status,
-        {"X-Request-ID": context.request_id, **(headers or {})},
+        dict(headers or {}),
         media_type="application/problem+json",
     )
 
@@ -85,15 +88,22 @@ def answer_error(request: Request, error: Exception) -> JSONResponse:
     if status == 500 and not isinstance(error, HandlerStatusError):
         # The cause goes to the log alone: the text of an unforeseen exception may hold secrets.
         logger.error("unforeseen error", exc_info=error)
-        return error_response(request, status, "InternalServerException", "the gateway failed; see its log")
+        # Answered outside the middleware that sets the id of every other answer.
+        ids = {"X-Request-ID": context_of(request.scope).request_id}
+        return error_response(request, status, "InternalServerException", UNFORESEEN, ids)
     context_of(request.scope).error = f"{type(error).__name__}: {detail}"
     return error_response(request, status, _type_of(error), detail, _headers(status, error))
 
 
-async def _answer_disconnect(request: Request, _: Exception) -> Response:
-    # Asynchronous: Starlette runs other handlers in a thread, and the request is cancelled meanwhile.
+def answer_disconnect(request: Request) -> Response:
+    """The answer to a client that has gone, for log and metrics only."""
     context_of(request.scope).error = "the client closed the connection before its request was complete"
     return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+async def _answer_disconnect(request: Request, _: Exception) -> Response:
+    # Asynchronous: Starlette runs other handlers in a thread, and the request is cancelled meanwhile.
+    return answer_disconnect(request)
 
 
 def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:

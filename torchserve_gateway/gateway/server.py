@@ -1,6 +1,7 @@
 """Serves the gateway with uvicorn until a signal stops it."""
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
@@ -33,6 +34,7 @@ def server_config(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
         port=settings.port,
         ssl_certfile=settings.tls.certificate,
         ssl_keyfile=settings.tls.key,
+        proxy_headers=bool(settings.trusted_proxies),
         # uvicorn's default trusts every process of this machine, and an environment variable.
         forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         http=BoundedHttpProtocol.with_timeout(settings.head_timeout_s),
@@ -111,5 +113,8 @@ def _serve(settings: ProjectSettings, log: LogOutput) -> int:
     # exit code other than 0.
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda *_: None)
+    # Modules and settings stay: the garbage collector need not look at them again.
+    gc.collect()
+    gc.freeze()
     server.run()
     return 0 if server.started else 1

@@ -15,7 +15,7 @@ from torchserve_gateway.gateway.access.rate_limits import RateLimits
 from torchserve_gateway.gateway.deployed.following import Trouble, repeated
 from torchserve_gateway.gateway.errors import ForbiddenError, UnauthenticatedError
 from torchserve_gateway.gateway.schemas import problems
-from torchserve_gateway.gateway.telemetry.request_context import RequestContext, context_of
+from torchserve_gateway.gateway.telemetry.request_context import context_of
 from torchserve_gateway.settings.composition import ConfigurationError
 from torchserve_gateway.settings.gateway import AuthSettings
 
@@ -25,6 +25,10 @@ HEADER = "X-API-Key"
 # Swagger UI offers both in its Authorize dialog.
 BEARER = HTTPBearer(scheme_name="bearer", description="an API key", auto_error=False)
 API_KEY = APIKeyHeader(name=HEADER, scheme_name="header", description="an API key", auto_error=False)
+
+
+Check = Callable[..., Awaitable[None]]
+"""Takes a request; raises if it is refused."""
 
 
 class Keyring:
@@ -81,21 +85,26 @@ class Access:
 
         FastAPI runs dependencies before a body that no route declares is read.
         """
+        check = self.check_of(right)
+        if check is None:
+            return {}
         if self._keyring:
-            authorize = partial(self._authorize, self._keyring, right)
-            return {"dependencies": [Depends(_presented(authorize))], "responses": problems(401, 403, 429)}
-        if self._limits.limits_addresses:
-            return {"dependencies": [Depends(self._count)], "responses": problems(429)}
-        return {}
+            return {"dependencies": [Depends(_with_schemes(check))], "responses": problems(401, 403, 429)}
+        return {"dependencies": [Depends(check)], "responses": problems(429)}
+
+    def check_of(self, right: Right) -> Check | None:
+        """Returns the check of requests that need `right`; None if nothing is checked."""
+        if self._keyring:
+            return partial(self._authorize, self._keyring, right)
+        return self._count if self._limits.limits_addresses else None
 
     async def _count(self, request: Request) -> None:
         await self._limits.charge_address(context_of(request.scope))
 
-    async def _authorize(
-        self, keyring: Keyring, right: Right, context: RequestContext, presented: str
-    ) -> None:
+    async def _authorize(self, keyring: Keyring, right: Right, request: Request) -> None:
+        context = context_of(request.scope)
         await self._limits.charge_address(context)
-        context.caller = keyring.caller_of(presented)
+        context.caller = keyring.caller_of(_presented(request))
         if context.caller is None:
             await self._limits.count_failure(context)
             # A missing and a wrong key get the same answer, which tells an attacker nothing.
@@ -107,14 +116,22 @@ class Access:
         await self._limits.charge_caller(context)
 
 
-def _presented(authorize: Callable[[RequestContext, str], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """Builds the dependency whose parameters tell FastAPI, and OpenAPI, where a key may be."""
+def _presented(request: Request) -> str:
+    """The key of the request; a bearer token comes first, as in OpenAPI. Empty without a key."""
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and credentials.strip():
+        return credentials.strip()
+    return request.headers.get(HEADER, "")
+
+
+def _with_schemes(check: Check) -> Check:
+    """Adds parameters that tell OpenAPI where a key may be."""
 
     async def dependency(
         request: Request,
-        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
-        api_key: Annotated[str | None, Security(API_KEY)],
+        _: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+        __: Annotated[str | None, Security(API_KEY)],
     ) -> None:
-        await authorize(context_of(request.scope), (bearer.credentials if bearer else api_key) or "")
+        await check(request)
 
     return dependency

@@ -1,6 +1,7 @@
 """Slots of a model, which limit the jobs that are with TorchServe at once."""
 
 import asyncio
+import contextlib
 from time import monotonic
 
 import anyio
@@ -22,6 +23,15 @@ class Slot:
     async def take(self) -> None:
         """Waits for the slot; a caller that is cancelled meanwhile gives up its place."""
         await self._limiter.acquire_on_behalf_of(self)
+        self._taken = monotonic()
+
+    def take_nowait(self) -> None:
+        """Takes the slot.
+
+        Raises:
+            anyio.WouldBlock: none is free, or others wait.
+        """
+        self._limiter.acquire_on_behalf_of_nowait(self)
         self._taken = monotonic()
 
     def give_back(self, _: object = None) -> None:
@@ -74,6 +84,9 @@ class Lane:
             TimeoutError: no slot within timeout_s.
         """
         slot = Slot(self, self._limiter)
+        with contextlib.suppress(anyio.WouldBlock):
+            slot.take_nowait()
+            return slot
         async with asyncio.timeout(timeout_s):
             await slot.take()
         return slot

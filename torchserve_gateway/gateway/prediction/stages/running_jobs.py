@@ -40,10 +40,11 @@ class RunningJobs:
         task = self.jobs.start(self.next_stage.predict(job, context.detached(self.longest_s)))
         task.add_done_callback(slot.give_back)
         try:
-            async with asyncio.timeout(left_s):
-                prediction = await asyncio.shield(task)
-        except TimeoutError as exc:
-            raise DeadlineExceededError(f"TorchServe did not answer within {left_s:.3g} s") from exc
+            # Unlike an await of the task, neither a time-out nor a cancelled request ends the job.
+            await asyncio.wait((task,), timeout=left_s)
+            if not task.done():
+                raise DeadlineExceededError(f"TorchServe did not answer within {left_s:.3g} s")
+            prediction = task.result()
         finally:
             # An exception of the task has this frame in its traceback: a cycle would keep the body.
             del task
