@@ -18,7 +18,7 @@ SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples too
 
 .PHONY: help install demo check test test_all lint download_weights generate_mar train evaluate up down status logs \
 	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress \
-	bench scaling dashboard format lock clean \
+	bench bench_gateway scaling dashboard format lock clean \
 	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
 	compose_up compose_down compose_upload_model compose_rollback compose_models compose_api_key test_containers
 
@@ -205,12 +205,15 @@ test_containers: .venv/.installed-dev ## builds the images and tests the stack i
 	@$(RUN) -m pytest tests/containers $(IN_ORDER) $(PYTEST_ARGS)
 
 bench: .venv/.installed-dev ## side-by-side measurements
-	@$(RUN) -m tools.bench.connection_pools
+	@$(RUN) -m tools.bench.http_transports
 	$(RUN) -m tools.bench.image_headers
 	$(RUN) -m tools.bench.swaps
 	$(RUN) -m tools.bench.overload
 	$(RUN) -m tools.bench.memory
 	$(RUN) -m tools.bench.hostile
+
+bench_gateway: .venv/.installed-dev ## the gateway alone, beside a small proxy and nginx, before an upstream that answers at once
+	@$(RUN) -m tools.bench.gateway_cost
 
 scaling: .venv/.installed-dev ## measures, simulates many replicas, says what 10,000 images/s would take
 	@$(RUN) -m tools.sizing model=$(MODEL) $(ARGS)
