@@ -37,7 +37,6 @@ def without_collection() -> Iterator[None]:
     """Nothing but reference counts frees memory."""
     gc.collect()
     gc.disable()
-    tracemalloc.start()
     yield
     tracemalloc.stop()
     gc.enable()
@@ -64,6 +63,7 @@ async def kept_bytes(ask: Callable[[], Awaitable[int]], times: int, expected: in
     """
     for _ in range(2):
         assert await ask() == expected
+    tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for _ in range(times):
         assert await ask() == expected
