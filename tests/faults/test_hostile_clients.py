@@ -158,6 +158,7 @@ def lost_lines(gateway: RunningGateway) -> float:
     return sum(map(float, found))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")
 async def test_a_log_on_a_full_disk_changes_no_answer_and_its_lost_lines_are_counted(tmp_path: Path) -> None:
     (tmp_path / "gateway.log").symlink_to("/dev/full")

@@ -19,7 +19,7 @@ from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.gateway.application import create_app
 from torchserve_gateway.record.record import DeployedModel, Record
 
-BODY_BYTES = 6_000_000
+BODY_BYTES = 2_000_000
 # What arrives is this one; each request makes its own from it.
 BODY = bytes(BODY_BYTES)
 OCTETS = "application/octet-stream"

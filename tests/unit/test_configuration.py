@@ -103,14 +103,10 @@ def test_both_limits_are_raised_together() -> None:
 
 
 def test_a_command_says_one_line_and_exits_with_2() -> None:
-    for override, said in (
-        ("model.batch_size=0", "config/upload.yaml: model.batch_size = 0: Input should be"),
-        ("model.name=${nonesuch", ""),
-    ):
-        result = run("upload_model.py", override)
-        assert result.returncode == 2
-        [line] = result.stderr.splitlines()
-        assert line.startswith(f"configuration error: {said}")
+    result = run("upload_model.py", "model.batch_size=0")
+    assert result.returncode == 2
+    [line] = result.stderr.splitlines()
+    assert line.startswith("configuration error: config/upload.yaml: model.batch_size = 0: Input should be")
 
 
 def test_the_composed_configuration_is_printed() -> None:
