@@ -21,7 +21,13 @@ def gateway_settings(*overrides: str) -> ProjectSettings:
 
 
 def load_once(root: str, settings_type: type[SettingsT], overrides: Sequence[str] = ()) -> SettingsT:
-    """Same as `load`, in a folder without configuration of its own."""
+    """Same as `load`, in a folder without configuration of its own; the settings are frozen, and shared."""
+    settings: SettingsT = _loaded(root, settings_type, tuple(overrides))
+    return settings
+
+
+@cache
+def _loaded(root: str, settings_type: type[SettingsT], overrides: tuple[str, ...]) -> SettingsT:
     if not all(_is_value(override) for override in overrides):
         return load(root, settings_type, overrides)
     composed = deepcopy(_composed(root))

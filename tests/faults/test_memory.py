@@ -35,7 +35,6 @@ SETTLE_S = 20
 @pytest.fixture(autouse=True)
 def without_collection() -> Iterator[None]:
     """Nothing but reference counts frees memory."""
-    gc.collect()
     gc.disable()
     yield
     tracemalloc.stop()
