@@ -59,7 +59,7 @@ check: lint ## lint, unit tests and tests before a failing TorchServe: for every
 test: lint .venv-kserve/.installed ## lint and all tests but the long ones
 	@$(PYTEST) -m "not long" $(PYTEST_ARGS)
 
-test_all: lint .venv-kserve/.installed ## lint and all tests: also of parts that die, halt or fill up, and of replicas
+test_all: lint .venv-kserve/.installed ## lint and all tests: also attacks, training, replicas, parts that die or halt
 	@$(PYTEST) $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev ## ruff, mypy --strict and the directions of imports

@@ -1,5 +1,6 @@
 """What several test modules share: the images, the settings, and one real stack for the session."""
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ hypothesis_settings.register_profile("few", deadline=None, max_examples=15)
 hypothesis_settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "few")
 
+# Parallel workers share the cores; PyTorch reads it when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SYSTEM = PROJECT_ROOT / "tests" / "system"
 
 
@@ -34,6 +38,16 @@ class NewStack(Protocol):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files first, so that parallel workers end at about the same time."""
     items.sort(key=lambda item: not item.path.is_relative_to(SYSTEM))
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what imports made out of later garbage collections, and makes full collections rarer.
+
+    A full collection takes half a second; ten applications are enough to start the next.
+    """
+    gc.freeze()
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(young, middle, 5 * old)
 
 
 @pytest.fixture(scope="session")

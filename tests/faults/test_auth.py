@@ -29,6 +29,7 @@ from tests.free_ports import free_ports
 from tests.keys import EVERYTHING, bearer, with_keys, write_keys
 from tests.processes import until
 from tests.raw_request import status_of
+from tests.running_stack import run
 from tests.served_gateway import gateway, served_gateway
 from torchserve_gateway.gateway.access.api_keys import (
     Caller,
@@ -39,7 +40,7 @@ from torchserve_gateway.gateway.access.api_keys import (
     write_callers,
 )
 from torchserve_gateway.gateway.application import create_app
-from torchserve_gateway.settings.composition import PROJECT_ROOT
+from torchserve_gateway.settings.composition import PROJECT_ROOT, ConfigurationError
 
 IMAGE = SMALL["PNG"]
 # These answer without a key; everything else that the application has needs one.
@@ -260,14 +261,18 @@ def test_without_a_readable_file_the_gateway_does_not_start_and_says_why(
 ) -> None:
     if content is not None:
         keys_file.write_text(content)
-    command = [sys.executable, "app.py", f"gateway.port={free_ports(1)[0]}", *with_keys(keys_file)]
-    result = subprocess.run(
-        command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+    with pytest.raises(ConfigurationError) as caught:
+        create_app(gateway_settings(*with_keys(keys_file)))
+    [line] = str(caught.value).splitlines()
+    assert line.startswith(f"gateway.auth.keys_file: {keys_file}: ")
+    assert said in line
+
+
+def test_a_gateway_that_does_not_start_exits_with_2_and_one_line(keys_file: Path) -> None:
+    result = run("app.py", f"gateway.port={free_ports(1)[0]}", *with_keys(keys_file))
     assert result.returncode == 2
     [line] = result.stderr.splitlines()
-    assert line.startswith(f"configuration error: gateway.auth.keys_file: {keys_file}: ")
-    assert said in line
+    assert line.startswith(f"configuration error: gateway.auth.keys_file: {keys_file}: No such file")
 
 
 async def test_the_log_names_the_caller_and_never_a_key(keys_file: Path, keys: dict[str, str]) -> None:
@@ -326,7 +331,11 @@ async def test_by_default_nobody_needs_a_key() -> None:
 
 @pytest.mark.parametrize(
     ("host", "enabled", "warned"),
-    [("0.0.0.0", False, True), ("0.0.0.0", True, False), ("127.0.0.1", False, False)],
+    [
+        ("0.0.0.0", False, True),
+        pytest.param("0.0.0.0", True, False, marks=pytest.mark.long),
+        pytest.param("127.0.0.1", False, False, marks=pytest.mark.long),
+    ],
 )
 def test_a_gateway_that_others_reach_without_keys_says_so_at_its_start(
     keys_file: Path, keys: dict[str, str], tmp_path: Path, *, host: str, enabled: bool, warned: bool

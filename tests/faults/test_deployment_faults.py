@@ -32,6 +32,12 @@ WANTED = VERSION.model_copy(
 )
 
 
+@pytest.fixture(autouse=True)
+def no_gateways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deploy waits this long for gateways to report; here are none."""
+    monkeypatch.setattr("torchserve_gateway.record.reports.GONE_AFTER_S", 0.1)
+
+
 async def swap(
     torchserve: FakeTorchServe,
     directory: Path,

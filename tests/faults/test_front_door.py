@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 
 from tests.certificates import self_signed
+from tests.commands import command
 from tests.composed_settings import gateway_settings
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
@@ -76,7 +77,14 @@ def test_our_own_commands_trust_that_certificate_and_no_other(
             httpx.get(url, verify=verify)
 
 
-@pytest.mark.parametrize("content", [None, "", "no certificate", "-----BEGIN CERTIFICATE-----\nx"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        *(pytest.param(text, marks=pytest.mark.long) for text in ("", "no certificate")),
+        "-----BEGIN CERTIFICATE-----\nx",
+    ],
+)
 def test_a_certificate_that_cannot_be_read_is_one_line_at_the_start(
     tmp_path: Path, content: str | None
 ) -> None:
@@ -102,10 +110,10 @@ def test_stress_and_demo_reach_a_gateway_that_wants_tls_and_keys(certificate: Pa
         with_key = *here, f"gateway.auth.own_key_file={own_key}"
         short = "clients=2", "rounds=1", "round_s=0.2"
         assert stress(load("stress", StressSettings, [*with_key, *short])) == 0
-        demo = run("-m", "torchserve_gateway", "demo", *with_key)
-        assert demo.returncode == 0, demo.stderr
-        refused = run("-m", "torchserve_gateway", "demo", *here)
-    assert refused.returncode == 1
+        demo = command("demo", *with_key)
+        assert demo.exit_code == 0, demo.stderr
+        refused = command("demo", *here)
+    assert refused.exit_code == 1
     assert "needs a valid API key" in refused.stderr
 
 

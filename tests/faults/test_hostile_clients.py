@@ -33,6 +33,14 @@ LONGEST_LOG_LINE = 8192
 SHORTEST_S = 0.1
 # Nobody's tests beside this one should run out of memory when the gateway keeps every body.
 RUNAWAY_BYTES = 600 << 20
+# A short attack of each module; `make test_all` runs all.
+QUICK = {
+    "invalid Content-Types",
+    "ambiguous framing",
+    "odd paths",
+    "hostile JSON",
+    "half-closed in the request",
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,13 @@ def until_settled(gateway: RunningGateway, before: Vitals) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+@pytest.mark.parametrize(
+    "attack",
+    [
+        pytest.param(each, id=each.name, marks=() if each.name in QUICK else pytest.mark.long)
+        for each in ATTACKS
+    ],
+)
 async def test_an_attack_harms_no_neighbour_and_leaves_nothing_behind(scene: Scene, attack: Attack) -> None:
     gateway = scene.arena.gateway
     before, logged, sent = (
@@ -97,7 +111,8 @@ def until_memory_is_back(gateway: RunningGateway, before_bytes: int) -> None:
 
 
 # Kept, 50 bodies would take twice the slack.
-@pytest.mark.parametrize("bodies", [50, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("bodies", [50, 500])
 async def test_bodies_of_6_mb_that_are_refused_while_torchserve_is_down_leave_no_memory_behind(
     tmp_path: Path, bodies: int
 ) -> None:
@@ -143,6 +158,7 @@ def lost_lines(gateway: RunningGateway) -> float:
     return sum(map(float, found))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")
 async def test_a_log_on_a_full_disk_changes_no_answer_and_its_lost_lines_are_counted(tmp_path: Path) -> None:
     (tmp_path / "gateway.log").symlink_to("/dev/full")

@@ -241,9 +241,11 @@ def test_without_an_endpoint_nothing_that_makes_or_sends_spans_is_loaded() -> No
         "import sys; from torchserve_gateway.settings.composition import load;"
         "from torchserve_gateway.settings.project import ProjectSettings;"
         "from torchserve_gateway.gateway.application import create_app;"
-        "create_app(load('gateway', ProjectSettings, {}));"
-        "print({{'opentelemetry.sdk.trace', 'opentelemetry.exporter'}} & sys.modules.keys())"
+        "loaded = lambda: {'opentelemetry.sdk.trace', 'opentelemetry.exporter'} & sys.modules.keys();"
+        "create_app(load('gateway', ProjectSettings)); print(loaded());"
+        "endpoint = 'gateway.tracing.otlp_endpoint=http://127.0.0.1:4318';"
+        "create_app(load('gateway', ProjectSettings, [endpoint])); print(loaded())"
     )
-    assert run("-c", code.format([])).stdout == "set()\n"
-    loaded = run("-c", code.format(["gateway.tracing.otlp_endpoint=http://127.0.0.1:4318"]))
-    assert "opentelemetry.sdk.trace" in loaded.stdout
+    without, with_endpoint = run("-c", code).stdout.splitlines()
+    assert without == "set()"
+    assert "opentelemetry.sdk.trace" in with_endpoint

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
-from tests.running_stack import run
+from tests.commands import command
+from tests.composed_settings import load_once
+from tests.small_network import small_weights
 from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import PROJECT_ROOT, as_override, load
 from ts_serialize.archive import ArchiveError, build_archive
@@ -18,29 +19,24 @@ from ts_serialize.archive import ArchiveError, build_archive
 SettingsOf = Callable[..., ArchiveSettings]
 
 
-class SmallNetwork(torch.nn.Module):
-    """Ten logits per image at little cost: a build runs the network on several batches."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return images.mean((2, 3)).repeat(1, 4)[:, :10]
-
-
-def settings_of(directory: Path, *overrides: str) -> ArchiveSettings:
-    return load("archive", ArchiveSettings, [f"model_mars={directory}", *overrides])
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Override that takes a small checkpoint."""
+    return small_weights(tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture(scope="module")
-def archive_settings(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ArchiveSettings]:
-    """Settings of an archive in a directory, with overrides, of a small checkpoint."""
-    checkpoint = tmp_path_factory.mktemp("checkpoint") / "genre.pt"
-    torch.jit.save(torch.jit.script(SmallNetwork()), checkpoint)
-    return lambda directory, *overrides: settings_of(
-        directory, as_override("model.weights.path", checkpoint), *overrides
+def archive_settings(weights: str) -> SettingsOf:
+    """Settings of an archive in a directory, with overrides."""
+    return lambda directory, *overrides: load_once(
+        "archive", ArchiveSettings, [f"model_mars={directory}", weights, *overrides]
     )
 
 
-def test_the_archive_holds_handler_checkpoint_labels_and_preprocessing(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, 'model.version="2.10"')
+def test_the_archive_holds_handler_checkpoint_labels_and_preprocessing(
+    tmp_path: Path, archive_settings: SettingsOf
+) -> None:
+    settings = archive_settings(tmp_path, 'model.version="2.10"')
     archive = build_archive(settings)
     assert archive.name == "genre-2.10.mar"
     with zipfile.ZipFile(archive) as content:
@@ -113,8 +109,8 @@ def test_a_missing_part_is_named(tmp_path: Path, archive_settings: SettingsOf, p
         build_archive(archive_settings(tmp_path, f"{part}={tmp_path}/nonesuch"))
 
 
-def test_the_command_says_one_line_and_exits_with_1(tmp_path: Path) -> None:
-    result = run("-m", "torchserve_gateway", "generate-mar", f"model_mars={tmp_path}", "model.labels=[A,B]")
-    assert result.returncode == 1
+def test_the_command_says_one_line_and_exits_with_1(tmp_path: Path, weights: str) -> None:
+    result = command("generate-mar", f"model_mars={tmp_path}", "model.labels=[A,B]", weights)
+    assert result.exit_code == 1
     assert result.stderr.startswith("failed: ")
     assert len(result.stderr.splitlines()) == 1

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.composed_settings import load_once
+from tests.small_network import small_weights
 from torchserve_gateway.commands import download_weights, generate_mar
 from torchserve_gateway.deployment.archives.sources import requested_archive
 from torchserve_gateway.deployment.errors import ArchiveBuildError, ArchiveRefusedError, ModelStoreError
@@ -14,20 +16,26 @@ from torchserve_gateway.settings.composition import PROJECT_ROOT, ConfigurationE
 from torchserve_gateway.settings.deployment import UploadSettings
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Override that takes a small checkpoint."""
+    return small_weights(tmp_path_factory.mktemp("checkpoint"))
+
+
 def settings(directory: Path, *overrides: str) -> UploadSettings:
-    return load("upload", UploadSettings, [f"model_mars={directory}", *overrides])
+    return load_once("upload", UploadSettings, [f"model_mars={directory}", *overrides])
 
 
-def test_an_upload_builds_the_configured_archive(tmp_path: Path) -> None:
-    with requested_archive(settings(tmp_path, 'model.version="2.0"')) as archive:
+def test_an_upload_builds_the_configured_archive(tmp_path: Path, weights: str) -> None:
+    with requested_archive(settings(tmp_path, weights, 'model.version="2.0"')) as archive:
         assert archive.file == tmp_path / "genre-2.0.mar"
         assert (archive.source, archive.url) == ("genre-2.0.mar", "genre-2.0.mar")
         assert archive.file.is_file()
 
 
-def test_a_built_archive_must_have_the_configured_checksum(tmp_path: Path) -> None:
+def test_a_built_archive_must_have_the_configured_checksum(tmp_path: Path, weights: str) -> None:
     with pytest.raises(ArchiveRefusedError, match="expected is 000"):
-        requested_archive(settings(tmp_path, f"archive_source.sha256={'0' * 64}"))
+        requested_archive(settings(tmp_path, weights, f"archive_source.sha256={'0' * 64}"))
 
 
 @pytest.mark.parametrize(
@@ -51,11 +59,11 @@ def test_an_archive_that_cannot_be_built_ends_the_deploy(tmp_path: Path, overrid
         requested_archive(settings(tmp_path, override))
 
 
-def test_force_replaces_an_archive_of_the_same_version(tmp_path: Path) -> None:
+def test_force_replaces_an_archive_of_the_same_version(tmp_path: Path, weights: str) -> None:
     (tmp_path / "genre-1.0.mar").write_bytes(b"other")
     with pytest.raises(ArchiveBuildError, match="exists with other content"):
-        requested_archive(settings(tmp_path))
-    with requested_archive(settings(tmp_path, "force=true")) as archive:
+        requested_archive(settings(tmp_path, weights))
+    with requested_archive(settings(tmp_path, weights, "force=true")) as archive:
         assert archive.file == tmp_path / "genre-1.0.mar"
 
 
@@ -83,8 +91,10 @@ def test_a_build_takes_the_overrides_of_the_deploy(tmp_path: Path) -> None:
         load("upload", BuildSettings, [*overrides, "nonesuch=1"])
 
 
-def test_the_build_commands_print_what_they_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    build = load("upload", BuildSettings, [f"model_mars={tmp_path}"])
+def test_the_build_commands_print_what_they_made(
+    tmp_path: Path, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = load("upload", BuildSettings, [f"model_mars={tmp_path}", weights])
     download_weights.download_weights(build)
     generate_mar.generate_mar(build)
     assert capsys.readouterr().out == f"{build.model.weights.path}\n{tmp_path}/genre-1.0.mar\n"

@@ -20,6 +20,7 @@ import pytest
 
 from tests.archive_server import ArchiveServer, archive_server, digest, model_archive
 from tests.certificates import self_signed
+from tests.composed_settings import load_once
 from tests.object_store import forget_connections, object_store, put
 from torchserve_gateway import downloads
 from torchserve_gateway.deployment.archives.remote import remote_archive
@@ -27,7 +28,7 @@ from torchserve_gateway.deployment.archives.sources import local_archive
 from torchserve_gateway.deployment.archives.verification import Archive
 from torchserve_gateway.deployment.errors import ArchiveRefusedError, ModelStoreError
 from torchserve_gateway.downloads import without_credentials
-from torchserve_gateway.settings.composition import PROJECT_ROOT, load
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 from torchserve_gateway.settings.deployment import UploadSettings
 
 ARCHIVE = model_archive("2.0")
@@ -55,7 +56,7 @@ def downloads_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def settings(*overrides: str) -> UploadSettings:
-    return load("upload", UploadSettings, ['model.version="2.0"', ALLOWED, *overrides])
+    return load_once("upload", UploadSettings, ['model.version="2.0"', ALLOWED, *overrides])
 
 
 def fetched(url: str, sha256: str | None = None, *overrides: str) -> tuple[Archive, bytes | None]:

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
+from tests.composed_settings import load_once
 from torchserve_gateway.settings.archive import ArchiveSettings
-from torchserve_gateway.settings.composition import load
 from torchserve_gateway.weights import WeightsError, fetch_weights
 from ts_serialize.archive import ArchiveError, check_checkpoint
 
@@ -111,7 +111,7 @@ def settings(checkpoint: Path, *overrides: str) -> ArchiveSettings:
         "model.labels=[A,B,C]",
         f"model.image.resize=[{SIZE},{SIZE}]",
     ]
-    return load("archive", ArchiveSettings, [*model, *overrides])
+    return load_once("archive", ArchiveSettings, [*model, *overrides])
 
 
 def checked(directory: Path, network: torch.jit.ScriptModule, *overrides: str) -> None:
@@ -250,7 +250,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize
         (pickle.dumps(Path("x")), "which runs code when it is loaded"),
         (saved(STATE)[:-200], "it is a zip file that is cut off"),
         (saved(STATE, as_zip=False)[:-200], "cut off or broken"),
-        (exported(), "it is a program of torch.export (.pt2)"),
+        (exported, "it is a program of torch.export (.pt2)"),
         (SAFETENSORS, 'safetensors.torch.load_file("net.pt")'),
         (b"\x08\x08\x12\x07pytorch\x1a\x052.0.0", "it is an ONNX model"),
         (LFS_POINTER, "it is a git-lfs pointer, not the checkpoint: git lfs pull --include=net.pt"),
@@ -269,9 +269,11 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_error_says_what_the_file_is_and_what_helps(tmp_path: Path, content: bytes, said: str) -> None:
+def test_the_error_says_what_the_file_is_and_what_helps(
+    tmp_path: Path, content: bytes | Callable[[], bytes], said: str
+) -> None:
     checkpoint = tmp_path / "net.pt"
-    checkpoint.write_bytes(content)
+    checkpoint.write_bytes(content() if callable(content) else content)
     assert said in refused(checkpoint)
 
 

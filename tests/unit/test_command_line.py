@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
+from tests.commands import command
+from tests.composed_settings import load_once
 from tests.running_stack import run
-from torchserve_gateway.settings.composition import PROJECT_ROOT, load
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 from torchserve_gateway.settings.deployment import UploadSettings
 from torchserve_gateway.version import __version__
 
@@ -26,36 +28,33 @@ ONLY_IN = {
 def loaded(*statements: str) -> set[str]:
     """The modules of a fresh Python after some statements."""
     code = "; ".join([*statements, "import sys", "print(*sys.modules)"])
-    command = [sys.executable, "-c", code]
-    result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+    )
     return set(result.stdout.split())
 
 
 def test_help_lists_every_command() -> None:
+    # In a Python of its own, as users start it.
     result = run("-m", "torchserve_gateway", "--help")
     assert result.returncode == 0
     listed = re.findall(r"^  ([a-z-]+)  +[A-Z]", result.stdout.split("Commands:")[1], re.MULTILINE)
     assert sorted(listed) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str) -> None:
-    result = run("-m", "torchserve_gateway", command, "--help")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith(f"Usage: torchserve-gateway {command} ")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    result = command(name, "--help")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith(f"Usage: torchserve-gateway {name} ")
 
 
 @pytest.mark.parametrize("line", ["torchserve-gateway ro", "torchserve-gateway manage descr"])
 def test_commands_are_completed(line: str) -> None:
     environment = ["env", "_TORCHSERVE_GATEWAY_COMPLETE=complete_bash", f"COMP_WORDS={line}"]
-    command = [
-        *environment,
-        f"COMP_CWORD={len(line.split()) - 1}",
-        sys.executable,
-        "-m",
-        "torchserve_gateway",
-    ]
-    result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    word = f"COMP_CWORD={len(line.split()) - 1}"
+    arguments = [*environment, word, sys.executable, "-m", "torchserve_gateway"]
+    result = subprocess.run(arguments, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     [completed] = result.stdout.split()
     assert completed.startswith(line.rsplit(maxsplit=1)[-1])
 
@@ -84,20 +83,20 @@ def test_torchserves_image_needs_no_packages_of_the_gateway() -> None:
 
 @pytest.mark.parametrize("action", ["up", "deploy", "models", "stress", "demo"])
 def test_a_wrong_setting_is_one_line(action: str) -> None:
-    result = run("-m", "torchserve_gateway", action, "gateway.prot=1")
-    assert result.returncode == 2
+    result = command(action, "gateway.prot=1")
+    assert result.exit_code == 2
     [line] = result.stderr.splitlines()
     assert line.startswith("configuration error: ")
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:
-    result = run("-m", "torchserve_gateway", "restart")
-    assert result.returncode == 2
+    result = command("restart")
+    assert result.exit_code == 2
     assert "restart" in result.stderr
 
 
 def test_the_version_is_the_packages() -> None:
-    assert run("-m", "torchserve_gateway", "--version").stdout.strip() == __version__
+    assert command("--version").stdout.strip() == __version__
 
 
 @pytest.mark.parametrize(
@@ -112,4 +111,4 @@ def test_the_version_is_the_packages() -> None:
     ],
 )
 def test_a_deploy_builds_the_archive_unless_another_is_named(overrides: list[str], *, builds: bool) -> None:
-    assert (load("upload", UploadSettings, overrides).request_params.url is None) is builds
+    assert (load_once("upload", UploadSettings, overrides).request_params.url is None) is builds

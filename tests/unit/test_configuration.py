@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.composed_settings import gateway_settings
+from tests.commands import command
+from tests.composed_settings import gateway_settings, load_once
 from tests.running_stack import run
 from torchserve_gateway.commands.models import OverviewSettings
 from torchserve_gateway.settings.archive import ArchiveSettings
@@ -109,8 +110,8 @@ def test_a_command_says_one_line_and_exits_with_2() -> None:
 
 
 def test_the_composed_configuration_is_printed() -> None:
-    result = run("-m", "torchserve_gateway", "config", "stress", "clients=3")
-    assert result.returncode == 0
+    result = command("config", "stress", "clients=3")
+    assert result.exit_code == 0
     assert "clients: 3" in result.stdout
 
 
@@ -230,19 +231,12 @@ def test_what_is_no_file_is_one_line(config_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
-    [
-        ["upload_model.py"],
-        ["-m", "torchserve_gateway", "deploy"],
-        ["-m", "torchserve_gateway", "config", "stack"],
-        ["-m", "torchserve_gateway", "manage", "list"],
-        ["-m", "torchserve_gateway", "manage", "describe", "genre"],
-        ["-m", "torchserve_gateway", "key", "app"],
-    ],
+    "arguments",
+    ["deploy", "config stack", "manage list", "manage describe genre", "key app"],
 )
-def test_every_command_says_a_wrong_override_in_one_line(command: list[str]) -> None:
-    result = run(*command, "model.name=${nonesuch")
-    assert result.returncode == 2
+def test_every_command_says_a_wrong_override_in_one_line(arguments: str) -> None:
+    result = command(*arguments.split(), "model.name=${nonesuch")
+    assert result.exit_code == 2
     [line] = result.stderr.splitlines()
     assert line.startswith("configuration error: ")
 
@@ -273,3 +267,6 @@ def test_the_settings_that_tests_compose_once_are_those_of_the_program() -> None
         ["+torchserve.properties.number_of_gpu=1", "model.labels=[A,B]", "gateway.deadline_s=2"],
     ):
         assert gateway_settings(*overrides) == load("gateway", ProjectSettings, overrides)
+    upload = ["archive_source=model_mars", "archive_source.url=http://a/x.mar", "settle_s=1"]
+    for overrides in ([], upload, upload[1:], ["model_mars=/a", "force=true"]):
+        assert load_once("upload", UploadSettings, overrides) == load("upload", UploadSettings, overrides)

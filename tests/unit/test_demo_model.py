@@ -42,7 +42,10 @@ def test_each_genre_draws_its_own_poster_from_one_seed() -> None:
     assert len({draw_poster(genre, 8, (128, 192)).tobytes() for genre in GENRES}) == len(GENRES)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 300), (300, 7), (64, 96), (501, 333), (780, 1170)])
+@pytest.mark.parametrize(
+    "size",
+    [(1, 1), (7, 300), (300, 7), (64, 96), (501, 333), pytest.param((780, 1170), marks=pytest.mark.long)],
+)
 def test_a_poster_has_the_size_that_was_asked_for(size: tuple[int, int]) -> None:
     for genre in GENRES:
         poster = draw_poster(genre, 1, size)
@@ -76,6 +79,7 @@ def test_an_image_gets_the_same_logits_alone_and_in_a_batch(checkpoint: torch.ji
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.long
 def test_the_checkpoint_knows_posters_it_was_not_trained_on(
     checkpoint: torch.jit.ScriptModule, settings: EvaluateSettings
 ) -> None:
@@ -114,6 +118,7 @@ def test_sample_images_cover_the_genres_and_are_named_after_them() -> None:
         assert stem == sample.genre.lower().replace(" ", "-")
 
 
+@pytest.mark.long
 def test_sample_images_are_written_the_same_every_time(tmp_path: Path) -> None:
     write_samples(tmp_path / "once")
     write_samples(tmp_path / "twice")
@@ -122,6 +127,7 @@ def test_sample_images_are_written_the_same_every_time(tmp_path: Path) -> None:
         assert once.read_bytes() == twice.read_bytes()
 
 
+@pytest.mark.long
 def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
     settings = load(
         "train", TrainSettings, ["training.posters_per_genre=2", "epochs=2", "batch_size=10", "threads=1"]
@@ -137,6 +143,7 @@ def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
         torch.testing.assert_close(load_checkpoint(path)(images[:1]), first(images[:1]))
 
 
+@pytest.mark.long
 def test_posters_are_the_same_however_many_processes_draw_them(settings: EvaluateSettings) -> None:
     few = settings.held_out.model_copy(update={"posters_per_genre": 1})
     alone, shared = (poster_set(few, GENRES[:4], settings.model.image, processes) for processes in (1, 2))

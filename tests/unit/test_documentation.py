@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 import yaml
@@ -31,11 +32,13 @@ def leaves(node: object, path: str) -> Iterator[tuple[str, object]]:
         yield path, node
 
 
+@cache
 def settings() -> dict[str, object]:
     composed = yaml.safe_load(compose_yaml("gateway"))
     return dict(pair for group in ("gateway", "torchserve") for pair in leaves(composed[group], group))
 
 
+@cache
 def documented_settings() -> dict[str, str]:
     rows = [line.split(" | ") for line in section("Settings").splitlines() if line.startswith("| `")]
     pairs = (zip(*(re.findall("`(.*?)`", cell) for cell in row[:2]), strict=True) for row in rows)

@@ -60,7 +60,10 @@ def test_a_gateway_that_fell_silent_is_not_forgotten_at_once(tmp_path: Path, clo
     assert not gateways.lost_within(20)
 
 
-async def test_following_waits_for_every_live_gateway_and_not_for_dead_ones(tmp_path: Path) -> None:
+async def test_following_waits_for_every_live_gateway_and_not_for_dead_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torchserve_gateway.record.reports.GONE_AFTER_S", 0.5)
     report(tmp_path, "one", sequence=1, revision=5)
     assert await Gateways(tmp_path).follow(5)
     assert not await Gateways(tmp_path / "nobody").follow(5)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import command
 from tests.object_store import object_store, put
-from tests.running_stack import run
 from torchserve_gateway.settings.model import WeightsSettings
 from torchserve_gateway.weights import WeightsError, fetch_weights
 
@@ -162,6 +162,6 @@ def test_without_a_url_the_message_says_how_to_get_the_checkpoint(tmp_path: Path
 
 
 def test_the_command_exits_with_1(tmp_path: Path) -> None:
-    result = run("-m", "torchserve_gateway", "download-weights", f"model.weights.path={tmp_path}/model.pt")
-    assert result.returncode == 1
+    result = command("download-weights", f"model.weights.path={tmp_path}/model.pt")
+    assert result.exit_code == 1
     assert result.stderr.startswith("failed: ")

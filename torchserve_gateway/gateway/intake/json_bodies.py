@@ -1,6 +1,7 @@
 """Parses JSON bodies that hold base64. FastAPI would read the whole body before admission."""
 
 import codecs
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -71,9 +72,14 @@ def decoded(text: str, name: str) -> bytes:
 
 def json_body(model: type[RequestBody], **other_types: dict[str, Any]) -> dict[str, Any]:
     """Describes the body in OpenAPI. `other_types` maps further media types to their schemas."""
-    schema = model.model_json_schema()
-    content = {"application/json": {"schema": _inlined(schema, schema.get("$defs", {}))}}
+    content = {"application/json": {"schema": _schema(model)}}
     return {"requestBody": {"required": True, "content": content | other_types}}
+
+
+@cache
+def _schema(model: type[RequestBody]) -> Any:
+    schema = model.model_json_schema()
+    return _inlined(schema, schema.get("$defs", {}))
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
