@@ -10,6 +10,7 @@ from pathlib import Path
 from torchserve_gateway.deployment.archives.model_config import ModelConfig, model_config_of
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.downloads import sha256
+from torchserve_gateway.record.engine import Engine, engine_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ class Archive:
     """Hex digest of the content."""
     config: ModelConfig | None = None
     """Its model-config.yaml, if it has one."""
+    engine: Engine | None = None
+    """Its engine and parity, if packing noted them."""
 
 
 def verified(file: Path, source: str, version: str, expected_sha256: str | None) -> Archive:
@@ -48,7 +51,8 @@ def verified(file: Path, source: str, version: str, expected_sha256: str | None)
     if expected_sha256 and digest != expected_sha256:
         raise ArchiveRefusedError(f"{source} has sha256 {digest}, expected is {expected_sha256}")
     logger.info("%s has %ssha256 %s", source, "the expected " if expected_sha256 else "", digest)
-    return Archive(source, file.name, file, file.name, digest, inspected(file, source, version))
+    config = inspected(file, source, version)
+    return Archive(source, file.name, file, file.name, digest, config, engine_of(file))
 
 
 def inspected(file: Path, source: str, version: str) -> ModelConfig | None:
