@@ -16,9 +16,9 @@ COMMAND := $(RUN) -m torchserve_gateway
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
-.PHONY: help install demo check test test_all lint download_weights generate_mar train evaluate up down status logs \
+.PHONY: help install install_engines demo check test test_all lint download_weights generate_mar train evaluate up down status logs \
 	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress \
-	bench scaling dashboard format lock clean \
+	bench bench_engine scaling dashboard format lock clean \
 	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
 	compose_up compose_down compose_upload_model compose_rollback compose_models compose_api_key test_containers
 
@@ -32,7 +32,14 @@ RUNTIME := requirements.txt $(foreach part,gateway torchserve archiver local,req
 	@tools/install.sh requirements.txt $(TORCH_INDEX)
 	touch $@
 
-.venv/.installed-dev: .venv/.installed requirements-dev.txt
+install_engines: .venv/.installed-engines ## OpenVINO, ONNX Runtime and their converters, see docs/engines.md
+
+.venv/.installed-engines: .venv/.installed requirements-engines.txt requirements-conversion.txt
+	@tools/install.sh requirements-engines.txt
+	tools/install.sh requirements-conversion.txt
+	touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.txt requirements-engines.txt requirements-conversion.txt
 	@tools/install.sh requirements-dev.txt $(TORCH_INDEX)
 	touch $@
 
@@ -211,6 +218,9 @@ bench: .venv/.installed-dev ## side-by-side measurements
 	$(RUN) -m tools.bench.overload
 	$(RUN) -m tools.bench.memory
 	$(RUN) -m tools.bench.hostile
+
+bench_engine: .venv/.installed-dev ## every engine and precision of this machine: images/s, parity, load time, size
+	@$(RUN) -m tools.bench.engines
 
 scaling: .venv/.installed-dev ## measures, simulates many replicas, says what 10,000 images/s would take
 	@$(RUN) -m tools.sizing model=$(MODEL) $(ARGS)

@@ -49,7 +49,7 @@ def build_archive(request: ArchiveRequest) -> Path:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".packing-") as directory:
             converted = Path(directory) / "network"
             converted.mkdir()
-            files = network_files(model, network, _expectation(model), converted)
+            files = network_files(model, network, expectation(model), converted)
             packed = _pack(model, files, Path(directory))
             up_to_date = target.exists() and filecmp.cmp(packed, target, shallow=False)
             if target.exists() and not up_to_date and not request.force:
@@ -96,13 +96,14 @@ def check_checkpoint(model: ModelParts) -> torch.jit.ScriptModule:
             f"{path} cannot be loaded by torch {torch.__version__}: {_first_line(exc)}"
         ) from exc
     try:
-        NetworkCheck(network, _expectation(model))()
+        NetworkCheck(network, expectation(model))()
     except NetworkError as exc:
         raise ArchiveError(f"{path} {exc}") from exc
     return network
 
 
-def _expectation(model: ModelParts) -> Expectation:
+def expectation(model: ModelParts) -> Expectation:
+    """Requirements of the handler to the network of this model."""
     image = model.image
     shape = input_size(image.model_dump())
     return Expectation(shape, image.mean, image.std, len(model.labels), model.batch_size)

@@ -3,7 +3,7 @@
 import importlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -52,40 +52,53 @@ def network_files(
     Raises:
         ConversionError: the engine cannot run the network, or its answers are outside `model.parity`.
     """
-    choice = {"engine": model.engine, "precision": model.precision}
-    file = folder / ENGINE_FILE
     if keeps_checkpoint(model.engine, model.precision):
-        file.write_text(json.dumps(choice, indent=1))
+        _describe(model, folder, {})
         return NetworkFiles(model.weights.path, None, folder)
-    file.write_text(json.dumps(choice))
-    converted = _converted(model, original, expected, folder)
-    gate = _gate(model, original, converted)
+    gate = _gate(model, original, converted(model, original, expected, folder))
     runtime = PACKAGES[model.engine]
-    file.write_text(json.dumps({**choice, runtime: version(runtime), "gate": gate}, indent=1))
+    _describe(model, folder, {runtime: version(runtime), "gate": gate})
     module = importlib.import_module(f"ts_serialize.engines.{model.engine}_network")
     return NetworkFiles(None, Path(str(module.__file__)), folder)
 
 
-def _converted(
+def converted(
     model: ModelParts, original: torch.jit.ScriptModule, expected: Expectation, folder: Path
 ) -> torch.nn.Module:
+    """Converts the checkpoint to `model.engine` and `model.precision`, and runs it as a worker does.
+
+    Args:
+        model: the settings; not of the checkpoint as it is.
+        original: the checkpoint in evaluation mode.
+        expected: requirements of the handler.
+        folder: gets the files of the network.
+
+    Raises:
+        ConversionError: the engine cannot run the network.
+    """
     convert: Callable[[Source, Path], torch.nn.Module] = importlib.import_module(
         f"ts_serialize.conversion.to_{model.engine}"
     ).convert
+    _describe(model, folder, {})
     images = calibration_images(model) if model.precision == INT8 else []
     calibration = list(network_inputs(images, model))
     source = Source(original, expected.shape, model.batch_size, model.precision, calibration)
-    converted = convert(source, folder)
+    network = convert(source, folder)
     try:
-        NetworkCheck(converted, expected, reduced=model.precision != FP32)()
+        NetworkCheck(network, expected, reduced=model.precision != FP32)()
     except NetworkError as exc:
         raise ConversionError(f"the network {exc}") from exc
-    return converted
+    return network
 
 
-def _gate(model: ModelParts, original: torch.jit.ScriptModule, converted: torch.nn.Module) -> dict[str, Any]:
+def _describe(model: ModelParts, folder: Path, more: Mapping[str, Any]) -> None:
+    described = {"engine": model.engine, "precision": model.precision, **more}
+    (folder / ENGINE_FILE).write_text(json.dumps(described, indent=1))
+
+
+def _gate(model: ModelParts, original: torch.jit.ScriptModule, network: torch.nn.Module) -> dict[str, Any]:
     name = f"{model.engine} {model.precision}"
-    comparison = compared(original, converted, model)
+    comparison = compared(original, network, model)
     table = f"{name} beside the original:\n{comparison.table(name)}"
     if problems := "; ".join(comparison.problems(model.parity)):
         logger.error(table)

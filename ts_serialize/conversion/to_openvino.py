@@ -37,6 +37,10 @@ def convert(source: Source, folder: Path) -> torch.nn.Module:
         )
         if source.precision == INT8:
             network = _quantized(network, source)
+        # OpenVINO's own names number all nodes of the process, so the bytes would differ each time.
+        network.set_friendly_name("network")
+        for number, node in enumerate(network.get_ordered_ops()):
+            node.set_friendly_name(f"{node.get_type_name()}_{number}")
         openvino.save_model(network, folder / "network.xml", compress_to_fp16=False)
         return OpenVINONetwork(folder)
     # OpenVINO's frontends raise their own, NNCF anything.
@@ -48,7 +52,8 @@ def convert(source: Source, folder: Path) -> torch.nn.Module:
 
 def _quantized(network: Any, source: Source) -> Any:
     nncf = optional_package("nncf")
-    nncf.set_log_level(logging.ERROR)
+    # Its own set_log_level changes the handlers of all loggers.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     # NNCF's progress bars; stdout is for the path of the archive.
     with redirect_stdout(io.StringIO()):
         return nncf.quantize(
