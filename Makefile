@@ -16,7 +16,7 @@ COMMAND := $(RUN) -m torchserve_gateway
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
-.PHONY: help install install_engines demo check test test_all lint download_weights generate_mar train evaluate up down status logs \
+.PHONY: help install install_engines demo check test test_all lint download_weights generate_mar optimize train evaluate up down status logs \
 	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress \
 	bench bench_engine scaling dashboard format lock clean \
 	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
@@ -80,6 +80,9 @@ download_weights: install ## checkpoint into weights/ from the configured URL, c
 
 generate_mar: install ## archive into model_mars/, its checkpoint fetched first (MODEL=genre VERSION=1.0)
 	@$(COMMAND) generate-mar $(CHOICE) $(ARGS)
+
+optimize: install ## the model on every engine and precision of this machine; WRITE=1 puts the best into its file
+	@$(COMMAND) optimize model=$(MODEL) $(if $(WRITE),write=config/model/$(MODEL).yaml) $(ARGS)
 
 train: install ## the demo checkpoint anew: draws posters, trains, evaluates
 	@$(RUN) -m examples.genre.train $(ARGS)

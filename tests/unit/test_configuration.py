@@ -21,12 +21,14 @@ from torchserve_gateway.settings.composition import (
 from torchserve_gateway.settings.deployment import SwapSettings, UploadSettings
 from torchserve_gateway.settings.load_test import StressSettings
 from torchserve_gateway.settings.local_stack import StackSettings
+from torchserve_gateway.settings.optimization import OptimizeSettings
 from torchserve_gateway.settings.project import ProjectSettings
 
 ROOTS: list[tuple[str, type[Settings]]] = [
     ("archive", ArchiveSettings),
     ("gateway", ProjectSettings),
     ("models", OverviewSettings),
+    ("optimize", OptimizeSettings),
     ("rollback", SwapSettings),
     ("stack", StackSettings),
     ("stress", StressSettings),

@@ -51,6 +51,8 @@ def convert(source: Source, folder: Path) -> torch.nn.Module:
 
 
 def _quantized(network: Any, source: Source) -> Any:
+    if not source.calibration:
+        raise ConversionError("int8 is calibrated on images: set model.calibration_images")
     nncf = optional_package("nncf")
     # Its own set_log_level changes the handlers of all loggers.
     logging.getLogger("nncf").setLevel(logging.ERROR)
