@@ -16,6 +16,8 @@ import pytest
 import torch
 from ts.context import Context, RequestProcessor
 
+from torchserve_gateway.deployment.archives.verification import verified
+from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.record.engine import engine_of
 from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import as_override, load
@@ -191,14 +193,30 @@ def test_the_default_archive_is_the_checkpoint_as_it_is(tmp_path: Path) -> None:
         assert "modelFile" not in json.loads(content.read("MAR-INF/MANIFEST.json"))["model"]
 
 
-def test_an_archive_without_the_file_has_no_known_engine(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("other", ""),
+        ("engine.json", '{"cylinders": 4}'),
+        ("engine.json", '{"engine": "[red]x", "precision": "fp32"}'),
+        ("engine.json", b"\xff"),
+    ],
+)
+def test_a_foreign_archive_has_no_known_engine(tmp_path: Path, name: str, content: str | bytes) -> None:
     archive = tmp_path / "foreign.mar"
-    with zipfile.ZipFile(archive, "w") as content:
-        content.writestr("engine.json", '{"cylinders": 4}')
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(name, content)
     assert engine_of(archive) is None
-    with zipfile.ZipFile(archive, "w") as content:
-        content.writestr("other", "")
-    assert engine_of(archive) is None
+
+
+def test_a_damaged_description_is_refused_by_the_deployer(tmp_path: Path) -> None:
+    archive = tmp_path / "genre-1.0.mar"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("MAR-INF/MANIFEST.json", '{"model": {"modelVersion": "1.0"}}')
+        file.writestr("engine.json", '{"engine": "openvino", "precision": "fp32"}')
+    archive.write_bytes(archive.read_bytes().replace(b'"openvino"', b'"opensesa"'))
+    with pytest.raises(ArchiveRefusedError, match=r"genre-1\.0\.mar is no model archive: Bad CRC"):
+        verified(archive, archive.name, "1.0", None)
 
 
 def test_answers_outside_the_limits_are_refused_with_the_table(

@@ -2,10 +2,15 @@
 
 import zipfile
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 FILE_NAME = "engine.json"
+
+# The archive may be foreign, and the table and the gateway's answers show it.
+Name = Annotated[str, StringConstraints(pattern="^[a-z0-9_]{1,30}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Parity(BaseModel):
@@ -15,15 +20,15 @@ class Parity(BaseModel):
 
     images: int
     """Images compared."""
-    agreement: float
+    agreement: Share
     """Share with the same class on top."""
-    max_difference: float
+    max_difference: Share
     """Largest difference of a probability."""
     labelled: int
     """Images whose label is known."""
-    accuracy: float | None
+    accuracy: Share | None
     """Share of these with the right class on top."""
-    accuracy_of_original: float | None
+    accuracy_of_original: Share | None
     """The same of the original."""
 
 
@@ -32,9 +37,9 @@ class Engine(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    engine: str
+    engine: Name
     """Name as in `model.engine`."""
-    precision: str
+    precision: Name
     """Precision as in `model.precision`."""
     gate: Parity | None = None
     """Parity; None for the checkpoint as it is."""

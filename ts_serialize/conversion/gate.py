@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ts_serialize.archive_parts import ModelParts, Tolerances
-from ts_serialize.conversion.images import LabelledImage, comparison_images, network_inputs
+from ts_serialize.conversion.images import LabelledImage, NetworkInputs, comparison_images
 
 # Images in the table: those that differ most.
 ROWS = 10
@@ -117,14 +117,14 @@ def compared(original: torch.nn.Module, converted: torch.nn.Module, model: Model
         ConversionError: an image cannot be read.
     """
     images = comparison_images(model)
-    inputs = network_inputs(images, model)
+    inputs = NetworkInputs(images, model)
     pairs: list[Pair] = []
     with torch.inference_mode():
         for start in range(0, len(images), model.batch_size):
-            some = images[start : start + model.batch_size]
-            tensor = torch.stack([next(inputs) for _ in some])
+            some = slice(start, start + model.batch_size)
+            tensor = torch.stack(inputs[some])
             answers = [torch.softmax(network(tensor).float(), dim=1) for network in (original, converted)]
-            pairs += _pairs(some, answers, model.labels)
+            pairs += _pairs(images[some], answers, model.labels)
     return Comparison(pairs)
 
 

@@ -1,8 +1,9 @@
 """Images on which a converted network is calibrated and compared with its original."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import torch
 
@@ -64,16 +65,38 @@ def _label(path: Path, labels: Sequence[str]) -> str | None:
     return path.parts[0]
 
 
-def network_inputs(images: Sequence[LabelledImage], model: ModelParts) -> Iterator[torch.Tensor]:
-    """Yields float32 (3, H, W) per image, made as the handler makes them.
+class NetworkInputs(Sequence[torch.Tensor]):
+    """float32 (3, H, W) of each image, made as the handler makes it, at the moment when it is used."""
 
-    Raises:
-        ConversionError: an image cannot be read.
-    """
-    settings = model.image.model_dump()
-    transform = image_transform(settings)
-    for image in images:
+    def __init__(self, images: Sequence[LabelledImage], model: ModelParts) -> None:
+        settings = model.image.model_dump()
+        self._files = [image.file for image in images]
+        self._max_pixels: int = settings["max_pixels"]
+        self._transform = image_transform(settings)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._files)
+
+    @overload
+    def __getitem__(self, index: int) -> torch.Tensor: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[torch.Tensor]: ...
+
+    def __getitem__(self, index: int | slice) -> torch.Tensor | list[torch.Tensor]:
+        """Decodes an image, or several.
+
+        Raises:
+            ConversionError: an image cannot be read.
+        """
+        if isinstance(index, slice):
+            return list(map(self._decoded, self._files[index]))
+        return self._decoded(self._files[index])
+
+    def _decoded(self, file: Path) -> torch.Tensor:
         try:
-            yield transform(decode_image(image.file.read_bytes(), settings["max_pixels"]))
+            tensor: torch.Tensor = self._transform(decode_image(file.read_bytes(), self._max_pixels))
         except (InputError, OSError) as exc:
-            raise ConversionError(f"{image.file}: {exc}") from exc
+            raise ConversionError(f"{file}: {exc}") from exc
+        return tensor

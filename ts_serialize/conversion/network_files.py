@@ -14,7 +14,7 @@ import torch
 from ts_serialize.archive_parts import ModelParts
 from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.conversion.gate import compared
-from ts_serialize.conversion.images import calibration_images, network_inputs
+from ts_serialize.conversion.images import NetworkInputs, calibration_images
 from ts_serialize.conversion.source import Source
 from ts_serialize.engine_choice import FP32, INT8, ONNXRUNTIME, OPENVINO, TORCHSCRIPT, keeps_checkpoint
 from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
@@ -81,7 +81,7 @@ def converted(
     ).convert
     _describe(model, folder, {})
     images = calibration_images(model) if model.precision == INT8 else []
-    calibration = list(network_inputs(images, model))
+    calibration = NetworkInputs(images, model)
     source = Source(original, expected.shape, model.batch_size, model.precision, calibration)
     network = convert(source, folder)
     try:

@@ -13,6 +13,8 @@ from ts_serialize.conversion.packages import optional_package
 from ts_serialize.conversion.source import Source
 from ts_serialize.engine_choice import INT8
 
+logger = logging.getLogger(__name__)
+
 
 def convert(source: Source, folder: Path) -> torch.nn.Module:
     """Writes `network.xml` and `network.bin`, and loads them as a worker does.
@@ -54,6 +56,7 @@ def _quantized(network: Any, source: Source) -> Any:
     if not source.calibration:
         raise ConversionError("int8 is calibrated on images: set model.calibration_images")
     nncf = optional_package("nncf")
+    logger.info("calibrating int8 on %d images", len(source.calibration))
     # Its own set_log_level changes the handlers of all loggers.
     logging.getLogger("nncf").setLevel(logging.ERROR)
     # NNCF's progress bars; stdout is for the path of the archive.

@@ -14,6 +14,9 @@ from torchserve_gateway.record.engine import Engine, engine_of
 
 logger = logging.getLogger(__name__)
 
+# RuntimeError: encrypted, or packed in a way that Python cannot read.
+UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError)
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -52,7 +55,11 @@ def verified(file: Path, source: str, version: str, expected_sha256: str | None)
         raise ArchiveRefusedError(f"{source} has sha256 {digest}, expected is {expected_sha256}")
     logger.info("%s has %ssha256 %s", source, "the expected " if expected_sha256 else "", digest)
     config = inspected(file, source, version)
-    return Archive(source, file.name, file, file.name, digest, config, engine_of(file))
+    try:
+        engine = engine_of(file)
+    except UNREADABLE as exc:
+        raise ArchiveRefusedError(f"{source} is no model archive: {exc}") from exc
+    return Archive(source, file.name, file, file.name, digest, config, engine)
 
 
 def inspected(file: Path, source: str, version: str) -> ModelConfig | None:
@@ -68,8 +75,7 @@ def inspected(file: Path, source: str, version: str) -> ModelConfig | None:
         with zipfile.ZipFile(file) as archive:
             found = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"]["modelVersion"]
             config = model_config_of(archive, source)
-    # RuntimeError: encrypted, or packed in a way that Python cannot read.
-    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, ValueError, TypeError) as exc:
+    except (*UNREADABLE, KeyError, ValueError, TypeError) as exc:
         raise ArchiveRefusedError(f"{source} is no model archive: {exc}") from exc
     if found != version:
         raise ArchiveRefusedError(f"{source} is an archive of version {found}, not {version}")
