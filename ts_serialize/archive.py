@@ -16,12 +16,11 @@ from model_archiver.model_archiver_error import ModelArchiverError
 from model_archiver.model_packaging import generate_model_archive
 
 from ts_serialize.archive_parts import ArchiveRequest, ModelParts
-from ts_serialize.checkpoint_kinds import other_kind
+from ts_serialize.checkpoint import CheckpointError, original_network
 from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.conversion.network_files import NetworkFiles, network_files
 from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
 from ts_serialize.preprocessing import input_size
-from ts_serialize.torchscript import loaded
 
 logger = logging.getLogger(__name__)
 
@@ -72,14 +71,14 @@ def build_archive(request: ArchiveRequest) -> Path:
     return target
 
 
-def check_checkpoint(model: ModelParts) -> torch.jit.ScriptModule:
+def check_checkpoint(model: ModelParts) -> torch.nn.Module:
     """Runs the checkpoint as a worker will, so that a bad checkpoint fails here and not in the worker.
 
     Returns:
         the network in evaluation mode.
 
     Raises:
-        ArchiveError: a part is missing, or the checkpoint is not TorchScript or cannot serve.
+        ArchiveError: a part is missing, or the checkpoint has not the engine's format or cannot serve.
     """
     path = model.weights.path
     if not path.exists():
@@ -88,9 +87,9 @@ def check_checkpoint(model: ModelParts) -> torch.jit.ScriptModule:
         if not part.is_file():
             raise ArchiveError(f"{part} is {'no file' if part.exists() else 'missing'}")
     try:
-        if kind := other_kind(path):
-            raise ArchiveError(f"{path} is not a TorchScript file; it is {kind}")
-        network = loaded(path)
+        network = original_network(path, model.engine)
+    except CheckpointError as exc:
+        raise ArchiveError(f"{path} {exc}") from exc
     except (OSError, RuntimeError, ValueError) as exc:
         raise ArchiveError(
             f"{path} cannot be loaded by torch {torch.__version__}: {_first_line(exc)}"

@@ -1,10 +1,11 @@
 """Engines that compute a network, and the precisions of each. Imports no torch: settings use it, too."""
 
-TORCHSCRIPT, OPENVINO, ONNXRUNTIME = "torchscript", "openvino", "onnxruntime"
+TORCHSCRIPT, TORCH_EXPORT, OPENVINO, ONNXRUNTIME = "torchscript", "torch_export", "openvino", "onnxruntime"
 FP32, BF16, FP16, INT8 = "fp32", "bf16", "fp16", "int8"
 
 PRECISIONS = {
     TORCHSCRIPT: (FP32, BF16),
+    TORCH_EXPORT: (FP32, BF16),
     OPENVINO: (FP32, BF16, FP16, INT8),
     ONNXRUNTIME: (FP32,),
 }

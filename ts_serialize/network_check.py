@@ -75,7 +75,8 @@ class NetworkCheck:
         except NetworkError as exc:
             raise NetworkError(
                 f"runs on 1 image but not on {size} at once, as a network traced with a fixed batch: use "
-                "torch.jit.script, write x.flatten(1) for x.view(1, -1), or set model.batch_size=1 "
+                "torch.jit.script, or torch.export with dynamic_shapes, write x.flatten(1) for "
+                "x.view(1, -1), or set model.batch_size=1 "
                 f"(on {size} it {exc})"
             ) from exc
         if self._differ(alone, together[:1]):
@@ -100,7 +101,8 @@ class NetworkCheck:
 
     def _advice(self) -> str:
         mode = "it was saved in training mode: " if self._saved_in_training else ""
-        return f"{mode}call model.eval() before torch.jit.trace, which keeps the mode of the model"
+        keep = "torch.jit.trace or torch.export, which keep the mode of the model"
+        return f"{mode}call model.eval() before {keep}"
 
 
 def _sizes(batch_size: int) -> Iterator[int]:

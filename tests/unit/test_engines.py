@@ -16,6 +16,7 @@ import pytest
 import torch
 from ts.context import Context, RequestProcessor
 
+from tests.exported_checkpoint import export_checkpoint
 from torchserve_gateway.deployment.archives.verification import verified
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.record.engine import engine_of
@@ -25,7 +26,12 @@ from ts_serialize.archive import ArchiveError, build_archive
 from ts_serialize.engines.torchscript_network import TorchScriptNetwork, computes_bf16
 from ts_serialize.handler import ImageClassificationHandler
 
-PACKAGES = {"torchscript": ("torch",), "openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx")}
+PACKAGES = {
+    "torchscript": ("torch",),
+    "torch_export": ("torch",),
+    "openvino": ("openvino",),
+    "onnxruntime": ("onnxruntime", "onnx"),
+}
 # Largest difference of a probability of the demo checkpoint over imgs/.
 CHOICES = {
     ("openvino", "fp32"): 1e-5,
@@ -33,6 +39,8 @@ CHOICES = {
     ("openvino", "int8"): 0.05,
     ("onnxruntime", "fp32"): 1e-5,
     ("torchscript", "bf16"): 0.02,
+    ("torch_export", "fp32"): 1e-5,
+    ("torch_export", "bf16"): 0.02,
 }
 NAMES = ["-".join(choice) for choice in CHOICES]
 BATCH_SIZE = 8
@@ -68,6 +76,11 @@ def needs(engine: str, precision: str) -> None:
 def settings(directory: Path, engine: str, precision: str, *overrides: str) -> ArchiveSettings:
     chosen = [f"model.engine={engine}", f"model.precision={precision}"]
     return load("archive", ArchiveSettings, [f"model_mars={directory}", *chosen, *overrides])
+
+
+def weights_of(engine: str, exported: Path) -> list[str]:
+    """The override that gives torch_export a checkpoint in its format."""
+    return [as_override("model.weights.path", exported)] if engine == "torch_export" else []
 
 
 def context(directory: Path) -> Context:
@@ -115,14 +128,21 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo checkpoint as a program of torch.export, for batches of any size."""
+    return export_checkpoint(tmp_path_factory.mktemp("exported") / "genre.pt2")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, exported: Path) -> Callable[[str, str], Path]:
     """The demo checkpoint's archive on an engine, built once."""
     folder = tmp_path_factory.mktemp("built")
 
     @cache
     def build(engine: str, precision: str) -> Path:
         needs(engine, precision)
-        return build_archive(settings(folder / f"{engine}-{precision}", engine, precision))
+        own = weights_of(engine, exported)
+        return build_archive(settings(folder / f"{engine}-{precision}", engine, precision, *own))
 
     return build
 
@@ -169,10 +189,11 @@ def test_the_archive_holds_its_engine_and_what_the_gate_found(
 
 @pytest.mark.parametrize(("engine", "precision"), CHOICES, ids=NAMES)
 def test_identical_inputs_give_identical_bytes(
-    tmp_path: Path, built: Callable[[str, str], Path], engine: str, precision: str
+    tmp_path: Path, built: Callable[[str, str], Path], exported: Path, engine: str, precision: str
 ) -> None:
     first = built(engine, precision).read_bytes()
-    assert build_archive(settings(tmp_path, engine, precision)).read_bytes() == first
+    own = weights_of(engine, exported)
+    assert build_archive(settings(tmp_path, engine, precision, *own)).read_bytes() == first
 
 
 def test_an_explanation_needs_no_torchscript(tmp_path: Path, images: list[Path], served: Load) -> None:
@@ -360,6 +381,25 @@ class Searching(torch.nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         means = images.mean((2, 3)).repeat(1, 4)[:, :10].contiguous()
         return torch.special.i0e(means)  # type: ignore[no-any-return]
+
+
+def test_a_program_of_a_fixed_batch_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "fixed.pt2"
+    torch.export.save(torch.export.export(Searching(), (torch.zeros(1, 3, 192, 128),)), file)
+    with pytest.raises(ArchiveError, match=r"runs on 1 image but not on 8 at once.*dynamic_shapes"):
+        build_archive(settings(tmp_path, "torch_export", "fp32", as_override("model.weights.path", file)))
+
+
+def test_each_format_names_the_engine_that_runs_it(tmp_path: Path, exported: Path) -> None:
+    own = as_override("model.weights.path", exported)
+    with pytest.raises(
+        ArchiveError, match=r"program of torch\.export \(\.pt2\): set model\.engine=torch_export"
+    ):
+        build_archive(settings(tmp_path, "torchscript", "fp32", own))
+    with pytest.raises(
+        ArchiveError, match=r"genre\.pt is no program of torch\.export, which engine torch_export"
+    ):
+        build_archive(settings(tmp_path, "torch_export", "fp32"))
 
 
 def test_workers_are_spared_an_import_of_torchserve() -> None:

@@ -70,6 +70,25 @@ def test_a_missing_file_is_told_before_anything_is_measured(tmp_path: Path) -> N
         optimize(settings)
 
 
+def test_a_program_of_torch_export_is_measured_on_its_own_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ts_serialize.conversion.measurement.TURN_S", 0.001)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 10, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+    )
+    batch = torch.export.Dim("batch")
+    example = (torch.zeros(2, 3, 192, 128),)
+    program = torch.export.export(network.eval(), example, dynamic_shapes=({0: batch},))
+    torch.export.save(program, tmp_path / "small.pt2")
+    weights = as_override("model.weights.path", tmp_path / "small.pt2")
+    optimize(load("optimize", OptimizeSettings, ["turns=1", "min_speedup=1000", weights]))
+    said = capsys.readouterr().out
+    assert "torch_export fp32" in said
+    assert "openvino" not in said
+    assert "best within the gate: engine=torch_export precision=fp32" in said
+
+
 def test_a_model_is_measured_and_its_file_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

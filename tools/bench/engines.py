@@ -16,15 +16,31 @@ from torchserve_gateway.commands.optimize import compare
 from torchserve_gateway.settings.composition import load
 from torchserve_gateway.settings.model import ImageSettings, ModelSettings
 from torchserve_gateway.settings.project import ProjectSettings
-from ts_serialize.torchscript import without_deprecation
+from ts_serialize.archive import expectation
+from ts_serialize.torchscript import load_torchscript, without_deprecation
 
 TURNS = 9
 CLASSES = 1000
 PACKAGES = ("torch", "openvino", "nncf", "onnxruntime")
 
 
-def resnet18(model: ModelSettings, directory: Path) -> ModelSettings:
-    """Settings of torchvision's ResNet-18 with random weights, saved to the directory."""
+def exported(model: ModelSettings, network: torch.nn.Module, file: Path) -> ModelSettings:
+    """Settings of the same network as a program of torch.export, saved to the file."""
+    example = (torch.zeros(2, 3, *expectation(model).shape),)
+    shapes = ({0: torch.export.Dim("batch")},)
+    torch.export.save(torch.export.export(network.eval(), example, dynamic_shapes=shapes), file)
+    return model.model_copy(update={"weights": model.weights.model_copy(update={"path": file})})
+
+
+def demo(model: ModelSettings, directory: Path) -> list[ModelSettings]:
+    """Settings of the demo checkpoint in both formats."""
+    network = torchvision.models.shufflenet_v2_x0_5(num_classes=len(model.labels))
+    network.load_state_dict(load_torchscript(model.weights.path).state_dict())
+    return [model, exported(model, network, directory / "demo.pt2")]
+
+
+def resnet18(model: ModelSettings, directory: Path) -> list[ModelSettings]:
+    """Settings of torchvision's ResNet-18 with random weights in both formats, saved to the directory."""
     torch.manual_seed(0)
     checkpoint = directory / "resnet18.pt"
     with without_deprecation():
@@ -32,7 +48,7 @@ def resnet18(model: ModelSettings, directory: Path) -> ModelSettings:
         torch.jit.save(torch.jit.trace(network, torch.zeros(2, 3, 224, 224)), checkpoint)  # type: ignore[no-untyped-call]
     image = model.image.model_dump() | {"resize": 256, "crop": 224}
     samples = [sample.model_copy(update={"expected_class": None}) for sample in model.samples]
-    return model.model_copy(
+    scripted = model.model_copy(
         update={
             "weights": model.weights.model_copy(update={"path": checkpoint}),
             "labels": [str(index) for index in range(CLASSES)],
@@ -40,6 +56,7 @@ def resnet18(model: ModelSettings, directory: Path) -> ModelSettings:
             "samples": samples,
         }
     )
+    return [scripted, exported(scripted, network, directory / "resnet18.pt2")]
 
 
 def installed(package: str) -> str:
@@ -56,10 +73,9 @@ def main() -> None:
     print(f"{cpu}, {os.cpu_count()} cores, load {load_1:.1f}; {', '.join(map(installed, PACKAGES))}")
     print(f"CPU time on one thread, medians of {TURNS} turns")
     model = load("gateway", ProjectSettings).model
-    compare(model, "demo checkpoint, 192 x 128", TURNS)
     with tempfile.TemporaryDirectory() as directory:
-        random = resnet18(model, Path(directory))
-        compare(random, "ResNet-18, 224 x 224, random weights", TURNS)
+        compare("demo checkpoint, 192 x 128", demo(model, Path(directory)), TURNS)
+        compare("ResNet-18, 224 x 224, random weights", resnet18(model, Path(directory)), TURNS)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.settings.optimization import OptimizeSettings
 from torchserve_gateway.weights import WeightsError, fetch_weights
 from ts_serialize.archive import ArchiveError, check_checkpoint, expectation
+from ts_serialize.checkpoint_kinds import is_exported
 from ts_serialize.conversion.measurement import Candidate, candidates
-from ts_serialize.engine_choice import PRECISIONS
+from ts_serialize.engine_choice import FP32, PRECISIONS, TORCH_EXPORT
 
 WIDTH = 110
 COLUMNS = (
@@ -48,8 +49,10 @@ def optimize(settings: OptimizeSettings) -> None:
     if settings.write and not settings.write.is_file():
         raise OptimizationError(f"{settings.write} does not exist, so it cannot get the engine")
     fetch_weights(model.weights)
+    if is_exported(model.weights.path):
+        model = model.model_copy(update={"engine": TORCH_EXPORT, "precision": FP32})
     check_checkpoint(model)
-    found = compare(model, f"{model.name} {model.version}", settings.turns)
+    found = compare(f"{model.name} {model.version}", [model], settings.turns)
     best = best_of(found, model.batch_size, settings.min_speedup)
     print(f"best within the gate: engine={best.model.engine} precision={best.model.precision}")
     if settings.write is None:
@@ -59,14 +62,17 @@ def optimize(settings: OptimizeSettings) -> None:
     print(f"written to {settings.write}; deploy it with a new VERSION")
 
 
-def compare(model: ModelSettings, title: str, turns: int) -> list[Candidate]:
-    """Measures a model on all engines and prints the table."""
+def compare(title: str, models: Sequence[ModelSettings], turns: int) -> list[Candidate]:
+    """Measures a model on all engines that take its format, and prints the table; models: one each format."""
     choices = [
         model.model_copy(update={"engine": engine, "precision": precision})
+        for model in models
         for engine, precisions in PRECISIONS.items()
         for precision in precisions
+        if (engine == TORCH_EXPORT) == is_exported(model.weights.path)
     ]
-    found, refused = candidates(choices, expectation(model), sorted({1, model.batch_size}), turns)
+    sizes = sorted({1, models[0].batch_size})
+    found, refused = candidates(choices, expectation(models[0]), sizes, turns)
     _print(found, title)
     for line in refused:
         print(f"not here: {line}")

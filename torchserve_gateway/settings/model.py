@@ -111,7 +111,7 @@ class ModelSettings(Settings):
     """Files that the handler imports, packed under their path in the working folder or in the package."""
     image: ImageSettings
     """Preprocessing of images."""
-    engine: Literal["torchscript", "openvino", "onnxruntime"] = "torchscript"
+    engine: Literal["torchscript", "torch_export", "openvino", "onnxruntime"] = "torchscript"
     """Engine that computes the network in the workers."""
     precision: Literal["fp32", "bf16", "fp16", "int8"] = "fp32"
     """Precision in which it computes."""

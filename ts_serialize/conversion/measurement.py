@@ -12,10 +12,11 @@ from time import process_time
 import torch
 
 from ts_serialize.archive_parts import ModelParts
+from ts_serialize.checkpoint import original_network
 from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.conversion.gate import Comparison, compared
 from ts_serialize.conversion.network_files import converted
-from ts_serialize.engine_choice import keeps_checkpoint
+from ts_serialize.engine_choice import FP32, TORCH_EXPORT, TORCHSCRIPT, keeps_checkpoint
 from ts_serialize.network_check import Expectation
 from ts_serialize.torchscript import load_torchscript, without_deprecation
 
@@ -49,12 +50,12 @@ class Candidate:
 
     @property
     def is_default(self) -> bool:
-        """Whether it is the checkpoint as it is."""
-        return keeps_checkpoint(self.model.engine, self.model.precision)
+        """Whether it is the checkpoint in fp32, with which the others are compared."""
+        return self.model.engine in (TORCHSCRIPT, TORCH_EXPORT) and self.model.precision == FP32
 
     @property
     def problems(self) -> list[str]:
-        """Results outside `model.parity`; none for the checkpoint as it is."""
+        """Results outside `model.parity`; none for the checkpoint in fp32."""
         return [] if self.is_default else list(self.comparison.problems(self.model.parity))
 
     def cpu_ms(self, batch_size: int) -> float:
@@ -101,7 +102,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _candidate(model: ModelParts, expected: Expectation, batches: Sequence[torch.Tensor]) -> Candidate:
-    original = load_torchscript(model.weights.path)
+    original = original_network(model.weights.path, model.engine).eval()
     with tempfile.TemporaryDirectory(prefix="engine-") as directory:
         folder, load = Path(directory), _loading(model, original, expected, Path(directory))
         files = list(folder.iterdir()) or [model.weights.path]
@@ -117,7 +118,7 @@ def _candidate(model: ModelParts, expected: Expectation, batches: Sequence[torch
 
 
 def _loading(
-    model: ModelParts, original: torch.jit.ScriptModule, expected: Expectation, folder: Path
+    model: ModelParts, original: torch.nn.Module, expected: Expectation, folder: Path
 ) -> Callable[[], torch.nn.Module]:
     """Prepares the files and returns a function that loads them as a worker does."""
     if keeps_checkpoint(model.engine, model.precision):

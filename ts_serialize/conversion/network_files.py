@@ -16,14 +16,22 @@ from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.conversion.gate import compared
 from ts_serialize.conversion.images import NetworkInputs, calibration_images
 from ts_serialize.conversion.source import Source
-from ts_serialize.engine_choice import FP32, INT8, ONNXRUNTIME, OPENVINO, TORCHSCRIPT, keeps_checkpoint
+from ts_serialize.engine_choice import (
+    FP32,
+    INT8,
+    ONNXRUNTIME,
+    OPENVINO,
+    TORCH_EXPORT,
+    TORCHSCRIPT,
+    keeps_checkpoint,
+)
 from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
 
 logger = logging.getLogger(__name__)
 
 ENGINE_FILE = "engine.json"
 # Python packages that compute, by engine.
-PACKAGES = {TORCHSCRIPT: "torch", OPENVINO: "openvino", ONNXRUNTIME: "onnxruntime"}
+PACKAGES = {TORCHSCRIPT: "torch", TORCH_EXPORT: "torch", OPENVINO: "openvino", ONNXRUNTIME: "onnxruntime"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class NetworkFiles:
 
 
 def network_files(
-    model: ModelParts, original: torch.jit.ScriptModule, expected: Expectation, folder: Path
+    model: ModelParts, original: torch.nn.Module, expected: Expectation, folder: Path
 ) -> NetworkFiles:
     """Converts the checkpoint where the settings want it, compares, and writes `engine.json`.
 
@@ -63,7 +71,7 @@ def network_files(
 
 
 def converted(
-    model: ModelParts, original: torch.jit.ScriptModule, expected: Expectation, folder: Path
+    model: ModelParts, original: torch.nn.Module, expected: Expectation, folder: Path
 ) -> torch.nn.Module:
     """Converts the checkpoint to `model.engine` and `model.precision`, and runs it as a worker does.
 
@@ -82,7 +90,9 @@ def converted(
     _describe(model, folder, {})
     images = calibration_images(model) if model.precision == INT8 else []
     calibration = NetworkInputs(images, model)
-    source = Source(original, expected.shape, model.batch_size, model.precision, calibration)
+    source = Source(
+        original, model.weights.path, expected.shape, model.batch_size, model.precision, calibration
+    )
     network = convert(source, folder)
     try:
         NetworkCheck(network, expected, reduced=model.precision != FP32)()
@@ -96,7 +106,7 @@ def _describe(model: ModelParts, folder: Path, more: Mapping[str, Any]) -> None:
     (folder / ENGINE_FILE).write_text(json.dumps(described, indent=1))
 
 
-def _gate(model: ModelParts, original: torch.jit.ScriptModule, network: torch.nn.Module) -> dict[str, Any]:
+def _gate(model: ModelParts, original: torch.nn.Module, network: torch.nn.Module) -> dict[str, Any]:
     name = f"{model.engine} {model.precision}"
     comparison = compared(original, network, model)
     table = f"{name} beside the original:\n{comparison.table(name)}"

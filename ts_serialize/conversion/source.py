@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -10,8 +11,10 @@ import torch
 class Source:
     """The original network and its inputs."""
 
-    network: torch.jit.ScriptModule
-    """In evaluation mode, on the CPU."""
+    network: torch.nn.Module
+    """In evaluation mode, on the CPU; TorchScript unless the engine is torch_export."""
+    checkpoint: Path
+    """The file that it was loaded from."""
     shape: tuple[int, int]
     """Height and width of the input in pixels."""
     batch_size: int

@@ -1,5 +1,6 @@
 """TorchScript in bfloat16: the checkpoint as it is, for a module that casts its weights."""
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -7,7 +8,6 @@ import torch
 from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.conversion.source import Source
 from ts_serialize.engines.torchscript_network import TorchScriptNetwork, computes_bf16
-from ts_serialize.torchscript import without_deprecation
 
 
 def convert(source: Source, folder: Path) -> torch.nn.Module:
@@ -20,9 +20,8 @@ def convert(source: Source, folder: Path) -> torch.nn.Module:
         raise ConversionError(
             "this machine has neither a processor with bfloat16 instructions nor a GPU; use precision=fp32"
         )
+    shutil.copyfile(source.checkpoint, folder / "network.pt")
     try:
-        with without_deprecation():
-            torch.jit.save(source.network, folder / "network.pt")
         return TorchScriptNetwork(folder)
     except RuntimeError as exc:
         raise ConversionError(f"torch cannot cast this network to bfloat16: {exc}") from exc
