@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Checkpoint(Protocol):
-    """The TorchScript file."""
+    """The file: TorchScript, or a program of torch.export."""
 
     @property
     def path(self) -> Path:

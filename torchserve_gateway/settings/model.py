@@ -42,7 +42,7 @@ Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
 class WeightsSettings(Settings):
-    """Where the TorchScript checkpoint lies, and where it is fetched from."""
+    """Where the checkpoint lies, and where it is fetched from."""
 
     url: str | None
     """Any address that fsspec reads; None: nothing is fetched."""
