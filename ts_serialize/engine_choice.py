@@ -22,7 +22,7 @@ def check_choice(engine: str, precision: str) -> None:
     others = [name for name, precisions in PRECISIONS.items() if precision in precisions]
     raise ValueError(
         f"engine {engine} computes in {' or '.join(PRECISIONS[engine])}; {precision} needs engine: "
-        f"{' or '.join(others)}"
+        f"{', '.join(others)}"
     )
 
 

@@ -42,7 +42,11 @@ CHOICES = {
     ("torch_export", "fp32"): 1e-5,
     ("torch_export", "bf16"): 0.02,
 }
-NAMES = ["-".join(choice) for choice in CHOICES]
+SLOW = {("openvino", "int8"), ("torch_export", "bf16")}
+PARAMETERS = [
+    pytest.param(*choice, id="-".join(choice), marks=[pytest.mark.long] if choice in SLOW else [])
+    for choice in CHOICES
+]
 BATCH_SIZE = 8
 
 
@@ -147,7 +151,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, exported: Path) -> Callable[
     return build
 
 
-@pytest.mark.parametrize(("engine", "precision"), CHOICES, ids=NAMES)
+@pytest.mark.parametrize(("engine", "precision"), PARAMETERS)
 def test_every_engine_answers_as_the_original_in_batches_of_any_size(
     images: list[Path],
     built: Callable[[str, str], Path],
@@ -168,7 +172,7 @@ def test_every_engine_answers_as_the_original_in_batches_of_any_size(
     assert converted.answers(images[:BATCH_SIZE])[0] == pytest.approx(alone, abs=max(1e-5, tolerance / 4))
 
 
-@pytest.mark.parametrize(("engine", "precision"), CHOICES, ids=NAMES)
+@pytest.mark.parametrize(("engine", "precision"), PARAMETERS)
 def test_the_archive_holds_its_engine_and_what_the_gate_found(
     built: Callable[[str, str], Path], engine: str, precision: str
 ) -> None:
@@ -187,7 +191,7 @@ def test_the_archive_holds_its_engine_and_what_the_gate_found(
         assert "genre.pt" not in content.namelist()
 
 
-@pytest.mark.parametrize(("engine", "precision"), CHOICES, ids=NAMES)
+@pytest.mark.parametrize(("engine", "precision"), PARAMETERS)
 def test_identical_inputs_give_identical_bytes(
     tmp_path: Path, built: Callable[[str, str], Path], exported: Path, engine: str, precision: str
 ) -> None:
