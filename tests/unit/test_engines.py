@@ -406,5 +406,10 @@ def test_each_format_names_the_engine_that_runs_it(tmp_path: Path, exported: Pat
         build_archive(settings(tmp_path, "torch_export", "fp32"))
 
 
+def test_nothing_is_reported_to_the_maker(built: Callable[[str, str], Path]) -> None:
+    built("openvino", "fp32")
+    assert sys.modules["openvino_telemetry"] is None
+
+
 def test_workers_are_spared_an_import_of_torchserve() -> None:
     assert sys.modules["openvino.torch"] is None

@@ -2,11 +2,14 @@
 
 import json
 import logging
+import sys
 from pathlib import Path
 
 import torch
 
 try:
+    # OpenVINO reports its use to its maker over this package unless it is missing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
