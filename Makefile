@@ -16,9 +16,9 @@ COMMAND := $(RUN) -m torchserve_gateway
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
-.PHONY: help install demo check test test_all lint download_weights generate_mar train evaluate up down status logs \
-	run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress \
-	bench bench_gateway scaling dashboard format lock clean \
+.PHONY: help install install_engines demo check test test_all lint download_weights generate_mar optimize train \
+	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress \
+	bench bench_gateway bench_engine scaling dashboard format lock clean \
 	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
 	compose_up compose_down compose_upload_model compose_rollback compose_models compose_api_key test_containers
 
@@ -32,7 +32,14 @@ RUNTIME := requirements.txt $(foreach part,gateway torchserve archiver local,req
 	@tools/install.sh requirements.txt $(TORCH_INDEX)
 	touch $@
 
-.venv/.installed-dev: .venv/.installed requirements-dev.txt
+install_engines: .venv/.installed-engines ## OpenVINO, ONNX Runtime and their converters, see docs/engines.md
+
+.venv/.installed-engines: .venv/.installed requirements-engines.txt requirements-conversion.txt
+	@tools/install.sh requirements-engines.txt
+	tools/install.sh requirements-conversion.txt
+	touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.txt requirements-engines.txt requirements-conversion.txt
 	@tools/install.sh requirements-dev.txt $(TORCH_INDEX)
 	touch $@
 
@@ -73,6 +80,9 @@ download_weights: install ## checkpoint into weights/ from the configured URL, c
 
 generate_mar: install ## archive into model_mars/, its checkpoint fetched first (MODEL=genre VERSION=1.0)
 	@$(COMMAND) generate-mar $(CHOICE) $(ARGS)
+
+optimize: install ## the model on every engine and precision of this machine; WRITE=1 puts the best into its file
+	@$(COMMAND) optimize model=$(MODEL) $(if $(WRITE),write=config/model/$(MODEL).yaml) $(ARGS)
 
 train: install ## the demo checkpoint anew: draws posters, trains, evaluates
 	@$(RUN) -m examples.genre.train $(ARGS)
@@ -214,6 +224,9 @@ bench: .venv/.installed-dev ## side-by-side measurements
 
 bench_gateway: .venv/.installed-dev ## the gateway alone, beside a small proxy and nginx, before an upstream that answers at once
 	@$(RUN) -m tools.bench.gateway_cost
+
+bench_engine: .venv/.installed-dev ## every engine and precision of this machine: images/s, parity, load time, size
+	@$(RUN) -m tools.bench.engines
 
 scaling: .venv/.installed-dev ## measures, simulates many replicas, says what 10,000 images/s would take
 	@$(RUN) -m tools.sizing model=$(MODEL) $(ARGS)

@@ -17,15 +17,17 @@ RUN apt-get update -qq \
     && groupadd --gid 10001 serving \
     && useradd --uid 10001 --gid serving --home-dir /tmp --no-create-home serving
 WORKDIR /app
-COPY requirements-torchserve.txt requirements.lock ./
+COPY requirements-torchserve.txt requirements-engines.txt requirements.lock ./
 # Additional index of PyTorch's wheels; the default wheels bring CUDA, see README.
 ARG TORCH_INDEX_URL=""
+# 1: with OpenVINO and ONNX Runtime, see docs/engines.md.
+ARG ENGINES=""
 # Several GB, so installed in the final stage: copying them would take the builder's disk twice.
 COPY --from=pip /opt/pip /opt/pip
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python3 -m venv --without-pip /opt/venv \
     && /opt/pip/bin/pip --python /opt/venv/bin/python install --quiet --no-cache-dir --disable-pip-version-check \
-    --no-input -r requirements-torchserve.txt -c requirements.lock \
+    --no-input -r requirements-torchserve.txt ${ENGINES:+-r requirements-engines.txt} -c requirements.lock \
     ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} \
     && rm -rf /opt/pip
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp \

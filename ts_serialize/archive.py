@@ -16,10 +16,11 @@ from model_archiver.model_archiver_error import ModelArchiverError
 from model_archiver.model_packaging import generate_model_archive
 
 from ts_serialize.archive_parts import ArchiveRequest, ModelParts
-from ts_serialize.checkpoint_kinds import other_kind
+from ts_serialize.checkpoint import CheckpointError, original_network
+from ts_serialize.conversion.errors import ConversionError
+from ts_serialize.conversion.network_files import NetworkFiles, network_files
 from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
 from ts_serialize.preprocessing import input_size
-from ts_serialize.torchscript import loaded
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +38,18 @@ def build_archive(request: ArchiveRequest) -> Path:
     Identical inputs give a byte-identical file, so packing again changes nothing.
 
     Raises:
-        ArchiveError: a part is missing, parts do not fit together, or this version exists with other content.
+        ArchiveError: a part is missing, parts do not fit together, the engine answers too differently, or
+            this version exists with other content.
     """
     target, model = request.archive_path, request.model
-    check_checkpoint(model)
+    network = check_checkpoint(model)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".packing-") as directory:
-            packed = _pack(model, Path(directory))
+            converted = Path(directory) / "network"
+            converted.mkdir()
+            files = network_files(model, network, expectation(model), converted)
+            packed = _pack(model, files, Path(directory))
             up_to_date = target.exists() and filecmp.cmp(packed, target, shallow=False)
             if target.exists() and not up_to_date and not request.force:
                 raise ArchiveError(
@@ -56,17 +61,24 @@ def build_archive(request: ArchiveRequest) -> Path:
                 logger.info("%s is up to date", target.name)
                 return target
             packed.replace(target)
+    except ConversionError as exc:
+        raise ArchiveError(
+            f"{target.name} was not written with engine={model.engine} precision={model.precision}: {exc}"
+        ) from exc
     except (OSError, ModelArchiverError) as exc:
         raise ArchiveError(f"packing {target.name} failed: {exc}") from exc
     logger.info("packed %s (%.1f MB)", target, target.stat().st_size / 1e6)
     return target
 
 
-def check_checkpoint(model: ModelParts) -> None:
+def check_checkpoint(model: ModelParts) -> torch.nn.Module:
     """Runs the checkpoint as a worker will, so that a bad checkpoint fails here and not in the worker.
 
+    Returns:
+        the network in evaluation mode.
+
     Raises:
-        ArchiveError: a part is missing, or the checkpoint is not TorchScript or cannot serve.
+        ArchiveError: a part is missing, or the checkpoint has not the engine's format or cannot serve.
     """
     path = model.weights.path
     if not path.exists():
@@ -75,21 +87,25 @@ def check_checkpoint(model: ModelParts) -> None:
         if not part.is_file():
             raise ArchiveError(f"{part} is {'no file' if part.exists() else 'missing'}")
     try:
-        if kind := other_kind(path):
-            raise ArchiveError(f"{path} is not a TorchScript file; it is {kind}")
-        network = loaded(path)
+        network = original_network(path, model.engine)
+    except CheckpointError as exc:
+        raise ArchiveError(f"{path} {exc}") from exc
     except (OSError, RuntimeError, ValueError) as exc:
         raise ArchiveError(
             f"{path} cannot be loaded by torch {torch.__version__}: {_first_line(exc)}"
         ) from exc
-    image = model.image
-    shape = input_size(image.model_dump())
     try:
-        NetworkCheck(
-            network, Expectation(shape, image.mean, image.std, len(model.labels), model.batch_size)
-        )()
+        NetworkCheck(network, expectation(model))()
     except NetworkError as exc:
         raise ArchiveError(f"{path} {exc}") from exc
+    return network
+
+
+def expectation(model: ModelParts) -> Expectation:
+    """Requirements of the handler to the network of this model."""
+    image = model.image
+    shape = input_size(image.model_dump())
+    return Expectation(shape, image.mean, image.std, len(model.labels), model.batch_size)
 
 
 def _write_checksum(packed: Path, target: Path) -> None:
@@ -99,7 +115,7 @@ def _write_checksum(packed: Path, target: Path) -> None:
     target.with_name(target.name + ".sha256").write_text(f"{digest}  {target.name}\n")
 
 
-def _pack(model: ModelParts, directory: Path) -> Path:
+def _pack(model: ModelParts, network: NetworkFiles, directory: Path) -> Path:
     # The archiver always works in <temporary directory>/<model name>; two runs must not meet there.
     export = directory / "export"
     export.mkdir()
@@ -112,7 +128,8 @@ def _pack(model: ModelParts, directory: Path) -> Path:
                 model_name=model.name,
                 version=model.version,
                 handler=str(model.handler),
-                serialized_file=str(model.weights.path),
+                serialized_file=_named(network.serialized_file),
+                model_file=_named(network.model_file),
                 export_path=str(export),
                 archive_format="no-archive",
             )
@@ -121,7 +138,12 @@ def _pack(model: ModelParts, directory: Path) -> Path:
         tempfile.tempdir = previous
         logging.disable(logging.NOTSET)
     _add_extra_files(model, export / model.name)
+    shutil.copytree(network.folder, export / model.name, dirs_exist_ok=True)
     return _zip(export / model.name, directory / model.archive_name)
+
+
+def _named(file: Path | None) -> str | None:
+    return str(file) if file else None
 
 
 def _add_extra_files(model: ModelParts, folder: Path) -> None:

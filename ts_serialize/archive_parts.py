@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Checkpoint(Protocol):
-    """The TorchScript file."""
+    """The file: TorchScript, or a program of torch.export."""
 
     @property
     def path(self) -> Path:
@@ -29,6 +29,34 @@ class Preprocessing(Protocol):
 
     def model_dump(self) -> dict[str, Any]:
         """All settings by name."""
+
+
+class Sample(Protocol):
+    """An image with its right answer."""
+
+    @property
+    def image(self) -> Path:
+        """The image file."""
+
+    @property
+    def expected_class(self) -> str | None:
+        """Its class; None if it is not known."""
+
+
+class Tolerances(Protocol):
+    """Limits of the differences between a converted network and its original."""
+
+    @property
+    def min_agreement(self) -> float:
+        """Smallest share of images with the same class on top, 0 to 1."""
+
+    @property
+    def max_difference(self) -> float:
+        """Largest difference of a probability."""
+
+    @property
+    def max_accuracy_loss(self) -> float:
+        """Largest loss of accuracy on labelled images, 0 to 1."""
 
 
 class ModelParts(Protocol):
@@ -73,6 +101,26 @@ class ModelParts(Protocol):
     @property
     def batch_size(self) -> int:
         """Largest batch that TorchServe hands to the handler, in images."""
+
+    @property
+    def engine(self) -> str:
+        """Engine that computes the network, see `engine_choice`."""
+
+    @property
+    def precision(self) -> str:
+        """Precision in which it computes."""
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """Images with their right answers."""
+
+    @property
+    def calibration_images(self) -> Path | None:
+        """Folder of images to calibrate with and to compare answers on; None for the samples alone."""
+
+    @property
+    def parity(self) -> Tolerances:
+        """Limits of the differences from the original."""
 
 
 class ArchiveRequest(Protocol):

@@ -28,7 +28,7 @@ SIGNATURES = (
     (0, b"\x89HDF\r\n\x1a\n", f"an HDF5 file, as Keras saves them: {NOT_PYTORCH}"),
     (4, b"TFL3", f"a TensorFlow Lite model: {NOT_PYTORCH}"),
 )
-EXPORTED = "a program of torch.export (.pt2), which TorchServe's handlers cannot load"
+EXPORTED = "a program of torch.export (.pt2): set model.engine=torch_export"
 # Other formats by the name of a zip member.
 ZIP_MEMBERS = {
     "MANIFEST.json": 'a model archive already: make upload_model ARGS="archive_source.url=<its name>"',
@@ -50,6 +50,15 @@ def other_kind(path: Path) -> str | None:
     if zipfile.is_zipfile(path):
         return _zip(path)
     return _by_first_bytes(path, head)
+
+
+def is_exported(path: Path) -> bool:
+    """Whether the file is a program of torch.export.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return other_kind(path) == EXPORTED
 
 
 def _folder(path: Path) -> str:
@@ -107,7 +116,7 @@ def _zip(path: Path) -> str | None:
         if member in names:
             return kind
     if EXPORT_MEMBERS & names:
-        return f"{EXPORTED}: {from_network(path)}"
+        return EXPORTED
     if "constants.pkl" in names:
         return None
     if "data.pkl" in names:

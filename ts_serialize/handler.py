@@ -8,11 +8,15 @@ import and modules packed beside it (`handler_modules` in config/model/). The ar
 
 import json
 import logging
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+
+# Where OpenVINO is installed, TorchServe's handlers import this for torch.compile: 1.3 s and 80 MB a worker.
+sys.modules.setdefault("openvino.torch", None)  # type: ignore[arg-type]
 
 import torch
 from ts.metrics.metric_type_enum import MetricTypes
@@ -28,7 +32,10 @@ logger = logging.getLogger(__name__)
 
 
 class ImageClassificationHandler(VisionHandler):
-    """Classifies images with a TorchScript model that maps float32 (N, 3, H, W) to logits (N, classes)."""
+    """Classifies images with a network that maps float32 (N, 3, H, W) to logits (N, classes).
+
+    TorchScript, or a class of `ts_serialize/engines/` that the archive brings as its `modelFile`.
+    """
 
     model: torch.nn.Module
 
@@ -48,7 +55,8 @@ class ImageClassificationHandler(VisionHandler):
         self.max_pixels: int = settings["max_pixels"]
         self.image_processing = image_transform(settings)
         self.version_header = str(context.manifest["model"]["modelVersion"])
-        if self.device.type == "cpu":
+        # Networks of another engine, see ts_serialize/engines/, are no TorchScript.
+        if self.device.type == "cpu" and isinstance(self.model, torch.jit.ScriptModule):
             self.model = _optimized(self.model)
         self.preprocessing = settings
         self.batch_size: int = context.system_properties["batch_size"] or 1
@@ -170,10 +178,10 @@ class ImageClassificationHandler(VisionHandler):
         self.context.metrics.add_metric(name, value, unit, metric_type=MetricTypes.GAUGE)
 
 
-def _optimized(model: torch.nn.Module) -> torch.nn.Module:
+def _optimized(model: torch.jit.ScriptModule) -> torch.nn.Module:
     """Folds batch norms and selects CPU kernels; answers differ by float rounding only."""
     try:
-        return torch.jit.optimize_for_inference(model)  # type: ignore[arg-type]
+        return torch.jit.optimize_for_inference(model)
     # A model may use operations that freezing does not support.
     except RuntimeError as exc:
         logger.warning("serving the model unoptimized: %s", exc)

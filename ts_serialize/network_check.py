@@ -38,11 +38,18 @@ class Expectation:
 class NetworkCheck:
     """Runs a network in evaluation mode, as a worker does, on images alone, repeated, and in batches."""
 
-    def __init__(self, network: torch.jit.ScriptModule, expected: Expectation) -> None:
+    def __init__(self, network: torch.nn.Module, expected: Expectation, *, reduced: bool = False) -> None:
+        """Takes a network.
+
+        Args:
+            network: TorchScript, or a module around another engine.
+            expected: the requirements.
+            reduced: whether it computes with fewer than 32 bits, whatever its parameters have.
+        """
         self._saved_in_training = network.training
         self._network = network.eval()
         self._expected = expected
-        reduced = _dtypes(network) - {torch.float32, torch.float64}
+        reduced = reduced or bool(_dtypes(network) - {torch.float32, torch.float64})
         self._tolerance = REDUCED_TOLERANCE if reduced else FLOAT32_TOLERANCE
 
     def __call__(self) -> None:
@@ -68,7 +75,8 @@ class NetworkCheck:
         except NetworkError as exc:
             raise NetworkError(
                 f"runs on 1 image but not on {size} at once, as a network traced with a fixed batch: use "
-                "torch.jit.script, write x.flatten(1) for x.view(1, -1), or set model.batch_size=1 "
+                "torch.jit.script, or torch.export with dynamic_shapes, write x.flatten(1) for "
+                "x.view(1, -1), or set model.batch_size=1 "
                 f"(on {size} it {exc})"
             ) from exc
         if self._differ(alone, together[:1]):
@@ -93,7 +101,8 @@ class NetworkCheck:
 
     def _advice(self) -> str:
         mode = "it was saved in training mode: " if self._saved_in_training else ""
-        return f"{mode}call model.eval() before torch.jit.trace, which keeps the mode of the model"
+        keep = "torch.jit.trace or torch.export, which keep the mode of the model"
+        return f"{mode}call model.eval() before {keep}"
 
 
 def _sizes(batch_size: int) -> Iterator[int]:
@@ -148,15 +157,15 @@ def _apart(one: torch.Tensor, other: torch.Tensor) -> str:
     return f"logit {one.flatten()[position]:.4g}, then {other.flatten()[position]:.4g}"
 
 
-def _dtypes(network: torch.jit.ScriptModule) -> set[torch.dtype]:
+def _dtypes(network: torch.nn.Module) -> set[torch.dtype]:
     return {each.dtype for each in network.parameters() if each.is_floating_point()}
 
 
-def _reason(network: torch.jit.ScriptModule, exc: Exception) -> str:
+def _reason(network: torch.nn.Module, exc: Exception) -> str:
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()] or [type(exc).__name__]
     # TorchScript puts the reason after its own traceback.
     said = next((line for line in reversed(lines) if "Error: " in line), lines[0])
-    if 'value="cuda' in str(network.inlined_graph):
+    if isinstance(network, torch.jit.ScriptModule) and 'value="cuda' in str(network.inlined_graph):
         return (
             "its code names the device cuda, and there is none here: trace it on the CPU, with tensors made "
             f"on the input's device (torch.zeros(..., device=x.device)) ({said})"

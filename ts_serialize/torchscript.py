@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def without_deprecation() -> Iterator[None]:
-    """Silences torch's advice to use torch.export, whose files TorchServe's handlers cannot load."""
+    """Silences torch's advice to use torch.export; the engine torch_export serves its files, too."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
         yield

@@ -22,12 +22,14 @@ from torchserve_gateway.settings.composition import (
 from torchserve_gateway.settings.deployment import SwapSettings, UploadSettings
 from torchserve_gateway.settings.load_test import StressSettings
 from torchserve_gateway.settings.local_stack import StackSettings
+from torchserve_gateway.settings.optimization import OptimizeSettings
 from torchserve_gateway.settings.project import ProjectSettings
 
 ROOTS: list[tuple[str, type[Settings]]] = [
     ("archive", ArchiveSettings),
     ("gateway", ProjectSettings),
     ("models", OverviewSettings),
+    ("optimize", OptimizeSettings),
     ("rollback", SwapSettings),
     ("stack", StackSettings),
     ("stress", StressSettings),
@@ -62,6 +64,14 @@ def test_an_override_of_a_shared_group_suits_every_root(root: str, settings_type
         ("model.image={resize: 64, crop: 65}", "crop = 65 is larger than resize = 64"),
         ("model.image.resize=[100000,10]", "resize = 100000: an edge has 1 to 4096 pixels"),
         ("model.image.std=[0.1,0,0.1]", "each is a finite number above 0"),
+        ("model.precision=int8", "engine torchscript computes in fp32 or bf16; int8 needs engine: openvino"),
+        ("model={engine: onnxruntime, precision: bf16}", "needs engine: torchscript, torch_export, openvino"),
+        ("model.engine=tensorrt", "model.engine = 'tensorrt'"),
+        (
+            "model={engine: openvino, precision: int8, calibration_images: null}",
+            "set calibration_images to a folder",
+        ),
+        ("model.parity.max_difference=2", "model.parity.max_difference = 2"),
         ("torchserve.inference_url=http://127.0.0.1", "the port is missing"),
         ("torchserve.inference_url=localhost:8080", "localhost:8080"),
         ("torchserve.allowed_urls=['https://a/[0-9]{1,2}']", "apart at its comma"),

@@ -187,6 +187,19 @@ def generate_mar(overrides: Overrides = None) -> None:
 
 
 @app.command()
+def optimize(overrides: Overrides = None) -> None:
+    """Measures a model on every engine and precision of this machine.
+
+    Settings: config/optimize.yaml.
+
+    Example: torchserve-gateway optimize model=genre write=config/model/genre.yaml
+    """
+    from torchserve_gateway.commands.optimize import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
 def download_weights(overrides: Overrides = None) -> None:
     """Fetches a checkpoint and verifies it.
 

@@ -21,7 +21,19 @@ from torchserve_gateway.torchserve_api.errors import TorchServeError
 from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 # Wide enough for all columns; narrower terminals wrap.
-TABLE_WIDTH = 120
+TABLE_WIDTH = 150
+COLUMNS = (
+    "model",
+    "version",
+    "state",
+    "default",
+    "replicas",
+    "workers",
+    "batching",
+    "queue",
+    "since",
+    "engine",
+)
 
 
 class OverviewSettings(ProjectSettings):
@@ -43,15 +55,14 @@ def overview(settings: OverviewSettings) -> None:
     if not rows:
         print("nothing is deployed; make upload_model")
         return
-    columns = ["model", "version", "state", "default", "replicas", "workers", "batching", "queue", "since"]
-    table = Table(*columns, box=None)
+    table = Table(*COLUMNS, box=None)
     for row in rows:
         table.add_row(
             *(row.model, row.version, row.state, _default(row)),
             f"{row.on}/{row.of}",
             f"{row.workers_ready}/{row.workers} READY",
             f"{row.batch_size} in {row.max_batch_delay} ms",
-            *(str(row.queued), row.since or "-"),
+            *(str(row.queued), row.since or "-", str(row.engine or "-")),
         )
     Console(width=TABLE_WIDTH).print(table)
 

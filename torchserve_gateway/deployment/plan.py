@@ -72,6 +72,7 @@ def upload_plan(settings: UploadSettings, archive: Archive) -> Deployment:
         source=archive.source,
         archive=archive.name,
         sha256=archive.sha256,
+        engine=archive.engine,
         initial_workers=params.initial_workers or len(os.sched_getaffinity(0)),
         **params.model_dump(exclude={"url", "initial_workers"}),
     )

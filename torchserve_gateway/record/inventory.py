@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
-from torchserve_gateway.record.record import DeployedModel, Record
+from torchserve_gateway.record.engine import Engine
+from torchserve_gateway.record.record import DeployedModel, DeployedVersion, Record
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.descriptions import ModelVersion
 from torchserve_gateway.torchserve_api.versions import default_version, registered
@@ -34,6 +35,8 @@ class Row(BaseModel):
     """Jobs in TorchServe's queue; running batches are not counted."""
     since: str | None
     """Time of its deploy; None if it is not on record."""
+    engine: Engine | None
+    """Engine and parity of its archive; None if it is not on record."""
 
 
 async def inventory(names: Iterable[str], record: Record, reached: list[TorchServe], of: int) -> list[Row]:
@@ -73,6 +76,7 @@ async def _rows_of(name: str, record: Record, reached: list[TorchServe], of: int
             max_batch_delay=each[0].max_batch_delay,
             queued=sum(_queued(described) for described in each),
             since=_since(version, model),
+            engine=_engine(version, model),
         )
         for version, each in sorted(by_version.items())
     ]
@@ -101,6 +105,7 @@ def _kept(name: str, model: DeployedModel | None, there: set[str], of: int) -> l
             max_batch_delay=each.max_batch_delay,
             queued=0,
             since=_since(each.version, model),
+            engine=each.engine,
         )
         for each in (model.serving, *model.previous)
         if each.version not in there
@@ -120,7 +125,15 @@ def _state(version: str, model: DeployedModel | None) -> str:
 
 
 def _since(version: str, model: DeployedModel | None) -> str | None:
+    on_record = _on_record(version, model)
+    return f"{on_record.deployed_at:%Y-%m-%d %H:%M:%S}" if on_record else None
+
+
+def _engine(version: str, model: DeployedModel | None) -> Engine | None:
+    on_record = _on_record(version, model)
+    return on_record.engine if on_record else None
+
+
+def _on_record(version: str, model: DeployedModel | None) -> DeployedVersion | None:
     on_record = (model.serving, *model.previous) if model else ()
-    return next(
-        (f"{each.deployed_at:%Y-%m-%d %H:%M:%S}" for each in on_record if each.version == version), None
-    )
+    return next((each for each in on_record if each.version == version), None)

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from torchserve_gateway.record.engine import Engine
 from torchserve_gateway.record.errors import RecordError
 from torchserve_gateway.settings.composition import Settings
 
@@ -36,6 +37,8 @@ class DeployedVersion(Settings):
     """File name in the model store."""
     sha256: str
     """Hex digest of the archive."""
+    engine: Engine | None = None
+    """Engine and parity of the archive; None if packing did not note them."""
     batch_size: int
     max_batch_delay: int
     initial_workers: int

@@ -1,7 +1,7 @@
 """The settings of one model, `config/model/<name>.yaml`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -19,6 +19,8 @@ from torchserve_gateway.settings.composition import (
     existing_or_own,
     path_in_archive,
 )
+from torchserve_gateway.settings.engine import ParitySettings
+from ts_serialize.engine_choice import INT8, check_choice
 from ts_serialize.preprocessing import check_preprocessing
 
 # TorchServe accepts names such as `../x` and then cannot remove them over its API.
@@ -40,7 +42,7 @@ Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
 class WeightsSettings(Settings):
-    """Where the TorchScript checkpoint lies, and where it is fetched from."""
+    """Where the checkpoint lies, and where it is fetched from."""
 
     url: str | None
     """Any address that fsspec reads; None: nothing is fetched."""
@@ -109,6 +111,14 @@ class ModelSettings(Settings):
     """Files that the handler imports, packed under their path in the working folder or in the package."""
     image: ImageSettings
     """Preprocessing of images."""
+    engine: Literal["torchscript", "torch_export", "openvino", "onnxruntime"] = "torchscript"
+    """Engine that computes the network in the workers."""
+    precision: Literal["fp32", "bf16", "fp16", "int8"] = "fp32"
+    """Precision in which it computes."""
+    calibration_images: ResourcePath | None = None
+    """Folder of images for int8's calibration and the comparison with the original; None: samples alone."""
+    parity: ParitySettings = ParitySettings()
+    """Limits of the differences from the original."""
     samples: Annotated[list[SampleSettings], Field(min_length=1)]
     """Images that a new version must answer right."""
     sample_tolerance: Annotated[float, Field(ge=0, le=1)]
@@ -136,6 +146,16 @@ class ModelSettings(Settings):
         twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
         if twice:
             raise ValueError(f"labels name {', '.join(twice)} more than once; each class needs its own name")
+        return self
+
+    @model_validator(mode="after")
+    def _engine_has_the_precision(self) -> Self:
+        check_choice(self.engine, self.precision)
+        if self.precision == INT8 and self.calibration_images is None:
+            raise ValueError(
+                "precision int8 is calibrated on images: set calibration_images to a folder of some hundred "
+                "typical images"
+            )
         return self
 
     @property

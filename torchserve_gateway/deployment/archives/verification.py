@@ -10,8 +10,12 @@ from pathlib import Path
 from torchserve_gateway.deployment.archives.model_config import ModelConfig, model_config_of
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.downloads import sha256
+from torchserve_gateway.record.engine import Engine, engine_of
 
 logger = logging.getLogger(__name__)
+
+# RuntimeError: encrypted, or packed in a way that Python cannot read.
+UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Archive:
     """Hex digest of the content."""
     config: ModelConfig | None = None
     """Its model-config.yaml, if it has one."""
+    engine: Engine | None = None
+    """Its engine and parity, if packing noted them."""
 
 
 def verified(file: Path, source: str, version: str, expected_sha256: str | None) -> Archive:
@@ -48,7 +54,12 @@ def verified(file: Path, source: str, version: str, expected_sha256: str | None)
     if expected_sha256 and digest != expected_sha256:
         raise ArchiveRefusedError(f"{source} has sha256 {digest}, expected is {expected_sha256}")
     logger.info("%s has %ssha256 %s", source, "the expected " if expected_sha256 else "", digest)
-    return Archive(source, file.name, file, file.name, digest, inspected(file, source, version))
+    config = inspected(file, source, version)
+    try:
+        engine = engine_of(file)
+    except UNREADABLE as exc:
+        raise ArchiveRefusedError(f"{source} is no model archive: {exc}") from exc
+    return Archive(source, file.name, file, file.name, digest, config, engine)
 
 
 def inspected(file: Path, source: str, version: str) -> ModelConfig | None:
@@ -64,8 +75,7 @@ def inspected(file: Path, source: str, version: str) -> ModelConfig | None:
         with zipfile.ZipFile(file) as archive:
             found = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"]["modelVersion"]
             config = model_config_of(archive, source)
-    # RuntimeError: encrypted, or packed in a way that Python cannot read.
-    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, ValueError, TypeError) as exc:
+    except (*UNREADABLE, KeyError, ValueError, TypeError) as exc:
         raise ArchiveRefusedError(f"{source} is no model archive: {exc}") from exc
     if found != version:
         raise ArchiveRefusedError(f"{source} is an archive of version {found}, not {version}")
