@@ -216,6 +216,7 @@ test_containers: .venv/.installed-dev ## builds the images and tests the stack i
 
 bench: .venv/.installed-dev ## side-by-side measurements
 	@$(RUN) -m tools.bench.http_transports
+	$(RUN) -m tools.bench.load_generator
 	$(RUN) -m tools.bench.image_headers
 	$(RUN) -m tools.bench.swaps
 	$(RUN) -m tools.bench.overload

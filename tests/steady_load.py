@@ -6,14 +6,12 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
-import httpx
-
 from tests.processes import until
 from torchserve_gateway.load_test.clients import Client
 from torchserve_gateway.load_test.images import client_images
+from torchserve_gateway.load_test.sender import Sender
 from torchserve_gateway.load_test.statistics import Tally
 from torchserve_gateway.settings.composition import PROJECT_ROOT
-from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 # Requests a second, as long as each is answered within CLIENTS / RATE seconds; a slower machine gets fewer,
 # so that busy cores let no queue grow.
@@ -60,9 +58,9 @@ def until_undisturbed(tally: Tally) -> None:
 
 
 async def _send(gateway_url: str, tally: Tally, stop: asyncio.Event, interval_s: float) -> None:
-    async with httpx.AsyncClient(base_url=gateway_url, timeout=HANGS_S, transport=PooledTransport()) as http:
+    async with Sender(gateway_url, HANGS_S) as sender:
         images = client_images(PROJECT_ROOT / "imgs", CLIENTS)
-        clients = [Client(http, "/predictions/genre", image, tolerance=1e-4) for image in images]
+        clients = [Client(sender, "/predictions/genre", image, tolerance=1e-4) for image in images]
         await asyncio.gather(*(client.learn() for client in clients))
         async with asyncio.TaskGroup() as group:
             for index, client in enumerate(clients):

@@ -3,12 +3,12 @@
 import asyncio
 from pathlib import Path
 
-import httpx
 import pytest
 
 from torchserve_gateway.load_test.clients import WRONG_ANSWER, Client, same_answer
 from torchserve_gateway.load_test.images import NoImagesError, client_images
-from torchserve_gateway.load_test.statistics import Tally, latency_line, performance_line
+from torchserve_gateway.load_test.sender import Answer, NoAnswerError
+from torchserve_gateway.load_test.statistics import Latencies, Tally, latency_line, performance_line
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 
@@ -24,7 +24,10 @@ def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
 
 def test_the_lines_are_the_ones_scripts_look_for() -> None:
     assert performance_line([60.0, 63.46]) == "Mean performance: 61.73 imgs/s with std: 1.73"
-    assert latency_line([0.1] * 99 + [0.2]) == "Latency: p50 100 ms, p95 100 ms, p99 101 ms"
+    latencies = Latencies()
+    for each in [0.1] * 98 + [0.2] * 2:
+        latencies.add(each)
+    assert latency_line(latencies) == "Latency: p50 100 ms, p95 100 ms, p99 200 ms"
 
 
 def test_answers_are_the_same_up_to_rounding() -> None:
@@ -34,48 +37,51 @@ def test_answers_are_the_same_up_to_rounding() -> None:
     assert not same_answer([1.0], {"A": 1.0}, 1e-4)
 
 
-async def tally_of(later: httpx.Response | Exception) -> Tally:
+class Scripted:
+    """Answers the first request right and every other with `later`, after which the client stops."""
+
+    def __init__(self, later: Answer | NoAnswerError, stop: asyncio.Event) -> None:
+        self._later, self._stop, self._sent = later, stop, 0
+
+    async def post(self, path: str, body: bytes) -> Answer:
+        self._sent += 1
+        if self._sent == 1:
+            return Answer(200, "1", b'{"A": 1.0}')
+        self._stop.set()
+        if isinstance(self._later, NoAnswerError):
+            raise self._later
+        return self._later
+
+
+async def tally_of(later: Answer | NoAnswerError) -> Tally:
     """What a client counts whose first request is answered right and every other with `later`."""
-    tally, stop, sent = Tally(), asyncio.Event(), 0
-
-    def answer(_: httpx.Request) -> httpx.Response:
-        nonlocal sent
-        sent += 1
-        if sent == 1:
-            return httpx.Response(200, json={"A": 1.0}, headers={"x-model-version": "1"})
-        stop.set()
-        if isinstance(later, Exception):
-            raise later
-        return later
-
-    transport = httpx.MockTransport(answer)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-        client = Client(http, "/predictions/m", b"image", 1e-4)
-        await client.learn()
-        await client.run(tally, stop)
+    tally, stop = Tally(), asyncio.Event()
+    client = Client(Scripted(later, stop), "/predictions/m", b"image", 1e-4)
+    await client.learn()
+    await client.run(tally, stop)
     return tally
 
 
 @pytest.mark.parametrize(
     ("later", "kind"),
     [
-        (httpx.Response(200, json={"A": 0.9}, headers={"x-model-version": "1"}), WRONG_ANSWER),
-        (httpx.Response(200, content=b"garbage"), "answer is not JSON"),
-        (httpx.Response(503), "HTTP 503"),
-        (httpx.ReadTimeout("slow"), "ReadTimeout"),
+        (Answer(200, "1", b'{"A": 0.9}'), WRONG_ANSWER),
+        (Answer(200, "1", b"garbage"), "answer is not JSON"),
+        (Answer(503, None, b""), "HTTP 503"),
+        (NoAnswerError("ReadTimeout", "slow"), "ReadTimeout"),
     ],
 )
-async def test_a_failed_request_is_counted_by_kind(later: httpx.Response | Exception, kind: str) -> None:
+async def test_a_failed_request_is_counted_by_kind(later: Answer | NoAnswerError, kind: str) -> None:
     tally = await tally_of(later)
     assert tally.errors == {kind: 1}
     assert tally.answered == 0
 
 
 async def test_a_right_answer_is_counted_with_its_version() -> None:
-    tally = await tally_of(httpx.Response(200, json={"A": 1.0}, headers={"x-model-version": "1"}))
+    tally = await tally_of(Answer(200, "1", b'{"A": 1.0}'))
     assert (tally.answered, tally.errors, tally.versions) == (1, {}, {"1": 1})
 
 
 async def test_a_version_deployed_meanwhile_is_compared_with_its_own_answer() -> None:
-    tally = await tally_of(httpx.Response(200, json={"A": 0.8}, headers={"x-model-version": "2"}))
+    tally = await tally_of(Answer(200, "2", b'{"A": 0.8}'))
     assert (tally.answered, tally.errors, tally.versions) == (1, {}, {"2": 1})

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import httpx
-import numpy as np
 
 from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
 from torchserve_gateway.load_test.clients import Client
 from torchserve_gateway.load_test.images import client_images
-from torchserve_gateway.load_test.open_loop import send_at_rate
+from torchserve_gateway.load_test.open_loop import send_at
+from torchserve_gateway.load_test.profiles import constant
+from torchserve_gateway.load_test.sender import Sender
 from torchserve_gateway.load_test.statistics import Tally
 from torchserve_gateway.settings.composition import PROJECT_ROOT
-from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 CLIENTS = 64
 SLOW_RATE = 20.0
@@ -41,6 +41,7 @@ class Bench:
 
     stack: ThrowawayStack
     http: httpx.AsyncClient
+    sender: Sender
     images: list[bytes]
     """Encoded images, one per client."""
     version: int = 1
@@ -48,7 +49,7 @@ class Bench:
 
     async def clients(self, model: str) -> list[Client]:
         """Clients that have learned the expected answers."""
-        found = [Client(self.http, f"/predictions/{model}", image, TOLERANCE) for image in self.images]
+        found = [Client(self.sender, f"/predictions/{model}", image, TOLERANCE) for image in self.images]
         for client in found:
             await client.learn()
         return found
@@ -92,7 +93,7 @@ async def swap_under_load(
 
     await _load(clients, rate, during, swapped())
     failed = during.errors.total()
-    outage_s = (failed + sum(each > OUTAGE_AFTER_S for each in during.latencies_s)) / rate
+    outage_s = (failed + during.latencies.longer_than(OUTAGE_AFTER_S)) / rate
     print(
         f"{rate:7.0f}  {name:<16} {during.answered + failed:8d} {failed:8d} {outage_s:9.1f} "
         f"{_p99_ms(before):11.0f} {_p99_ms(during):11.0f} {took_s:8.1f}  "
@@ -103,14 +104,14 @@ async def swap_under_load(
 
 async def _load(clients: list[Client], rate: float, tally: Tally, until: Awaitable[None]) -> None:
     stop = asyncio.Event()
-    sending = asyncio.create_task(send_at_rate(clients, rate, tally, stop))
+    sending = asyncio.create_task(send_at(clients, constant(rate), tally, stop))
     await until
     stop.set()
     await sending
 
 
 def _p99_ms(tally: Tally) -> float:
-    return float(np.percentile(tally.latencies_s, 99)) * 1000 if tally.answered else float("nan")
+    return tally.latencies.percentile_ms(99) if tally.answered else float("nan")
 
 
 async def capacity(bench: Bench) -> float:
@@ -133,10 +134,11 @@ def build(stack: ThrowawayStack, version: str) -> None:
 async def compare(stack: ThrowawayStack) -> None:
     """Prints the table."""
     images = client_images(PROJECT_ROOT / "imgs", CLIENTS)
-    async with httpx.AsyncClient(
-        base_url=stack.settings.gateway.url, timeout=REQUEST_TIMEOUT_S, transport=PooledTransport()
-    ) as http:
-        bench = Bench(stack, http, images)
+    async with (
+        httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S) as http,
+        Sender(stack.settings.gateway.url, REQUEST_TIMEOUT_S) as sender,
+    ):
+        bench = Bench(stack, http, sender, images)
         for rate in (SLOW_RATE, NEAR_CAPACITY * await capacity(bench)):
             for name, model, swap in (
                 ("naive", "naive", bench.naive),

@@ -216,6 +216,8 @@ def download_weights(overrides: Overrides = None) -> None:
 def stress(overrides: Overrides = None) -> None:
     """Measures images per second, checks every answer.
 
+    With `compare BEFORE.json AFTER.json` instead of settings: two reports side by side.
+
     Settings: config/stress.yaml.
 
     Example: torchserve-gateway stress clients=16 rounds=3

@@ -1,21 +1,28 @@
 """A client that sends its image repeatedly and compares each answer with a reference answer."""
 
 import asyncio
+import json
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
-import httpx
-
+from torchserve_gateway.load_test.sender import Answer, NoAnswerError
 from torchserve_gateway.load_test.statistics import Tally
 
 WRONG_ANSWER = "wrong answer"
 
 
+class Posting(Protocol):
+    """A `Sender`, or a stand-in."""
+
+    async def post(self, path: str, body: bytes) -> Answer:
+        """Sends once; raises `NoAnswerError`."""
+
+
 class Client:
     """Sends one image. tolerance: largest difference of a probability between equal answers."""
 
-    def __init__(self, http: httpx.AsyncClient, path: str, image: bytes, tolerance: float) -> None:
-        self._http = http
+    def __init__(self, sender: Posting, path: str, image: bytes, tolerance: float) -> None:
+        self._sender = sender
         self._path = path
         self._image = image
         self._tolerance = tolerance
@@ -25,11 +32,18 @@ class Client:
         """Requests the reference answer, before there is any load.
 
         Raises:
-            httpx.HTTPError: no answer, or an error status.
+            NoAnswerError: no answer, or an error status.
         """
-        response = (await self._post(self._path)).raise_for_status()
-        self._expected[response.headers.get("x-model-version")] = response.json()
-        return dict(response.json())
+        answer = await self._sender.post(self._path, self._image)
+        if answer.status != 200:
+            text = answer.body.decode(errors="replace")
+            raise NoAnswerError(f"HTTP {answer.status}", f"{self._path} answered {text}")
+        try:
+            reference = json.loads(answer.body)
+        except ValueError as exc:
+            raise NoAnswerError("answer is not JSON", f"{self._path} answered no JSON") from exc
+        self._expected[answer.version] = reference
+        return dict(reference)
 
     async def run(self, tally: Tally, stop: asyncio.Event) -> None:
         """Sends closed-loop until `stop` is set, and counts."""
@@ -47,41 +61,37 @@ class Client:
             whether there was an answer, right or wrong.
         """
         try:
-            response = await self._post(self._path)
-        except httpx.HTTPError as exc:
-            tally.errors[type(exc).__name__] += 1
+            answer = await self._sender.post(self._path, self._image)
+            latency_s = perf_counter() - due_at
+            problem = await self._problem(answer, tally)
+        except NoAnswerError as exc:
+            tally.errors[exc.kind] += 1
             return False
-        latency_s = perf_counter() - due_at
-        problem = await self._problem(response, tally)
         if problem:
             tally.errors[problem] += 1
         else:
-            tally.latencies_s.append(latency_s)
-            tally.versions[response.headers.get("x-model-version", "unknown")] += 1
+            tally.add(latency_s, answer.version or "unknown")
         return True
 
-    async def _problem(self, response: httpx.Response, tally: Tally) -> str | None:
-        if response.status_code != 200:
-            return f"HTTP {response.status_code}"
+    async def _problem(self, answer: Answer, tally: Tally) -> str | None:
+        if answer.status != 200:
+            return f"HTTP {answer.status}"
         try:
-            answer = response.json()
+            return await self._difference(json.loads(answer.body), answer, tally)
         except ValueError:
             return "answer is not JSON"
-        version = response.headers.get("x-model-version")
-        if version not in self._expected:
+
+    async def _difference(self, found: Any, answer: Answer, tally: Tally) -> str | None:
+        if answer.version not in self._expected:
             # The version was deployed meanwhile: its URL gives the reference.
-            reference = await self._post(f"{self._path}/{version}")
-            if reference.status_code == 404:
+            reference = await self._sender.post(f"{self._path}/{answer.version}", self._image)
+            if reference.status == 404:
                 tally.unverified += 1
                 return None
-            if reference.status_code != 200:
-                return f"HTTP {reference.status_code}"
-            self._expected[version] = reference.json()
-        return None if same_answer(answer, self._expected[version], self._tolerance) else WRONG_ANSWER
-
-    async def _post(self, path: str) -> httpx.Response:
-        headers = {"Content-Type": "application/octet-stream"}
-        return await self._http.post(path, content=self._image, headers=headers)
+            if reference.status != 200:
+                return f"HTTP {reference.status}"
+            self._expected[answer.version] = json.loads(reference.body)
+        return None if same_answer(found, self._expected[answer.version], self._tolerance) else WRONG_ANSWER
 
 
 def same_answer(answer: Any, expected: dict[str, float], tolerance: float) -> bool:
