@@ -97,6 +97,10 @@ async def answer(app: FastAPI, sent: Sent) -> Got:
     return Got(got[0]["status"] if got else 0, changing, CHANGING.sub(b"", body), raised)
 
 
+let_go = asyncio.Event()
+"""Until then TorchServe keeps the requests of the model `held`."""
+
+
 async def torchserve(request: httpx.Request) -> httpx.Response:
     """Does what the model's name says."""
     answers: dict[str, httpx.Response | Exception] = {
@@ -115,6 +119,8 @@ async def torchserve(request: httpx.Request) -> httpx.Response:
     [model] = re.findall("^/predictions/([^/]+)", request.url.path) or [""]
     if model == "slow":
         await asyncio.sleep(0.3)
+    if model == "held":
+        await let_go.wait()
     found = answers.get(model, httpx.Response(200, content=b'{"Horror": 1.0}'))
     if isinstance(found, Exception):
         raise found
@@ -278,9 +284,12 @@ async def test_every_answer_of_torchserve_and_an_unforeseen_exception(
 
 async def test_a_gateway_that_drains_or_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     apps = both(monkeypatch, "gateway.admission.max_in_flight=1", "gateway.admission.max_waiting=0")
-    busy = [asyncio.create_task(answer(app, Sent("/predictions/slow"))) for app in apps]
-    await asyncio.sleep(0.05)
-    assert await check_same(apps, [Sent("/predictions/slow"), Sent("/predictions/slow/1.0")]) == [503, 503]
+    let_go.clear()
+    busy = [asyncio.create_task(answer(app, Sent("/predictions/held"))) for app in apps]
+    while any(app.state.admission.lane("held").in_flight == 0 for app in apps):
+        await asyncio.sleep(0.01)
+    assert await check_same(apps, [Sent("/predictions/held"), Sent("/predictions/held/1.0")]) == [503, 503]
+    let_go.set()
     assert [(await each).status for each in busy] == [200, 200]
     for app in apps:
         app.state.admission.drain()
