@@ -97,8 +97,8 @@ async def answer(app: FastAPI, sent: Sent) -> Got:
     return Got(got[0]["status"] if got else 0, changing, CHANGING.sub(b"", body), raised)
 
 
-let_go = asyncio.Event()
-"""Until then TorchServe keeps the requests of the model `held`."""
+arrived, let_go = asyncio.Semaphore(0), asyncio.Event()
+"""TorchServe has a request of the model `held`; may answer it."""
 
 
 async def torchserve(request: httpx.Request) -> httpx.Response:
@@ -120,6 +120,7 @@ async def torchserve(request: httpx.Request) -> httpx.Response:
     if model == "slow":
         await asyncio.sleep(0.3)
     if model == "held":
+        arrived.release()
         await let_go.wait()
     found = answers.get(model, httpx.Response(200, content=b'{"Horror": 1.0}'))
     if isinstance(found, Exception):
@@ -286,8 +287,8 @@ async def test_a_gateway_that_drains_or_is_full(monkeypatch: pytest.MonkeyPatch)
     apps = both(monkeypatch, "gateway.admission.max_in_flight=1", "gateway.admission.max_waiting=0")
     let_go.clear()
     busy = [asyncio.create_task(answer(app, Sent("/predictions/held"))) for app in apps]
-    while any(app.state.admission.lane("held").in_flight == 0 for app in apps):
-        await asyncio.sleep(0.01)
+    for _ in apps:
+        await arrived.acquire()
     assert await check_same(apps, [Sent("/predictions/held"), Sent("/predictions/held/1.0")]) == [503, 503]
     let_go.set()
     assert [(await each).status for each in busy] == [200, 200]
