@@ -218,6 +218,7 @@ bench: .venv/.installed-dev ## side-by-side measurements
 	@$(RUN) -m tools.bench.http_transports
 	$(RUN) -m tools.bench.load_generator
 	$(RUN) -m tools.bench.image_headers
+	$(RUN) -m tools.bench.preprocessing
 	$(RUN) -m tools.bench.swaps
 	$(RUN) -m tools.bench.overload
 	$(RUN) -m tools.bench.memory

@@ -19,13 +19,14 @@ from typing import Any
 sys.modules.setdefault("openvino.torch", None)  # type: ignore[arg-type]
 
 import torch
+from PIL import Image
 from ts.metrics.metric_type_enum import MetricTypes
 from ts.torch_handler.vision_handler import VisionHandler
 
 from ts_serialize.explanation import attributions, requested_class
 from ts_serialize.image_header import InputError
 from ts_serialize.image_input import Batch, decode_image, image_transform
-from ts_serialize.preprocessing import check_preprocessing, input_size
+from ts_serialize.preprocessing import check_preprocessing, decoded_for, input_size
 from ts_serialize.request_image import image_bytes
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class ImageClassificationHandler(VisionHandler):
         self.labels = [self.mapping[str(index)] for index in range(len(self.mapping))]
         self.max_pixels: int = settings["max_pixels"]
         self.image_processing = image_transform(settings)
+        self.decoded_for = decoded_for(settings)
         self.version_header = str(context.manifest["model"]["modelVersion"])
         # Networks of another engine, see ts_serialize/engines/, are no TorchScript.
         if self.device.type == "cpu" and isinstance(self.model, torch.jit.ScriptModule):
@@ -86,13 +88,16 @@ class ImageClassificationHandler(VisionHandler):
                     self.context.set_response_header(position, "ts_stream_next", "false")
                 try:
                     # Unnamed, so that the image is freed before the next is decoded.
-                    tensors.append(self.image_processing(decode_image(image_bytes(row), self.max_pixels)))
+                    tensors.append(self.image_processing(self._decoded(row)))
                     positions.append(position)
                 except InputError as exc:
                     failures[position] = exc
             tensor = torch.stack(tensors).to(self.device) if tensors else None
         self._report("BatchSize", len(data), "count")
         return Batch(len(data), positions, tensor, failures)
+
+    def _decoded(self, row: Mapping[str, Any]) -> Image.Image:
+        return decode_image(image_bytes(row), self.max_pixels, self.decoded_for)
 
     def inference(self, data: Batch, *args: Any, **kwargs: Any) -> Batch:
         """Runs the network once for all decoded images of the batch."""

@@ -3,13 +3,13 @@
 Part of the model archive: imports only what TorchServe's own handlers import.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from PIL.ImageFile import ImageFile
 from torchvision import transforms
 
@@ -17,6 +17,10 @@ from ts_serialize.image_header import InputError, open_image, undecodable
 from ts_serialize.image_kinds import raw_mode
 from ts_serialize.preprocessing import resized_size
 
+# Decoded at the size of the network's input itself, answers would differ by up to 0.16.
+DECODED_EDGES = 2
+# EXIF orientations that exchange width and height.
+TURNED = (5, 6, 7, 8)
 BILINEAR = Image.Resampling.BILINEAR
 # 134 MB. Resizing a very long and thin image can take gigabytes.
 MAX_RESIZED_PIXELS = 2**25
@@ -88,20 +92,34 @@ def image_transform(settings: Mapping[str, Any]) -> transforms.Compose:
     )
 
 
-def decode_image(encoded: bytes, max_pixels: int) -> Image.Image:
+def decode_image(encoded: bytes, max_pixels: int, resize: int | Sequence[int] | None = None) -> Image.Image:
     """Decodes the first frame, upright, as 8-bit RGB.
+
+    resize: as in `image_transform`, if the image will be resized so. A large JPEG is then decoded at a half,
+    a quarter or an eighth of its size, which takes a fraction of the time.
 
     Raises:
         InputError: the image cannot be served; the subclass tells why, see `open_image`.
     """
     image = open_image(encoded, max_pixels)
     try:
+        if resize is not None and image.format == "JPEG":
+            _scale_while_decoding(image, resize)
         _scale_transparent_grey(image)
         ImageOps.exif_transpose(image, in_place=True)
         return to_rgb(image)
     # On broken bytes Pillow's decoders raise anything (OSError, SyntaxError, struct.error ...).
     except Exception as exc:
         raise undecodable(exc) from exc
+
+
+def _scale_while_decoding(image: ImageFile, resize: int | Sequence[int]) -> None:
+    """Chooses the smallest scale of libjpeg that leaves DECODED_EDGES times the edges of `resize`."""
+    turned = image.getexif().get(ExifTags.Base.Orientation) in TURNED
+    width, height = image.size
+    size = resized_size(resize, (height, width) if turned else (width, height))
+    across, down = size[::-1] if turned else size
+    image.draft(None, (DECODED_EDGES * across, DECODED_EDGES * down))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

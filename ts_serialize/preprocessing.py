@@ -4,7 +4,7 @@ Used for the configuration, and by the handler for `preprocessing.json`. Part of
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # An input of this height and width takes 201 MB.
@@ -47,7 +47,13 @@ def input_size(settings: Mapping[str, Any]) -> tuple[int, int]:
     return height, width
 
 
-def resized_size(resize: int | tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+def decoded_for(settings: Mapping[str, Any]) -> int | Sequence[int] | None:
+    """The size that JPEG decoding may aim at; None decodes at full size, as older archives do."""
+    resize: int | Sequence[int] = settings["resize"]
+    return resize if settings.get("scaled_decoding") else None
+
+
+def resized_size(resize: int | Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
     """Width and height after torchvision's Resize of an image of that (width, height)."""
     if not isinstance(resize, int):
         return resize[1], resize[0]

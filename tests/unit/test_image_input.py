@@ -12,6 +12,7 @@ from tests.encoded_images import FORMATS, encoded
 from ts_serialize import image_input
 from ts_serialize.image_header import InputError, UnsupportedFormatError
 from ts_serialize.image_input import MAX_RESIZED_PIXELS, ResizeAndCrop, decode_image, image_transform
+from ts_serialize.preprocessing import decoded_for, resized_size
 
 MAX_PIXELS = 1_000_000
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -136,3 +137,71 @@ def test_damage_never_escapes_as_another_exception(break_it: Callable[[bytes], b
     for format_ in FORMATS:
         with suppress(InputError):
             decode_image(break_it(encoded(Image.new("RGB", (64, 64), RED), format_)), MAX_PIXELS)
+
+
+def photograph(size: tuple[int, int]) -> Image.Image:
+    """Smooth colours with some detail."""
+    down, across = np.mgrid[0 : size[1], 0 : size[0]] / max(size)
+    waves = [np.sin(across * 9 + down * 5), np.cos(down * 11), np.sin((across + down) * 40) / 3]
+    return Image.fromarray(np.stack([128 + 100 * wave for wave in waves], axis=2).astype(np.uint8))
+
+
+LARGE = (900, 1400)
+RESIZES = pytest.mark.parametrize("resize", [[192, 128], [96, 64], 200])
+
+
+@RESIZES
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same(
+    resize: int | list[int], options: dict[str, object]
+) -> None:
+    data = encoded(photograph(LARGE), "JPEG", quality=95, **options)
+    full, scaled = decode_image(data, 2_000_000), decode_image(data, 2_000_000, resize)
+    assert scaled.width < full.width
+    width, height = resized_size(resize, full.size)
+    assert scaled.width >= 2 * width
+    assert scaled.height >= 2 * height
+    pixels = [np.asarray(each.resize((width, height), image_input.BILINEAR), int) for each in (full, scaled)]
+    assert np.abs(pixels[0] - pixels[1]).max() <= 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_jpeg_is_decoded_for_its_upright_size(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(photograph((1600, 400)), "JPEG", exif=exif)
+    scaled = decode_image(data, MAX_PIXELS, [400, 100])
+    upright = (400, 1600) if orientation >= 5 else (1600, 400)
+    # Lying, a height of 400 needs all rows; upright, 100 x 400 is a quarter of the edges.
+    assert scaled.size == ((200, 800) if orientation >= 5 else upright)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_grey_and_cmyk_jpegs_are_decoded_smaller_too(mode: str) -> None:
+    data = encoded(Image.new("RGB", LARGE, (200, 200, 200)).convert(mode), "JPEG")
+    scaled = decode_image(data, 2_000_000, [96, 64])
+    assert (scaled.mode, scaled.width) == ("RGB", 225)
+    assert close(scaled.getpixel((10, 10)), (200, 200, 200), tolerance=8)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("format_", ["PNG", "WEBP", "GIF"])
+def test_other_formats_are_decoded_as_ever(format_: str) -> None:
+    data = encoded(photograph((400, 600)), format_)
+    assert decode_image(data, MAX_PIXELS, [96, 64]) == decode_image(data, MAX_PIXELS)
+
+
+def test_a_small_jpeg_is_decoded_as_ever() -> None:
+    data = encoded(photograph((250, 380)), "JPEG")
+    assert decode_image(data, MAX_PIXELS, [192, 128]) == decode_image(data, MAX_PIXELS)
+
+
+def test_a_jpeg_that_is_cut_off_fails_when_decoded_smaller() -> None:
+    data = encoded(photograph(LARGE), "JPEG")
+    with pytest.raises(InputError):
+        decode_image(data[: len(data) // 2], 2_000_000, [96, 64])
+
+
+def test_archives_without_the_setting_decode_at_full_size() -> None:
+    assert decoded_for({"resize": [96, 64]}) is None
+    assert decoded_for({"resize": [96, 64], "scaled_decoding": False}) is None
+    assert decoded_for({"resize": [96, 64], "scaled_decoding": True}) == [96, 64]

@@ -76,6 +76,8 @@ class ImageSettings(Settings):
     """Subtracted per RGB channel from values in 0..1."""
     std: Channels
     """Divides what is left, per RGB channel."""
+    scaled_decoding: bool = False
+    """Decodes large JPEGs at a fraction of their size."""
 
     @model_validator(mode="after")
     def _every_image_gives_a_tensor_of_one_shape(self) -> "ImageSettings":

@@ -11,6 +11,7 @@ from ts_serialize.archive_parts import ModelParts
 from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.image_header import InputError
 from ts_serialize.image_input import decode_image, image_transform
+from ts_serialize.preprocessing import decoded_for
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
@@ -73,6 +74,7 @@ class NetworkInputs(Sequence[torch.Tensor]):
         self._files = [image.file for image in images]
         self._max_pixels: int = settings["max_pixels"]
         self._transform = image_transform(settings)
+        self._decoded_for = decoded_for(settings)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -96,7 +98,8 @@ class NetworkInputs(Sequence[torch.Tensor]):
 
     def _decoded(self, file: Path) -> torch.Tensor:
         try:
-            tensor: torch.Tensor = self._transform(decode_image(file.read_bytes(), self._max_pixels))
+            image = decode_image(file.read_bytes(), self._max_pixels, self._decoded_for)
+            tensor: torch.Tensor = self._transform(image)
         except (InputError, OSError) as exc:
             raise ConversionError(f"{file}: {exc}") from exc
         return tensor
