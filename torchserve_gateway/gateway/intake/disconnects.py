@@ -67,6 +67,8 @@ class _Exchange:
         """Stops, as the request has ended."""
         if self._watching:
             self._watching.cancel()
+            # The task's traceback has this object: a cycle would wait for the garbage collector.
+            self._watching = None
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
