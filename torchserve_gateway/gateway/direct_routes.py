@@ -5,17 +5,15 @@ contexts, which takes longer than the rest of the gateway. Its routes stay: they
 answer all requests that are not plain.
 """
 
-from collections.abc import Awaitable, Callable
-
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from torchserve_gateway.gateway.access.auth import Check
 from torchserve_gateway.gateway.names import is_name
 from torchserve_gateway.gateway.problems import ANSWERED, answer_disconnect, answer_error
 
-Authorize = Callable[[Request], Awaitable[None]]
 PREFIX = "/predictions/"
 PARAMETERS = ("model", "version")
 
@@ -29,7 +27,7 @@ class DirectRoutes:
         authorize: Checks key and rate before the body is read; None if nothing is checked.
     """
 
-    def __init__(self, app: ASGIApp, router: APIRouter, authorize: Authorize | None) -> None:
+    def __init__(self, app: ASGIApp, router: APIRouter, authorize: Check | None) -> None:
         self._app = app
         self._authorize = authorize
         routes = (each for each in router.routes if isinstance(each, APIRoute))

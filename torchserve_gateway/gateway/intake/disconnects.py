@@ -26,12 +26,14 @@ class CancelOnDisconnect:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange, working = _Exchange(receive, send), asyncio.current_task()
+        working = asyncio.current_task()
+        assert working is not None
+        exchange = _Exchange(receive, send, working)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:
             # Something else, such as the server's shutdown, may have cancelled the request as well.
-            if working is None or not exchange.client_gone or working.uncancel():
+            if not exchange.client_gone or working.uncancel():
                 raise
             context_of(scope).status = CLIENT_CLOSED_REQUEST
         finally:
@@ -45,10 +47,10 @@ class _Exchange:
         client_gone: The client closed the connection before the answer was complete.
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, working: "asyncio.Task[object]") -> None:
         self._receive = receive
         self._send = send
-        self._working = asyncio.current_task()
+        self._working = working
         self._watching: asyncio.Task[None] | None = None
         self._answered = False
         self.client_gone = False
@@ -74,6 +76,6 @@ class _Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         # The server reports a disconnect after a complete answer, too.
-        if self._working and not self._answered:
+        if not self._answered:
             self.client_gone = True
             self._working.cancel()

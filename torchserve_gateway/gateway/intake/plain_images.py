@@ -7,20 +7,18 @@ import re
 import zlib
 from itertools import islice
 
+from ts_serialize.image_header import MAX_SCANS
 from ts_serialize.jpeg_markers import START_OF_SCAN
 from ts_serialize.webp_header import is_webp, webp_size
 
 # Parts of a header before the pixels; cameras and editors write fewer.
 MAX_PARTS = 32
 MAX_EDGE = 65_535
-# A progressive JPEG has about ten; `image_header` allows at least this many for every size.
-MAX_SCANS = 50
 
 _JPEG_START, _PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 # A search of bytes would take three times as long.
 _SCANS = re.compile(bytes((0xFF, START_OF_SCAN)))
-# JFIF, EXIF, ICC profiles, Adobe's colour transform; tables; comments.
-# By the least length that Pillow reads.
+# JFIF, EXIF, ICC profiles, Adobe's colour transform, tables, comments: the least length that Pillow reads.
 _JPEG_PARTS = {0xE0: 16, 0xE1: 2, 0xE2: 16, 0xEE: 14, 0xDB: 67, 0xC4: 2, 0xDD: 2, 0xFE: 2}
 # Baseline, extended and progressive, all Huffman-coded.
 _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
@@ -65,6 +63,7 @@ def _jpeg_size(encoded: bytes) -> tuple[int, int] | None:
         code, length = head[1], head[2] << 8 | head[3]
         end = position + 2 + length
         if code == START_OF_SCAN:
+            # `image_header` allows at least so many for every size.
             more = islice(_SCANS.finditer(encoded), MAX_SCANS, None)
             return size if end <= len(encoded) and next(more, None) is None else None
         if code in _JPEG_FRAMES and size is None and _is_plain_frame(head, length):
