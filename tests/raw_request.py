@@ -8,6 +8,26 @@ from urllib.parse import unquote
 from fastapi import FastAPI
 
 
+def http_scope(method: str, target: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """The scope in which uvicorn hands a request to the application."""
+    path, _, query = target.partition("?")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        # As uvicorn decodes it.
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+    }
+
+
 async def status_of(
     app: FastAPI, method: str, target: str, body: bytes = b"x", headers: Mapping[str, str] | None = None
 ) -> int:
@@ -22,22 +42,6 @@ async def status_of(
     async def send(message: Any) -> None:
         sent.extend([message["status"]] if "status" in message else [])
 
-    path, _, query = target.partition("?")
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        # As uvicorn decodes it.
-        "path": unquote(path),
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "headers": [(name.encode(), value.encode("latin-1")) for name, value in (headers or {}).items()],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 2),
-    }
-    await app(scope, receive, send)
+    await app(http_scope(method, target, headers or {}), receive, send)
     [status] = sent
     return status

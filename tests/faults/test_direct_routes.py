@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -18,6 +17,7 @@ from tests.composed_settings import gateway_settings
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe, error
 from tests.keys import EVERYTHING, bearer, with_keys, write_keys
+from tests.raw_request import http_scope
 from torchserve_gateway.gateway import application
 from torchserve_gateway.gateway.access.auth import API_KEY, BEARER
 
@@ -35,6 +35,10 @@ def part(content: bytes, name: bytes = b"file") -> bytes:
 
 def message(body: bytes, *, more: bool = False) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}
+
+
+# Both applications get the same id.
+SAME = {"x-request-id": "the-same", "host": "gateway"}
 
 
 @dataclass(frozen=True)
@@ -57,24 +61,7 @@ class Got:
 
 
 def scope_of(sent: Sent) -> dict[str, Any]:
-    path, _, query = sent.target.partition("?")
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": sent.method,
-        "scheme": "http",
-        # As uvicorn decodes it.
-        "path": unquote(path),
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        # Both applications get the same id.
-        "headers": [(b"x-request-id", b"the-same"), (b"host", b"gateway")]
-        + [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.headers.items()],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 2),
-    }
+    return http_scope(sent.method, sent.target, {**SAME, **sent.headers})
 
 
 async def answer(app: FastAPI, sent: Sent) -> Got:

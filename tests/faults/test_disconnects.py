@@ -1,7 +1,7 @@
 """A client that leaves ends its request, not its job; a cancellation by anyone else is not the client's."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx
@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import FakeTorchServe
+from tests.raw_request import http_scope
 from tests.scripted_server import until
 from torchserve_gateway.gateway.application import create_app
 from torchserve_gateway.gateway.intake.disconnects import CancelOnDisconnect
@@ -40,22 +41,8 @@ class Client:
     async def send(self, message: Any) -> None:
         self.sent.append(message)
 
-    def asks(self, app: Any, **more: Any) -> "asyncio.Task[None]":
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "POST",
-            "scheme": "http",
-            "path": "/predictions/m",
-            "raw_path": b"/predictions/m",
-            "query_string": b"",
-            "root_path": "",
-            "headers": more.get("headers", []),
-            "client": ("127.0.0.1", 1),
-            "server": ("127.0.0.1", 2),
-            SCOPE_KEY: self.context,
-        }
+    def asks(self, app: Any, headers: Mapping[str, str] | None = None) -> "asyncio.Task[None]":
+        scope = http_scope("POST", "/predictions/m", headers or {}) | {SCOPE_KEY: self.context}
         return asyncio.create_task(app(scope, self.receive, self.send))
 
 
@@ -147,7 +134,7 @@ async def test_a_disconnect_about_the_deadline_ends_the_request_once(late_s: flo
     torchserve, client = SlowTorchServe(), Client()
     app = application(torchserve)
     loop = asyncio.get_running_loop()
-    asking = client.asks(app, headers=[(b"x-request-timeout", b"0.1")])
+    asking = client.asks(app, headers={"x-request-timeout": "0.1"})
     loop.call_later(0.1 + late_s, client.gone.set)
     await asking
     # Nothing of an answer, or the whole of it.
@@ -228,8 +215,9 @@ async def test_nobody_watches_before_the_body_was_read() -> None:
     assert seen == ["http.request", "http.disconnect"]
 
 
-async def test_a_cancellation_by_the_server_at_the_same_time_is_not_swallowed() -> None:
-    client, working = Client(), asyncio.Event()
+async def working_for(client: Client) -> "asyncio.Task[None]":
+    """A request whose body has been read, and whose answer does not come."""
+    working = asyncio.Event()
 
     async def works(receive: Any, _: Any) -> None:
         await receive()
@@ -238,6 +226,12 @@ async def test_a_cancellation_by_the_server_at_the_same_time_is_not_swallowed() 
 
     asking = client.asks(around(works))
     await working.wait()
+    return asking
+
+
+async def test_a_cancellation_by_the_server_at_the_same_time_is_not_swallowed() -> None:
+    client = Client()
+    asking = await working_for(client)
     client.gone.set()
     # The disconnect is seen, and has not reached the request yet.
     await asyncio.sleep(0)
@@ -248,15 +242,8 @@ async def test_a_cancellation_by_the_server_at_the_same_time_is_not_swallowed() 
 
 
 async def test_a_cancellation_by_the_server_alone_is_not_swallowed() -> None:
-    client, working = Client(), asyncio.Event()
-
-    async def works(receive: Any, _: Any) -> None:
-        await receive()
-        working.set()
-        await asyncio.Event().wait()
-
-    asking = client.asks(around(works))
-    await working.wait()
+    client = Client()
+    asking = await working_for(client)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking

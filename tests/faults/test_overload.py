@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import FakeTorchServe, error
+from tests.raw_request import http_scope
 from tests.served_gateway import gateway_of_record
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.gateway.application import create_app
@@ -131,21 +132,7 @@ async def call(app: FastAPI, gone: asyncio.Event) -> list[dict[str, Any]]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": "/predictions/m",
-        "raw_path": b"/predictions/m",
-        "query_string": b"",
-        "root_path": "",
-        "headers": [],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 2),
-    }
-    await app(scope, receive, send)
+    await app(http_scope("POST", "/predictions/m", {}), receive, send)
     return sent
 
 

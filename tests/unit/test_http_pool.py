@@ -216,7 +216,7 @@ async def test_a_name_that_does_not_resolve_is_a_connect_error(http: PooledTrans
 
 @pytest.fixture
 def full() -> Iterator[str]:
-    """Address that answers no attempt to connect: nobody accepts, and the queue is full."""
+    """URL of a server whose full queue lets attempts to connect wait."""
     with socket.socket() as listening, socket.socket() as first, socket.socket() as second:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
