@@ -3,6 +3,9 @@
 TORCHSCRIPT, TORCH_EXPORT, OPENVINO, ONNXRUNTIME = "torchscript", "torch_export", "openvino", "onnxruntime"
 FP32, BF16, FP16, INT8 = "fp32", "bf16", "fp16", "int8"
 
+ENGINE_FILE = "engine.json"
+"""File of an archive that names engine, precision and parity."""
+
 PRECISIONS = {
     TORCHSCRIPT: (FP32, BF16),
     TORCH_EXPORT: (FP32, BF16),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-FILE_NAME = "engine.json"
+from ts_serialize.engine_choice import ENGINE_FILE
 
 # The archive may be foreign, and the table and the gateway's answers show it.
 Name = Annotated[str, StringConstraints(pattern="^[a-z0-9_]{1,30}$")]
@@ -56,6 +56,6 @@ def engine_of(archive: Path) -> Engine | None:
     """Reads the engine of an archive; None if its packing noted none, as of foreign archives."""
     with zipfile.ZipFile(archive) as content:
         try:
-            return Engine.model_validate_json(content.read(FILE_NAME))
+            return Engine.model_validate_json(content.read(ENGINE_FILE))
         except (KeyError, ValidationError):
             return None

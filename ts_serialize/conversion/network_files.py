@@ -17,6 +17,7 @@ from ts_serialize.conversion.gate import compared
 from ts_serialize.conversion.images import NetworkInputs, calibration_images
 from ts_serialize.conversion.source import Source
 from ts_serialize.engine_choice import (
+    ENGINE_FILE,
     FP32,
     INT8,
     ONNXRUNTIME,
@@ -29,7 +30,6 @@ from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
 
 logger = logging.getLogger(__name__)
 
-ENGINE_FILE = "engine.json"
 # Python packages that compute, by engine.
 PACKAGES = {TORCHSCRIPT: "torch", TORCH_EXPORT: "torch", OPENVINO: "openvino", ONNXRUNTIME: "onnxruntime"}
 
