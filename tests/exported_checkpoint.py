@@ -14,7 +14,7 @@ def export_checkpoint(file: Path) -> Path:
     """Saves it to the file, for batches of any size."""
     model = load("archive", ArchiveSettings).model
     network = shufflenet_v2_x0_5(num_classes=len(model.labels)).eval()
-    network.load_state_dict(load_torchscript(model.weights.path).state_dict())
+    network.load_state_dict(load_torchscript(model.checkpoint.path).state_dict())
     batch = torch.export.Dim("batch")
     program = torch.export.export(network, (torch.zeros(2, 3, 192, 128),), dynamic_shapes=({0: batch},))
     torch.export.save(program, file)

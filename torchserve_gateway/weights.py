@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from torchserve_gateway.downloads import DownloadError, download, sha256, without_credentials
-from torchserve_gateway.settings.model import WeightsSettings
+from torchserve_gateway.settings.model_parts.weights import WeightsSettings
 
 logger = logging.getLogger(__name__)
 

@@ -80,7 +80,7 @@ def check_checkpoint(model: ModelParts) -> torch.nn.Module:
     Raises:
         ArchiveError: a part is missing, or the checkpoint has not the engine's format or cannot serve.
     """
-    path = model.weights.path
+    path = model.checkpoint.path
     if not path.exists():
         raise ArchiveError(f"{path} is missing")
     for part in (model.handler, *model.handler_modules):
@@ -103,7 +103,7 @@ def check_checkpoint(model: ModelParts) -> torch.nn.Module:
 
 def expectation(model: ModelParts) -> Expectation:
     """Requirements of the handler to the network of this model."""
-    image = model.image
+    image = model.preprocessing
     shape = input_size(image.model_dump())
     return Expectation(shape, image.mean, image.std, len(model.labels), model.batch_size)
 
@@ -148,9 +148,11 @@ def _named(file: Path | None) -> str | None:
 
 def _add_extra_files(model: ModelParts, folder: Path) -> None:
     """Adds the files that the handler reads and imports; the archiver splits paths at commas and brackets."""
-    labels = {str(index): label for index, label in enumerate(model.labels)}
-    (folder / "index_to_name.json").write_text(json.dumps(labels, indent=1))
-    (folder / "preprocessing.json").write_text(json.dumps(model.image.model_dump(), indent=1))
+    if model.labels:
+        labels = {str(index): label for index, label in enumerate(model.labels)}
+        (folder / "index_to_name.json").write_text(json.dumps(labels, indent=1))
+    if model.image:
+        (folder / "preprocessing.json").write_text(json.dumps(model.image.model_dump(), indent=1))
     for packed_as, module in model.packed_modules.items():
         copy = folder / packed_as
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -35,8 +35,8 @@ class Sample(Protocol):
     """An image with its right answer."""
 
     @property
-    def image(self) -> Path:
-        """The image file."""
+    def image(self) -> Path | None:
+        """The image file; None for a request that is not an image."""
 
     @property
     def expected_class(self) -> str | None:
@@ -79,8 +79,12 @@ class ModelParts(Protocol):
         """Class names in the order of the network's outputs."""
 
     @property
-    def weights(self) -> Checkpoint:
-        """The checkpoint."""
+    def weights(self) -> Checkpoint | None:
+        """The checkpoint, if there is one."""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint of a classifier."""
 
     @property
     def handler(self) -> Path:
@@ -95,8 +99,16 @@ class ModelParts(Protocol):
         """The same files by their path in the archive."""
 
     @property
-    def image(self) -> Preprocessing:
-        """Preprocessing of the handler."""
+    def is_classifier(self) -> bool:
+        """Whether our own handler serves it."""
+
+    @property
+    def image(self) -> Preprocessing | None:
+        """Preprocessing of images, if requests are images."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Preprocessing of a classifier."""
 
     @property
     def batch_size(self) -> int:

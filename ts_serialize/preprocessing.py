@@ -9,6 +9,8 @@ from typing import Any
 
 # An input of this height and width takes 201 MB.
 MAX_EDGE = 4096
+# Of the network's input: grey, or RGB.
+CHANNELS = (1, 3)
 
 
 def check_preprocessing(settings: Mapping[str, Any]) -> None:
@@ -33,6 +35,11 @@ def check_preprocessing(settings: Mapping[str, Any]) -> None:
         raise ValueError(
             f"crop = {crop} is larger than resize = {resize}, so images would get black borders; "
             "crop at most the resized image"
+        )
+    if len(settings["mean"]) != len(settings["std"]) or len(settings["std"]) not in CHANNELS:
+        raise ValueError(
+            f"mean = {settings['mean']}, std = {settings['std']}: both have 3 numbers, for red, green and "
+            "blue, or 1 for a network that takes grey images"
         )
     for name, least in (("mean", -math.inf), ("std", 0.0)):
         if not all(math.isfinite(value) and value > least for value in settings[name]):

@@ -22,8 +22,10 @@ def evaluate(settings: EvaluateSettings) -> None:
         ConfigurationError: the checkpoint is missing or unusable.
     """
     torch.set_num_threads(settings.threads)
-    model = load_checkpoint(settings.model.weights.path)
-    posters = poster_set(settings.held_out, settings.model.labels, settings.model.image, settings.threads)
+    model = load_checkpoint(settings.model.checkpoint.path)
+    posters = poster_set(
+        settings.held_out, settings.model.labels, settings.model.preprocessing, settings.threads
+    )
     confusion = confusion_counts(
         posters.targets, predictions(model, posters.images, settings.batch_size), len(settings.model.labels)
     )

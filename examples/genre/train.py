@@ -21,12 +21,14 @@ logger = logging.getLogger(__name__)
 def train(settings: TrainSettings) -> None:
     """Draw the training posters, fit the network, write the checkpoint and evaluate it."""
     start = perf_counter()
-    posters = poster_set(settings.training, settings.model.labels, settings.model.image, settings.threads)
+    posters = poster_set(
+        settings.training, settings.model.labels, settings.model.preprocessing, settings.threads
+    )
     logger.info("drew %d posters in %.0f s", len(posters.targets), perf_counter() - start)
     model = fit(posters, settings)
-    checksum = save_checkpoint(model, posters.images[:2], settings.model.weights.path)
+    checksum = save_checkpoint(model, posters.images[:2], settings.model.checkpoint.path)
     logger.info("trained in %.0f s altogether", perf_counter() - start)
-    print(f"{settings.model.weights.path} sha256 {checksum}")
+    print(f"{settings.model.checkpoint.path} sha256 {checksum}")
     evaluate(settings)
 
 

@@ -57,7 +57,7 @@ def test_paths_may_hold_what_the_archiver_takes_apart(tmp_path: Path, archive_se
     plain = archive_settings(tmp_path / "plain")
     folder = tmp_path / "my clone, v=1 (it's 100% {ok}) [a] *"
     folder.mkdir()
-    checkpoint = shutil.copyfile(plain.model.weights.path, folder / plain.model.weights.path.name)
+    checkpoint = shutil.copyfile(plain.model.checkpoint.path, folder / plain.model.checkpoint.path.name)
     odd = load(
         "archive",
         ArchiveSettings,

@@ -97,4 +97,4 @@ def test_the_build_commands_print_what_they_made(
     build = load("upload", BuildSettings, [f"model_mars={tmp_path}", weights])
     download_weights.download_weights(build)
     generate_mar.generate_mar(build)
-    assert capsys.readouterr().out == f"{build.model.weights.path}\n{tmp_path}/genre-1.0.mar\n"
+    assert capsys.readouterr().out == f"{build.model.checkpoint.path}\n{tmp_path}/genre-1.0.mar\n"

@@ -282,7 +282,7 @@ def test_a_folder_is_not_a_checkpoint(tmp_path: Path) -> None:
     checkpoint.mkdir()
     (checkpoint / "model.safetensors").touch()
     assert "it is a folder (it holds model.safetensors)" in refused(checkpoint)
-    weights = settings(checkpoint, f"model.weights.sha256={'0' * 64}").model.weights
+    weights = settings(checkpoint, f"model.weights.sha256={'0' * 64}").model.checkpoint
     with pytest.raises(WeightsError, match="cannot be read"):
         fetch_weights(weights)
 

@@ -131,7 +131,7 @@ def test_relative_paths_count_from_the_working_folder_and_the_package_fills_gaps
     monkeypatch.chdir(tmp_path)
     settings = load("stack", StackSettings)
     assert settings.state_dir == tmp_path / "var"
-    assert settings.model.weights.path.samefile(PROJECT_ROOT / "weights" / "genre.pt")
+    assert settings.model.checkpoint.path.samefile(PROJECT_ROOT / "weights" / "genre.pt")
     assert settings.model.handler == PROJECT_ROOT / "ts_serialize" / "handler.py"
     assert load("stress", StressSettings).images_dir.samefile(PROJECT_ROOT / "imgs")
     (tmp_path / "imgs").mkdir()
@@ -145,7 +145,7 @@ def test_a_download_is_never_written_into_the_package(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     url = ["model.weights.url=http://127.0.0.1/w.pt", f"model.weights.sha256={'0' * 64}"]
-    assert load("archive", ArchiveSettings, url).model.weights.path == tmp_path / "weights" / "genre.pt"
+    assert load("archive", ArchiveSettings, url).model.checkpoint.path == tmp_path / "weights" / "genre.pt"
 
 
 def test_configuration_in_the_working_folder_wins_and_is_added_to(
@@ -210,7 +210,7 @@ def config_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (b"name: ${oc.env:NONESUCH}\n", "Environment variable 'NONESUCH' not found"),
         (b"name: ???\n", "Missing mandatory value: name"),
         (b"name: !!int x\n", "config/model/odd.yaml is no YAML with keys and values"),
-        (b"name: 2020-99-99\n", "config/model/odd.yaml is no YAML with keys and values"),
+        (b"name: 2020-99-99\n", "model.version: Field required"),
         (b"name: &a [*a]\n", "maximum recursion depth"),
         (b"name: " + b"[" * 3000, "config/model/odd.yaml is no YAML with keys and values"),
         (b"defaults: 1\n", "defaults must be a list"),

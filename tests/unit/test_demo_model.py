@@ -28,7 +28,7 @@ def settings() -> EvaluateSettings:
 
 @pytest.fixture(scope="module")
 def checkpoint(settings: EvaluateSettings) -> torch.jit.ScriptModule:
-    return load_checkpoint(settings.model.weights.path)
+    return load_checkpoint(settings.model.checkpoint.path)
 
 
 @pytest.mark.parametrize("genre", GENRES)
@@ -83,7 +83,7 @@ def test_an_image_gets_the_same_logits_alone_and_in_a_batch(checkpoint: torch.ji
 def test_the_checkpoint_knows_posters_it_was_not_trained_on(
     checkpoint: torch.jit.ScriptModule, settings: EvaluateSettings
 ) -> None:
-    posters = poster_set(settings.held_out, settings.model.labels, settings.model.image, processes=1)
+    posters = poster_set(settings.held_out, settings.model.labels, settings.model.preprocessing, processes=1)
     predicted = predictions(checkpoint, posters.images, settings.batch_size)
     confusion = confusion_counts(posters.targets, predicted, len(GENRES))
     assert int(confusion.sum()) == 100
@@ -91,7 +91,7 @@ def test_the_checkpoint_knows_posters_it_was_not_trained_on(
 
 
 def test_the_checkpoint_names_no_file_of_the_machine_that_made_it(settings: EvaluateSettings) -> None:
-    content = settings.model.weights.path.read_bytes()
+    content = settings.model.checkpoint.path.read_bytes()
     assert len(content) < 2 * 1024**2
     assert b"site-packages" not in content
 
@@ -99,10 +99,12 @@ def test_the_checkpoint_names_no_file_of_the_machine_that_made_it(settings: Eval
 def test_every_sample_image_is_recognised(
     checkpoint: torch.jit.ScriptModule, settings: EvaluateSettings
 ) -> None:
-    transform = image_transform(settings.model.image.model_dump())
+    transform = image_transform(settings.model.preprocessing.model_dump())
     answers = set()
     for sample in SAMPLES:
-        image = decode_image((IMAGES / sample.file_name).read_bytes(), settings.model.image.max_pixels)
+        image = decode_image(
+            (IMAGES / sample.file_name).read_bytes(), settings.model.preprocessing.max_pixels
+        )
         with torch.inference_mode():
             probabilities = torch.softmax(checkpoint(transform(image)[None]), dim=1)[0]
         assert settings.model.labels[int(probabilities.argmax())] == sample.genre, sample.file_name
@@ -132,7 +134,7 @@ def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
     settings = load(
         "train", TrainSettings, ["training.posters_per_genre=2", "epochs=2", "batch_size=10", "threads=1"]
     )
-    posters = poster_set(settings.training, settings.model.labels, settings.model.image, processes=1)
+    posters = poster_set(settings.training, settings.model.labels, settings.model.preprocessing, processes=1)
     first, second = fit(posters, settings), fit(posters, settings)
     for name, weights in first.state_dict().items():
         assert torch.equal(weights, second.state_dict()[name]), name
@@ -146,7 +148,9 @@ def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_posters_are_the_same_however_many_processes_draw_them(settings: EvaluateSettings) -> None:
     few = settings.held_out.model_copy(update={"posters_per_genre": 1})
-    alone, shared = (poster_set(few, GENRES[:4], settings.model.image, processes) for processes in (1, 2))
+    alone, shared = (
+        poster_set(few, GENRES[:4], settings.model.preprocessing, processes) for processes in (1, 2)
+    )
     assert torch.equal(alone.images, shared.images)
     assert torch.equal(alone.targets, shared.targets)
 

@@ -214,7 +214,7 @@ def test_the_default_archive_is_the_checkpoint_as_it_is(tmp_path: Path) -> None:
     assert found
     assert (str(found), found.gate) == ("torchscript fp32", None)
     with zipfile.ZipFile(archive) as content:
-        assert content.read("genre.pt") == made.model.weights.path.read_bytes()
+        assert content.read("genre.pt") == made.model.checkpoint.path.read_bytes()
         assert "modelFile" not in json.loads(content.read("MAR-INF/MANIFEST.json"))["model"]
 
 
@@ -355,7 +355,7 @@ def test_a_precision_that_the_processor_lacks_is_refused_and_never_replaced_sile
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ArchiveError, match="neither a processor with bfloat16 instructions nor a GPU"):
         build_archive(settings(tmp_path, "torchscript", "bf16"))
-    shutil.copy(load("archive", ArchiveSettings).model.weights.path, tmp_path / "network.pt")
+    shutil.copy(load("archive", ArchiveSettings).model.checkpoint.path, tmp_path / "network.pt")
     network = TorchScriptNetwork(tmp_path)
     assert "does not compute in bf16; the model runs in fp32" in caplog.text
     assert network(torch.zeros(2, 3, 192, 128)).shape == (2, 10)

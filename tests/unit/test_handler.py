@@ -34,8 +34,8 @@ class RecordingMetrics:
 def model_dir(tmp_path_factory: pytest.TempPathFactory, settings: ProjectSettings) -> Path:
     directory = tmp_path_factory.mktemp("model")
     model = settings.model
-    (directory / "model.pt").write_bytes(model.weights.path.read_bytes())
-    (directory / "preprocessing.json").write_text(model.image.model_dump_json())
+    (directory / "model.pt").write_bytes(model.checkpoint.path.read_bytes())
+    (directory / "preprocessing.json").write_text(model.preprocessing.model_dump_json())
     labels = {str(index): label for index, label in enumerate(model.labels)}
     (directory / "index_to_name.json").write_text(json.dumps(labels))
     return directory
@@ -267,4 +267,4 @@ def test_the_handler_describes_its_classes_and_its_preprocessing(
     request.request_processor = [RequestProcessor({"describe": "True"})]
     [described] = handler.handle([{}], request)
     assert described["labels"] == settings.model.labels
-    assert described["image"] == settings.model.image.model_dump()
+    assert described["image"] == settings.model.preprocessing.model_dump()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.commands import command
 from tests.object_store import object_store, put
-from torchserve_gateway.settings.model import WeightsSettings
+from torchserve_gateway.settings.model_parts.weights import WeightsSettings
 from torchserve_gateway.weights import WeightsError, fetch_weights
 
 CONTENT = bytes(range(256)) * 40_000

@@ -14,7 +14,8 @@ import torchvision
 
 from torchserve_gateway.commands.optimize import compare
 from torchserve_gateway.settings.composition import load
-from torchserve_gateway.settings.model import ImageSettings, ModelSettings
+from torchserve_gateway.settings.model import ModelSettings
+from torchserve_gateway.settings.model_parts.image import ImageSettings
 from torchserve_gateway.settings.project import ProjectSettings
 from ts_serialize.archive import expectation
 from ts_serialize.torchscript import load_torchscript, without_deprecation
@@ -29,13 +30,13 @@ def exported(model: ModelSettings, network: torch.nn.Module, file: Path) -> Mode
     example = (torch.zeros(2, 3, *expectation(model).shape),)
     shapes = ({0: torch.export.Dim("batch")},)
     torch.export.save(torch.export.export(network.eval(), example, dynamic_shapes=shapes), file)
-    return model.model_copy(update={"weights": model.weights.model_copy(update={"path": file})})
+    return model.model_copy(update={"weights": model.checkpoint.model_copy(update={"path": file})})
 
 
 def demo(model: ModelSettings, directory: Path) -> list[ModelSettings]:
     """Settings of the demo checkpoint in both formats."""
     network = torchvision.models.shufflenet_v2_x0_5(num_classes=len(model.labels))
-    network.load_state_dict(load_torchscript(model.weights.path).state_dict())
+    network.load_state_dict(load_torchscript(model.checkpoint.path).state_dict())
     return [model, exported(model, network, directory / "demo.pt2")]
 
 
@@ -46,11 +47,11 @@ def resnet18(model: ModelSettings, directory: Path) -> list[ModelSettings]:
     with without_deprecation():
         network = torchvision.models.resnet18().eval()
         torch.jit.save(torch.jit.trace(network, torch.zeros(2, 3, 224, 224)), checkpoint)  # type: ignore[no-untyped-call]
-    image = model.image.model_dump() | {"resize": 256, "crop": 224}
+    image = model.preprocessing.model_dump() | {"resize": 256, "crop": 224}
     samples = [sample.model_copy(update={"expected_class": None}) for sample in model.samples]
     scripted = model.model_copy(
         update={
-            "weights": model.weights.model_copy(update={"path": checkpoint}),
+            "weights": model.checkpoint.model_copy(update={"path": checkpoint}),
             "labels": [str(index) for index in range(CLASSES)],
             "image": ImageSettings.model_validate(image),
             "samples": samples,

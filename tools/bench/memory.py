@@ -89,7 +89,7 @@ def main() -> None:
     """Measures a stack of its own."""
     with throwaway_stack("model.workers=1") as stack:
         stack.deploy("1.0")
-        asyncio.run(measure(stack, stack.settings.model.samples[0].image.read_bytes()))
+        asyncio.run(measure(stack, stack.settings.model.samples[0].file.read_bytes()))
 
 
 if __name__ == "__main__":

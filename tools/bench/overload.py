@@ -154,7 +154,7 @@ def main() -> None:
     """Measures a stack of its own."""
     with throwaway_stack(*OVERRIDES) as stack, ExitStack() as cleanup:
         stack.deploy("1.0", *slow_handler())
-        image = stack.settings.model.samples[0].image.read_bytes()
+        image = stack.settings.model.samples[0].file.read_bytes()
         gateways = {
             "with admission": f"{stack.settings.gateway.url}/predictions/genre",
             "without admission": f"{second_gateway(stack, cleanup)}/predictions/genre",

@@ -47,15 +47,15 @@ def main() -> None:
     """Prints the table."""
     torch.set_num_threads(1)
     model = load("project", ProjectSettings).model
-    network, transform = loaded(model.weights.path), image_transform(model.image.model_dump())
+    network, transform = loaded(model.checkpoint.path), image_transform(model.preprocessing.model_dump())
 
     def prepared(encoded: bytes, resize: int | list[int] | None) -> torch.Tensor:
-        tensor: torch.Tensor = transform(decode_image(encoded, model.image.max_pixels, resize))
+        tensor: torch.Tensor = transform(decode_image(encoded, model.preprocessing.max_pixels, resize))
         return tensor
 
     print(f"{'':<24}{'full ms':>9}{'scaled ms':>11}{'full / scaled':>15}{'max |Δp|':>10}")
     for name, encoded in samples():
-        ways = [partial(prepared, encoded, resize) for resize in (None, model.image.resize)]
+        ways = [partial(prepared, encoded, resize) for resize in (None, model.preprocessing.resize)]
         turns = [[cpu_ms(way) for way in ways] for _ in range(TURNS)]
         full, scaled = (statistics.median(column) for column in zip(*turns, strict=True))
         with torch.inference_mode():

@@ -45,7 +45,7 @@ class Measurement:
 
     def __init__(self, stack: ThrowawayStack, http: aiohttp.ClientSession, model: ModelSettings) -> None:
         self._http, self._model = http, model
-        self._image = model.samples[0].image.read_bytes()
+        self._image = model.samples[0].file.read_bytes()
         path = f"/predictions/{model.name}"
         self._url = f"{stack.settings.gateway.url}{path}"
         self._log = stack.settings.log_dir / "gateway.log"

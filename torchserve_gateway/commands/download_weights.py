@@ -9,7 +9,7 @@ from torchserve_gateway.weights import WeightsError, fetch_weights
 
 def download_weights(settings: ArchiveSettings) -> None:
     """Fetches the checkpoint unless it exists, and prints its path."""
-    print(fetch_weights(settings.model.weights))
+    print(fetch_weights(settings.model.checkpoint))
 
 
 def main(argv: Sequence[str]) -> int:

@@ -10,7 +10,8 @@ from ts_serialize.archive import ArchiveError, build_archive
 
 def generate_mar(settings: ArchiveSettings) -> None:
     """Builds the archive and prints its path."""
-    fetch_weights(settings.model.weights)
+    if settings.model.weights:
+        fetch_weights(settings.model.weights)
     print(build_archive(settings))
 
 

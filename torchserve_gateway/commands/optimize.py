@@ -48,8 +48,8 @@ def optimize(settings: OptimizeSettings) -> None:
     model = settings.model
     if settings.write and not settings.write.is_file():
         raise OptimizationError(f"{settings.write} does not exist, so it cannot get the engine")
-    fetch_weights(model.weights)
-    if is_exported(model.weights.path):
+    fetch_weights(model.checkpoint)
+    if is_exported(model.checkpoint.path):
         model = model.model_copy(update={"engine": TORCH_EXPORT, "precision": FP32})
     check_checkpoint(model)
     found = compare(f"{model.name} {model.version}", [model], settings.turns)
@@ -69,7 +69,7 @@ def compare(title: str, models: Sequence[ModelSettings], turns: int) -> list[Can
         for model in models
         for engine, precisions in PRECISIONS.items()
         for precision in precisions
-        if (engine == TORCH_EXPORT) == is_exported(model.weights.path)
+        if (engine == TORCH_EXPORT) == is_exported(model.checkpoint.path)
     ]
     sizes = sorted({1, models[0].batch_size})
     found, refused = candidates(choices, expectation(models[0]), sizes, turns)

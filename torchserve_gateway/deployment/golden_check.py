@@ -54,10 +54,10 @@ class GoldenCheck:
         samples = []
         for sample in model.samples:
             try:
-                encoded = sample.image.read_bytes()
+                encoded = sample.file.read_bytes()
             except OSError as exc:
                 raise DeploymentError(f"the sample image cannot be read: {exc}") from exc
-            samples.append(Sample(sample.image, encoded, sample.expected_class, sample.probability))
+            samples.append(Sample(sample.file, encoded, sample.expected_class, sample.probability))
         return cls(samples, model.labels, model.sample_tolerance, deadline_s)
 
     async def __call__(self, inference: InferenceClient, model: str, version: str) -> None:

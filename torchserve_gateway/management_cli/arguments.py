@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from torchserve_gateway.settings.model import NAME_PATTERN
+from torchserve_gateway.settings.model_parts.names import NAME_PATTERN
 
 
 def _not_empty(value: str | None) -> str | None:

@@ -26,6 +26,8 @@ RESOURCES = PROJECT_ROOT / "torchserve_gateway" / "resources"
 CONFIG_DIR = RESOURCES / "config"
 # Characters of a library's message about a file; Hydra repeats the file's content.
 MAX_REASON = 600
+# Characters of a value in a message; a list of labels can have thousands.
+MAX_VALUE = 200
 
 
 def _in_working_folder(path: Path) -> Path:
@@ -141,7 +143,8 @@ def _problem(error: ErrorDetails) -> str:
     # A whole group would fill the line, and the message says enough.
     if isinstance(error["input"], dict):
         return f"{key}: {message}" if key else message
-    return f"{key} = {error['input']!r}: {message}"
+    value = repr(error["input"])
+    return f"{key} = {value if len(value) <= MAX_VALUE else f'{value[:MAX_VALUE]}...'}: {message}"
 
 
 def _compose(root: str, overrides: Sequence[str]) -> dict[str, object]:

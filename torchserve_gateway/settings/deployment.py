@@ -7,7 +7,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, String
 
 from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import Settings
-from torchserve_gateway.settings.model import ModelName, Sha256
+from torchserve_gateway.settings.model_parts.names import ModelName
+from torchserve_gateway.settings.model_parts.weights import Sha256
 from torchserve_gateway.settings.project import ProjectSettings
 
 Percent = Annotated[float, Field(gt=0, le=100)]
@@ -114,9 +115,10 @@ class SwapSettings(ProjectSettings):
     @model_validator(mode="after")
     def _samples_have_labels(self) -> Self:
         for sample in self.model.samples:
-            if sample.expected_class is not None and sample.expected_class not in self.model.labels:
+            known = self.model.labels or (sample.expected_class,)
+            if sample.expected_class is not None and sample.expected_class not in known:
                 raise ValueError(
-                    f"model.samples expects {sample.expected_class} of {sample.image.name}, "
+                    f"model.samples expects {sample.expected_class} of {sample.file.name}, "
                     "which is none of the labels"
                 )
         return self

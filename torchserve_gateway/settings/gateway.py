@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from torchserve_gateway.settings.composition import Settings, WorkingPath, reachable_address
-from torchserve_gateway.settings.model import ModelName
+from torchserve_gateway.settings.model_parts.names import ModelName
 from torchserve_gateway.settings.torchserve import Port, is_loopback
 
 

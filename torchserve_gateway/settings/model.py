@@ -1,99 +1,39 @@
-"""The settings of one model, `config/model/<name>.yaml`."""
+"""The settings of one model, `config/model/<name>.yaml`; defaults are in `config/model_defaults.yaml`."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PositiveInt,
-    StringConstraints,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from torchserve_gateway.settings.composition import (
+    ConfigurationError,
     ResourcePath,
     Settings,
-    existing_or_own,
     path_in_archive,
 )
 from torchserve_gateway.settings.engine import ParitySettings
-from ts_serialize.engine_choice import INT8, check_choice
-from ts_serialize.preprocessing import check_preprocessing
-
-# TorchServe accepts names such as `../x` and then cannot remove them over its API.
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-
-
-def _refuse_number(value: object) -> object:
-    if isinstance(value, int | float):
-        raise ValueError("a version is text, quote it: model.version='\"1.10\"' (as a number 1.10 is 1.1)")
-    return value
-
-
-ModelName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=100)]
-ModelVersion = Annotated[
-    str, BeforeValidator(_refuse_number), StringConstraints(pattern=NAME_PATTERN, max_length=50)
-]
-Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
-Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
-
-
-class WeightsSettings(Settings):
-    """Where the checkpoint lies, and where it is fetched from."""
-
-    url: str | None
-    """Any address that fsspec reads; None: nothing is fetched."""
-    sha256: Sha256 | None
-    """Checksum of the file; None: not checked."""
-    path: Path
-    """The file: the working folder's with a URL, else maybe the package's demo checkpoint."""
-
-    @field_validator("path")
-    @classmethod
-    def _downloads_stay_out_of_the_package(cls, path: Path, info: ValidationInfo) -> Path:
-        return Path.cwd() / path if info.data.get("url") else existing_or_own(path)
-
-    @model_validator(mode="after")
-    def _downloads_are_verified(self) -> "WeightsSettings":
-        if self.url and not self.sha256:
-            raise ValueError(f"sha256 is required with url = {self.url}: the checksum of the file behind it")
-        return self
-
-
-class ImageSettings(Settings):
-    """How the handler turns an image into the network's input."""
-
-    resize: PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
-    """The shorter edge, or [height, width], pixels."""
-    crop: PositiveInt | None
-    """Edge of the centre crop after the resize, pixels; None only with [height, width]."""
-    max_pixels: PositiveInt
-    """Width x height above which an image is refused before it is decoded."""
-    mean: Channels
-    """Subtracted per RGB channel from values in 0..1."""
-    std: Channels
-    """Divides what is left, per RGB channel."""
-    scaled_decoding: bool = False
-    """Decodes large JPEGs at a fraction of their size."""
-
-    @model_validator(mode="after")
-    def _every_image_gives_a_tensor_of_one_shape(self) -> "ImageSettings":
-        check_preprocessing(self.model_dump())
-        return self
-
-
-class SampleSettings(Settings):
-    """An image whose right answer is known; a new version must give it before it gets traffic."""
-
-    image: ResourcePath
-    """The image file."""
-    expected_class: str | None
-    """The class on top; None: not known."""
-    probability: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Probability of that class; None: any, as long as the class is on top."""
+from torchserve_gateway.settings.model_parts.handlers import (
+    OWN_HANDLER,
+    STOCK_HANDLERS,
+    found_handler,
+    is_own_handler,
+    own_modules,
+)
+from torchserve_gateway.settings.model_parts.image import ImageSettings
+from torchserve_gateway.settings.model_parts.labels import read_labels, refuse_twice
+from torchserve_gateway.settings.model_parts.limits import LimitSettings
+from torchserve_gateway.settings.model_parts.names import ModelName, ModelVersion
+from torchserve_gateway.settings.model_parts.samples import SampleSettings
+from torchserve_gateway.settings.model_parts.weights import WeightsSettings
+from ts_serialize.engine_choice import INT8, check_choice, keeps_checkpoint
 
 
 class ModelSettings(Settings):
@@ -103,16 +43,29 @@ class ModelSettings(Settings):
     """The name in `/predictions/<name>`."""
     version: ModelVersion
     """Text, as TorchServe takes it."""
-    labels: Annotated[list[str], Field(min_length=1)]
-    """Class names in the order of the network's outputs."""
-    weights: WeightsSettings
-    """The checkpoint."""
-    handler: ResourcePath
-    """The Python file that TorchServe's workers run."""
-    handler_modules: list[ResourcePath]
-    """Files that the handler imports, packed under their path in the working folder or in the package."""
-    image: ImageSettings
-    """Preprocessing of images."""
+    labels: Annotated[list[str], BeforeValidator(read_labels)] = Field([])
+    """Class names in the order of the network's outputs; empty: no classes."""
+    weights: WeightsSettings | None = None
+    """The checkpoint; None: the handler has all it needs."""
+    model_file: ResourcePath | None = None
+    """Python file with the network's class, for weights that are a state dict."""
+    handler: Annotated[Path, AfterValidator(found_handler)] = Field(OWN_HANDLER, validate_default=True)
+    """The Python file that TorchServe's workers run, or the name of a stock handler."""
+    handler_modules: list[ResourcePath] = Field([], validate_default=True)
+    """Files that the handler imports, packed under their path in the working folder or in the package.
+
+    Default: those of `ts_serialize`; they are packed in any case.
+    """
+    extra_files: list[ResourcePath] = Field([])
+    """Files, and folders whose content is packed, for the archive's top folder."""
+    requirements: ResourcePath | None = None
+    """Python packages that TorchServe installs for this model."""
+    model_config_file: ResourcePath | None = None
+    """The archive's model-config.yaml."""
+    image: ImageSettings | None = None
+    """Preprocessing of images; None: requests are not images."""
+    outputs: Literal["logits", "probabilities"] | None = None
+    """Last layer of the network; None: told apart when the archive is built."""
     engine: Literal["torchscript", "torch_export", "openvino", "onnxruntime"] = "torchscript"
     """Engine that computes the network in the workers."""
     precision: Literal["fp32", "bf16", "fp16", "int8"] = "fp32"
@@ -121,20 +74,29 @@ class ModelSettings(Settings):
     """Folder of images for int8's calibration and the comparison with the original; None: samples alone."""
     parity: ParitySettings = ParitySettings()
     """Limits of the differences from the original."""
-    samples: Annotated[list[SampleSettings], Field(min_length=1)]
-    """Images that a new version must answer right."""
-    sample_tolerance: Annotated[float, Field(ge=0, le=1)]
-    """Largest difference from a sample's probability."""
-    batch_size: PositiveInt
-    """Largest batch, images."""
-    max_batch_delay: Annotated[int, Field(ge=0)]
+    samples: list[SampleSettings] = Field([])
+    """Requests that a new version must answer right."""
+    sample_tolerance: Annotated[float, Field(ge=0)] = 0.05
+    """Largest difference from a number in a sample's answer."""
+    batch_size: PositiveInt = 8
+    """Largest batch, requests."""
+    max_batch_delay: Annotated[int, Field(ge=0)] = 20
     """Milliseconds that a batch is collected at most."""
-    workers: PositiveInt | None
+    workers: PositiveInt | None = None
     """Worker processes; None: one per core."""
-    response_timeout: PositiveInt
+    response_timeout: PositiveInt = 30
     """Seconds a batch may take; then TorchServe kills the worker."""
-    startup_timeout: PositiveInt
+    startup_timeout: PositiveInt = 120
     """Seconds a worker may take to load the model."""
+    limits: LimitSettings = LimitSettings()
+    """The gateway's limits for this model."""
+    idempotent: bool = True
+    """Whether a request may be sent again after an error of the handler."""
+
+    @field_validator("handler_modules", mode="before")
+    @classmethod
+    def _modules_of_ours(cls, modules: object, info: ValidationInfo) -> object:
+        return modules or own_modules([info.data.get("handler", OWN_HANDLER)])
 
     @field_validator("handler_modules")
     @classmethod
@@ -142,13 +104,6 @@ class ModelSettings(Settings):
         for module in modules:
             path_in_archive(module)
         return modules
-
-    @model_validator(mode="after")
-    def _labels_are_distinct(self) -> "ModelSettings":
-        twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
-        if twice:
-            raise ValueError(f"labels name {', '.join(twice)} more than once; each class needs its own name")
-        return self
 
     @model_validator(mode="after")
     def _engine_has_the_precision(self) -> Self:
@@ -160,10 +115,78 @@ class ModelSettings(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _own_handler_has_its_parts(self) -> Self:
+        if not self.is_classifier:
+            return self
+        missing = [name for name in ("labels", "image", "weights") if not getattr(self, name)]
+        if missing:
+            raise ValueError(
+                f"handler {OWN_HANDLER} classifies images with labels, image and weights, and "
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set; set all, or "
+                f"another handler: your own .py file, or TorchServe's {', '.join(STOCK_HANDLERS)}"
+            )
+        refuse_twice(self.labels)
+        if self.model_file and not self.is_unconverted:
+            raise ValueError(
+                f"engine {self.engine} in {self.precision} converts TorchScript, and model_file = "
+                f"{self.model_file.name} makes an eager network; set engine torchscript and precision fp32"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _other_handlers_do_without(self) -> Self:
+        if self.is_classifier:
+            return self
+        if not self.is_unconverted or self.outputs:
+            raise ValueError(
+                f"engine, precision and outputs are for handler {OWN_HANDLER}, and {self.handler.name} loads "
+                "the network itself; set engine torchscript, precision fp32 and outputs null"
+            )
+        if str(self.handler) in STOCK_HANDLERS and not (self.weights or self.model_file):
+            raise ValueError(
+                f"TorchServe's {self.handler} loads TorchScript, or a state dict with model_file, and "
+                "weights is null; set weights.path"
+            )
+        return self
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether our own handler serves it; then labels, image and weights are set."""
+        return is_own_handler(self.handler)
+
+    @property
+    def is_unconverted(self) -> bool:
+        """Whether the network is packed as it is."""
+        return keeps_checkpoint(self.engine, self.precision)
+
+    @property
+    def preprocessing(self) -> ImageSettings:
+        """Settings of images, for commands that need them.
+
+        Raises:
+            ConfigurationError: the model has none.
+        """
+        if self.image is None:
+            raise ConfigurationError(f"model.image of {self.name} is null: its requests are not images")
+        return self.image
+
+    @property
+    def checkpoint(self) -> WeightsSettings:
+        """The weights, for commands that need them.
+
+        Raises:
+            ConfigurationError: the model has none.
+        """
+        if self.weights is None:
+            raise ConfigurationError(f"model.weights of {self.name} is null: its handler has all it needs")
+        return self.weights
+
     @property
     def packed_modules(self) -> dict[str, Path]:
         """Files that the handler imports, by their path in the archive."""
-        return {str(path_in_archive(module)): module for module in self.handler_modules}
+        modules = {*self.handler_modules, *own_modules([self.handler, *self.handler_modules])}
+        return {str(path_in_archive(module)): module for module in sorted(modules)}
 
     @property
     def archive_name(self) -> str:

@@ -34,7 +34,8 @@ def comparison_images(model: ModelParts) -> list[LabelledImage]:
     """
     images = {image.file.resolve(): image for image in calibration_images(model)}
     for sample in model.samples:
-        images[sample.image.resolve()] = LabelledImage(sample.image, sample.expected_class)
+        if sample.image:
+            images[sample.image.resolve()] = LabelledImage(sample.image, sample.expected_class)
     return list(images.values())
 
 
@@ -70,7 +71,7 @@ class NetworkInputs(Sequence[torch.Tensor]):
     """float32 (3, H, W) of each image, made as the handler makes it, at the moment when it is used."""
 
     def __init__(self, images: Sequence[LabelledImage], model: ModelParts) -> None:
-        settings = model.image.model_dump()
+        settings = model.preprocessing.model_dump()
         self._files = [image.file for image in images]
         self._max_pixels: int = settings["max_pixels"]
         self._transform = image_transform(settings)

@@ -102,10 +102,10 @@ def _one_thread() -> Iterator[None]:
 
 
 def _candidate(model: ModelParts, expected: Expectation, batches: Sequence[torch.Tensor]) -> Candidate:
-    original = original_network(model.weights.path, model.engine).eval()
+    original = original_network(model.checkpoint.path, model.engine).eval()
     with tempfile.TemporaryDirectory(prefix="engine-") as directory:
         folder, load = Path(directory), _loading(model, original, expected, Path(directory))
-        files = list(folder.iterdir()) or [model.weights.path]
+        files = list(folder.iterdir()) or [model.checkpoint.path]
         start = process_time()
         network = load()
         with torch.inference_mode():
@@ -122,7 +122,7 @@ def _loading(
 ) -> Callable[[], torch.nn.Module]:
     """Prepares the files and returns a function that loads them as a worker does."""
     if keeps_checkpoint(model.engine, model.precision):
-        return lambda: optimized(model.weights.path)
+        return lambda: optimized(model.checkpoint.path)
     network = type(converted(model, original, expected, folder))
     return lambda: network(folder)
 

@@ -62,7 +62,7 @@ def network_files(
     """
     if keeps_checkpoint(model.engine, model.precision):
         _describe(model, folder, {})
-        return NetworkFiles(model.weights.path, None, folder)
+        return NetworkFiles(model.checkpoint.path, None, folder)
     gate = _gate(model, original, converted(model, original, expected, folder))
     runtime = PACKAGES[model.engine]
     _describe(model, folder, {runtime: version(runtime), "gate": gate})
@@ -91,7 +91,7 @@ def converted(
     images = calibration_images(model) if model.precision == INT8 else []
     calibration = NetworkInputs(images, model)
     source = Source(
-        original, model.weights.path, expected.shape, model.batch_size, model.precision, calibration
+        original, model.checkpoint.path, expected.shape, model.batch_size, model.precision, calibration
     )
     network = convert(source, folder)
     try:

@@ -22,7 +22,8 @@ def built_archive(settings: ArchiveSettings) -> Path:
             "archive_source=model_mars, archive_source=file_browser or archive_source.url=..."
         ) from exc
     try:
-        fetch_weights(settings.model.weights)
+        if settings.model.weights:
+            fetch_weights(settings.model.weights)
         return build_archive(settings)
     except (WeightsError, ArchiveError) as exc:
         raise ArchiveBuildError(str(exc)) from exc

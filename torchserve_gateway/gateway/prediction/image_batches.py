@@ -112,7 +112,7 @@ class ImageBatches:
                 content = bytes(image.content)
                 # Other models' inputs are between the client and TorchServe.
                 if job.model == self.settings.default_model:
-                    content = await check_image(content, self.served.image.max_pixels)
+                    content = await check_image(content, self.served.preprocessing.max_pixels)
                 prediction = await self.stages.predict(replace(job, body=content), context)
             context.count(prediction)
             return Outcome(_parsed(prediction), prediction.version)

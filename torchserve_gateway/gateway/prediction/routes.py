@@ -55,7 +55,7 @@ def _add_upload_route(router: APIRouter, arrivals: Arrivals, served: ModelSettin
         image = bytes(file.content)
         if not image:
             raise MalformedRequestError(f"the file '{file.filename or ''}' in field 'file' is empty")
-        image = await check_image(image, served.image.max_pixels)
+        image = await check_image(image, served.preprocessing.max_pixels)
         job = Job(settings.default_model, None, image, OCTET_STREAM, headers)
         prediction = await _prediction(stages, job, context)
         if prediction.error:
@@ -99,7 +99,9 @@ class _PassedOn:
         # Other models' inputs are between the client and TorchServe.
         if model != self._served.name:
             return body, type_for_others(content_type, body)
-        read = await check_body(body, content_type, self._served.image.max_pixels, self._max_target_chars)
+        read = await check_body(
+            body, content_type, self._served.preprocessing.max_pixels, self._max_target_chars
+        )
         return read.content, read.content_type
 
 

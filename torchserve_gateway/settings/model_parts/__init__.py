@@ -1,0 +1,1 @@
+"""Parts of a model's settings; imported by `settings/model.py`."""
