@@ -1,25 +1,22 @@
-"""Packs checkpoint, handler, labels and preprocessing into a model archive with torch-model-archiver."""
+"""Packs a model's parts into a model archive, byte for byte the same for the same parts."""
 
 import filecmp
 import hashlib
-import json
 import logging
 import shutil
 import tempfile
 import zipfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from model_archiver.model_archiver_config import ModelArchiverConfig
-from model_archiver.model_archiver_error import ModelArchiverError
-from model_archiver.model_packaging import generate_model_archive
 
+from ts_serialize.archive_contents import ContentError, Contents, check_parts, contents
 from ts_serialize.archive_parts import ArchiveRequest, ModelParts
 from ts_serialize.checkpoint import CheckpointError, original_network
 from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.conversion.network_files import NetworkFiles, network_files
-from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
+from ts_serialize.network_check import CheckedNetwork, NetworkCheck, NetworkError
+from ts_serialize.network_input import Expectation
 from ts_serialize.preprocessing import input_size
 
 logger = logging.getLogger(__name__)
@@ -33,7 +30,7 @@ class ArchiveError(Exception):
 
 
 def build_archive(request: ArchiveRequest) -> Path:
-    """Checks the checkpoint, packs the archive and moves it to its path.
+    """Checks the parts, packs the archive and moves it to its path.
 
     Identical inputs give a byte-identical file, so packing again changes nothing.
 
@@ -42,14 +39,15 @@ def build_archive(request: ArchiveRequest) -> Path:
             this version exists with other content.
     """
     target, model = request.archive_path, request.model
-    network = check_checkpoint(model)
     try:
+        check_parts(model)
+        network = check_checkpoint(model) if model.is_classifier else None
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".packing-") as directory:
             converted = Path(directory) / "network"
             converted.mkdir()
-            files = network_files(model, network, expectation(model), converted)
-            packed = _pack(model, files, Path(directory))
+            packed = Path(directory) / target.name
+            _zip(_contents(model, network, converted), packed)
             up_to_date = target.exists() and filecmp.cmp(packed, target, shallow=False)
             if target.exists() and not up_to_date and not request.force:
                 raise ArchiveError(
@@ -61,51 +59,55 @@ def build_archive(request: ArchiveRequest) -> Path:
                 logger.info("%s is up to date", target.name)
                 return target
             packed.replace(target)
+    except ContentError as exc:
+        raise ArchiveError(str(exc)) from exc
     except ConversionError as exc:
         raise ArchiveError(
             f"{target.name} was not written with engine={model.engine} precision={model.precision}: {exc}"
         ) from exc
-    except (OSError, ModelArchiverError) as exc:
+    except OSError as exc:
         raise ArchiveError(f"packing {target.name} failed: {exc}") from exc
     logger.info("packed %s (%.1f MB)", target, target.stat().st_size / 1e6)
     return target
 
 
-def check_checkpoint(model: ModelParts) -> torch.nn.Module:
+def check_checkpoint(model: ModelParts) -> CheckedNetwork:
     """Runs the checkpoint as a worker will, so that a bad checkpoint fails here and not in the worker.
 
     Returns:
-        the network in evaluation mode.
+        the network in evaluation mode, and what it answers.
 
     Raises:
         ArchiveError: a part is missing, or the checkpoint has not the engine's format or cannot serve.
     """
     path = model.checkpoint.path
-    if not path.exists():
-        raise ArchiveError(f"{path} is missing")
-    for part in (model.handler, *model.handler_modules):
-        if not part.is_file():
-            raise ArchiveError(f"{part} is {'no file' if part.exists() else 'missing'}")
     try:
-        network = original_network(path, model.engine)
-    except CheckpointError as exc:
+        check_parts(model)
+        network = original_network(path, model.engine, model.model_file)
+        return NetworkCheck(network, expectation(model))()
+    except ContentError as exc:
+        raise ArchiveError(str(exc)) from exc
+    except (CheckpointError, NetworkError) as exc:
         raise ArchiveError(f"{path} {exc}") from exc
     except (OSError, RuntimeError, ValueError) as exc:
         raise ArchiveError(
             f"{path} cannot be loaded by torch {torch.__version__}: {_first_line(exc)}"
         ) from exc
-    try:
-        NetworkCheck(network, expectation(model))()
-    except NetworkError as exc:
-        raise ArchiveError(f"{path} {exc}") from exc
-    return network
 
 
 def expectation(model: ModelParts) -> Expectation:
     """Requirements of the handler to the network of this model."""
     image = model.preprocessing
     shape = input_size(image.model_dump())
-    return Expectation(shape, image.mean, image.std, len(model.labels), model.batch_size)
+    return Expectation(shape, image.mean, image.std, len(model.labels), model.batch_size, model.outputs)
+
+
+def _contents(model: ModelParts, checked: CheckedNetwork | None, folder: Path) -> Contents:
+    if checked:
+        files = network_files(model, checked.network, expectation(model), folder)
+        return contents(model, files, checked.outputs)
+    weights = model.weights.path if model.weights else None
+    return contents(model, NetworkFiles(weights, model.model_file, folder), None)
 
 
 def _write_checksum(packed: Path, target: Path) -> None:
@@ -115,62 +117,18 @@ def _write_checksum(packed: Path, target: Path) -> None:
     target.with_name(target.name + ".sha256").write_text(f"{digest}  {target.name}\n")
 
 
-def _pack(model: ModelParts, network: NetworkFiles, directory: Path) -> Path:
-    # The archiver always works in <temporary directory>/<model name>; two runs must not meet there.
-    export = directory / "export"
-    export.mkdir()
-    # The archiver logs that temporary folder as the place of the archive.
-    logging.disable(logging.INFO)
-    previous, tempfile.tempdir = tempfile.tempdir, str(directory)
-    try:
-        generate_model_archive(
-            ModelArchiverConfig(
-                model_name=model.name,
-                version=model.version,
-                handler=str(model.handler),
-                serialized_file=_named(network.serialized_file),
-                model_file=_named(network.model_file),
-                export_path=str(export),
-                archive_format="no-archive",
-            )
-        )
-    finally:
-        tempfile.tempdir = previous
-        logging.disable(logging.NOTSET)
-    _add_extra_files(model, export / model.name)
-    shutil.copytree(network.folder, export / model.name, dirs_exist_ok=True)
-    return _zip(export / model.name, directory / model.archive_name)
-
-
-def _named(file: Path | None) -> str | None:
-    return str(file) if file else None
-
-
-def _add_extra_files(model: ModelParts, folder: Path) -> None:
-    """Adds the files that the handler reads and imports; the archiver splits paths at commas and brackets."""
-    if model.labels:
-        labels = {str(index): label for index, label in enumerate(model.labels)}
-        (folder / "index_to_name.json").write_text(json.dumps(labels, indent=1))
-    if model.image:
-        (folder / "preprocessing.json").write_text(json.dumps(model.image.model_dump(), indent=1))
-    for packed_as, module in model.packed_modules.items():
-        copy = folder / packed_as
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(module, copy)
-
-
-def _zip(folder: Path, target: Path) -> Path:
-    # The archiver's own zip holds the current date in every entry and in the manifest.
-    manifest = folder / "MAR-INF" / "MANIFEST.json"
-    content = json.loads(manifest.read_text())
-    content["createdOn"] = datetime(*ZIP_EPOCH, tzinfo=UTC).strftime("%d/%m/%Y %H:%M:%S")
-    manifest.write_text(json.dumps(content, indent=2))
+def _zip(found: Contents, target: Path) -> None:
+    # The archiver's own zip holds the current date in every entry.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            entry = zipfile.ZipInfo(str(file.relative_to(folder)), ZIP_EPOCH)
+        for name, content in found.sorted():
+            entry = zipfile.ZipInfo(name, ZIP_EPOCH)
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, file.read_bytes())
-    return target
+            if isinstance(content, bytes):
+                archive.writestr(entry, content)
+                continue
+            entry.file_size = content.stat().st_size
+            with content.open("rb") as source, archive.open(entry, "w") as copy:
+                shutil.copyfileobj(source, copy)
 
 
 def _first_line(exc: Exception) -> str:

@@ -87,8 +87,16 @@ class ModelParts(Protocol):
         """The checkpoint of a classifier."""
 
     @property
+    def model_file(self) -> Path | None:
+        """Python file with the network's class, for weights that are a state dict."""
+
+    @property
     def handler(self) -> Path:
-        """File with the handler class."""
+        """File with the handler, or the name of TorchServe's own."""
+
+    @property
+    def stock_handler(self) -> str | None:
+        """Name of TorchServe's own handler; None for a file."""
 
     @property
     def handler_modules(self) -> Sequence[Path]:
@@ -97,6 +105,18 @@ class ModelParts(Protocol):
     @property
     def packed_modules(self) -> Mapping[str, Path]:
         """The same files by their path in the archive."""
+
+    @property
+    def extra_files(self) -> Sequence[Path]:
+        """Files, and folders whose content is packed."""
+
+    @property
+    def requirements(self) -> Path | None:
+        """Python packages that TorchServe installs for the model."""
+
+    @property
+    def model_config_file(self) -> Path | None:
+        """The archive's model-config.yaml."""
 
     @property
     def is_classifier(self) -> bool:
@@ -109,6 +129,10 @@ class ModelParts(Protocol):
     @property
     def preprocessing(self) -> Preprocessing:
         """Preprocessing of a classifier."""
+
+    @property
+    def outputs(self) -> str | None:
+        """Last layer of a classifier, see `network_outputs`; None if it is to be told apart."""
 
     @property
     def batch_size(self) -> int:

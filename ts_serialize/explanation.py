@@ -54,10 +54,10 @@ def attributions(
 ) -> list[list[float]]:
     """Drop of the logit of class `index` when a cell of the image is covered, by row from the top and column.
 
-    image: float32 (3, H, W), normalised, so that the covering value 0 is the mean colour. The network runs
+    image: float32 (C, H, W), normalised, so that the covering value 0 is the mean colour. The network runs
     once per cell, in batches of at most `batch_size`.
     """
-    cell = (3, *(math.ceil(edge / GRID) for edge in image.shape[1:]))
+    cell = (image.shape[0], *(math.ceil(edge / GRID) for edge in image.shape[1:]))
     with torch.inference_mode():
         falls = Occlusion(network).attribute(
             image.unsqueeze(0),

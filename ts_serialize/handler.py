@@ -33,9 +33,10 @@ logger = logging.getLogger(__name__)
 
 
 class ImageClassificationHandler(VisionHandler):
-    """Classifies images with a network that maps float32 (N, 3, H, W) to logits (N, classes).
+    """Classifies images with a network that maps float32 (N, C, H, W) to (N, classes).
 
-    TorchScript, or a class of `ts_serialize/engines/` that the archive brings as its `modelFile`.
+    The network is TorchScript, or a class that the archive brings as its `modelFile`: the user's, or of
+    `ts_serialize/engines/`. It answers logits, or probabilities where `preprocessing.json` says so.
     """
 
     model: torch.nn.Module
@@ -60,6 +61,7 @@ class ImageClassificationHandler(VisionHandler):
         # Networks of another engine, see ts_serialize/engines/, are no TorchScript.
         if self.device.type == "cpu" and isinstance(self.model, torch.jit.ScriptModule):
             self.model = _optimized(self.model)
+        self.gives_logits: bool = settings.get("outputs", "logits") == "logits"
         self.preprocessing = settings
         self.batch_size: int = context.system_properties["batch_size"] or 1
         self.durations_ms: dict[str, float] = {}
@@ -156,7 +158,9 @@ class ImageClassificationHandler(VisionHandler):
         return {"class": label, "probability": probabilities[label], "attributions": grid}
 
     def _answers(self, logits: torch.Tensor) -> Iterator[dict[str, float]]:
-        probabilities, indices = torch.softmax(logits.float(), dim=1).sort(dim=1, descending=True)
+        # A network that ends in a softmax has none to come.
+        softmax = torch.softmax(logits.float(), dim=1) if self.gives_logits else logits.float()
+        probabilities, indices = softmax.sort(dim=1, descending=True)
         for row, order in zip(probabilities.tolist(), indices.tolist(), strict=True):
             yield {self.labels[index]: value for index, value in zip(order, row, strict=True)}
 
@@ -164,7 +168,7 @@ class ImageClassificationHandler(VisionHandler):
         # TorchScript compiles in the first two runs of a shape; a worker is READY when this returns.
         settings, batch_size = self.preprocessing, self.batch_size
         for size in (1, 1, batch_size, batch_size):
-            logits = super().inference(torch.zeros(size, 3, *input_size(settings)))
+            logits = super().inference(torch.zeros(size, len(settings["mean"]), *input_size(settings)))
         if tuple(logits.shape) != (batch_size, len(self.labels)):
             raise ValueError(
                 f"the model's output has shape {tuple(logits.shape)}, "

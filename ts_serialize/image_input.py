@@ -37,7 +37,7 @@ class Batch:
     positions: list[int]
     """Positions of the decoded requests, in the order of `tensor`."""
     tensor: torch.Tensor | None
-    """float32 (len(positions), 3, H, W) before inference, logits (len(positions), classes) after it.
+    """float32 (len(positions), C, H, W) before inference, logits (len(positions), classes) after it.
 
     None if no request could be decoded.
     """
@@ -79,12 +79,14 @@ class ResizeAndCrop:
 
 
 def image_transform(settings: Mapping[str, Any]) -> transforms.Compose:
-    """PIL RGB image -> float32 (3, H, W), normalised.
+    """PIL RGB image -> float32 (C, H, W), normalised; C = 1, grey, for a `mean` and a `std` of length 1.
 
     settings: `resize` (shorter edge or [height, width]), `crop` (edge or None), `mean`, `std` per channel.
     """
+    grey = [transforms.Grayscale()] if len(settings["mean"]) == 1 else []
     return transforms.Compose(
         [
+            *grey,
             ResizeAndCrop(settings["resize"], settings["crop"]),
             transforms.ToTensor(),
             transforms.Normalize(settings["mean"], settings["std"]),

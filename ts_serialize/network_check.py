@@ -3,16 +3,21 @@
 TorchServe runs an image alone or in any batch; the answer must be the same.
 """
 
+import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
+from ts_serialize.network_input import Expectation, images
+from ts_serialize.network_outputs import PROBABILITIES, kind_of
+
+logger = logging.getLogger(__name__)
+
 # Relative to the largest logit. Rounding differs with the batch size, more so in reduced precision.
 FLOAT32_TOLERANCE = 1e-3
 REDUCED_TOLERANCE = 5e-2
-SEED = 10
 
 
 class NetworkError(Exception):
@@ -20,19 +25,13 @@ class NetworkError(Exception):
 
 
 @dataclass(frozen=True)
-class Expectation:
-    """Requirements of the handler."""
+class CheckedNetwork:
+    """A network that can serve."""
 
-    shape: tuple[int, int]
-    """Height and width of the input in pixels."""
-    mean: Sequence[float]
-    """Mean of the normalisation, per channel."""
-    std: Sequence[float]
-    """Standard deviation of the normalisation, per channel."""
-    classes: int
-    """Number of logits."""
-    batch_size: int
-    """Largest batch."""
+    network: torch.nn.Module
+    """In evaluation mode."""
+    outputs: str
+    """Kind of its outputs, see `network_outputs`."""
 
 
 class NetworkCheck:
@@ -52,23 +51,36 @@ class NetworkCheck:
         reduced = reduced or bool(_dtypes(network) - {torch.float32, torch.float64})
         self._tolerance = REDUCED_TOLERANCE if reduced else FLOAT32_TOLERANCE
 
-    def __call__(self) -> None:
+    def __call__(self) -> CheckedNetwork:
         """Checks the network.
 
         Raises:
             NetworkError: it does not run, answers no logits, or answers the same image differently.
         """
-        images = _images(self._expected)
-        first, again = (self._run(images[:1]) for _ in range(2))
+        probes = images(self._expected)
+        first, again = (self._run(probes[:1]) for _ in range(2))
         if self._differ(first, again):
             raise NetworkError(
                 f"answers the same image differently each time ({_apart(first, again)}), as dropout in "
                 f"training mode does; {self._advice()}"
             )
-        for size in _sizes(self._expected.batch_size):
-            self._check_batch(images[:size], again)
+        sizes = _sizes(self._expected.batch_size)
+        outputs = torch.cat([again, *(self._check_batch(probes[:size], again) for size in sizes)])
+        return CheckedNetwork(self._network, self._kind(outputs))
 
-    def _check_batch(self, images: torch.Tensor, alone: torch.Tensor) -> None:
+    def _kind(self, outputs: torch.Tensor) -> str:
+        found, wanted = kind_of(outputs), self._expected.outputs
+        if wanted == PROBABILITIES != found:
+            sums = outputs.sum(dim=1)
+            raise NetworkError(
+                f"answers no probabilities: values from {outputs.min():.4g}, sums from {sums.min():.4g} to "
+                f"{sums.max():.4g}; set model.outputs to logits, or leave it out"
+            )
+        if wanted is None and found == PROBABILITIES:
+            logger.info("the network ends in a softmax; the handler applies no other")
+        return wanted or found
+
+    def _check_batch(self, images: torch.Tensor, alone: torch.Tensor) -> torch.Tensor:
         size = len(images)
         try:
             together = self._run(images)
@@ -84,6 +96,7 @@ class NetworkCheck:
                 f"answers an image differently with {size - 1} others in its batch "
                 f"({_apart(alone, together[:1])}), as batch norm in training mode does; {self._advice()}"
             )
+        return together
 
     def _run(self, images: torch.Tensor) -> torch.Tensor:
         try:
@@ -111,18 +124,6 @@ def _sizes(batch_size: int) -> Iterator[int]:
         yield batch_size
     if batch_size > 2:
         yield batch_size - 1
-
-
-def _images(expected: Expectation) -> torch.Tensor:
-    """float32 (batch_size, 3, H, W), normalised; images differ in brightness and contrast."""
-    # Noise alone gives batch norm the same statistics in every image.
-    generator = torch.Generator().manual_seed(SEED)
-    brightness = torch.rand((expected.batch_size, 3, 1, 1), generator=generator)
-    contrast = torch.rand((expected.batch_size, 1, 1, 1), generator=generator)
-    noise = torch.rand((expected.batch_size, 3, *expected.shape), generator=generator) - 0.5
-    pixels = (brightness + contrast * noise).clamp(0, 1)
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (expected.mean, expected.std))
-    return (pixels - mean) / std
 
 
 def _logits(output: object, images: int, classes: int) -> torch.Tensor:

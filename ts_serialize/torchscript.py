@@ -7,6 +7,9 @@ from pathlib import Path
 
 import torch
 
+# Registers its operators, such as nms, which a file may use.
+import torchvision  # noqa: F401
+
 
 @contextmanager
 def without_deprecation() -> Iterator[None]:

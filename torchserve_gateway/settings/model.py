@@ -143,12 +143,17 @@ class ModelSettings(Settings):
                 f"engine, precision and outputs are for handler {OWN_HANDLER}, and {self.handler.name} loads "
                 "the network itself; set engine torchscript, precision fp32 and outputs null"
             )
-        if str(self.handler) in STOCK_HANDLERS and not (self.weights or self.model_file):
+        if self.stock_handler and not (self.weights or self.model_file):
             raise ValueError(
                 f"TorchServe's {self.handler} loads TorchScript, or a state dict with model_file, and "
                 "weights is null; set weights.path"
             )
         return self
+
+    @property
+    def stock_handler(self) -> str | None:
+        """Name of TorchServe's own handler; None for a file."""
+        return str(self.handler) if str(self.handler) in STOCK_HANDLERS else None
 
     @property
     def is_classifier(self) -> bool:

@@ -8,6 +8,7 @@ import torch
 
 from ts_serialize.archive_parts import ModelParts, Tolerances
 from ts_serialize.conversion.images import LabelledImage, NetworkInputs, comparison_images
+from ts_serialize.network_outputs import as_probabilities, kind_of
 
 # Images in the table: those that differ most.
 ROWS = 10
@@ -123,7 +124,9 @@ def compared(original: torch.nn.Module, converted: torch.nn.Module, model: Model
         for start in range(0, len(images), model.batch_size):
             some = slice(start, start + model.batch_size)
             tensor = torch.stack(inputs[some])
-            answers = [torch.softmax(network(tensor).float(), dim=1) for network in (original, converted)]
+            outputs = [network(tensor) for network in (original, converted)]
+            kind = model.outputs or kind_of(outputs[0])
+            answers = [as_probabilities(each, kind) for each in outputs]
             pairs += _pairs(images[some], answers, model.labels)
     return Comparison(pairs)
 

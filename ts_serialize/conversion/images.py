@@ -68,7 +68,7 @@ def _label(path: Path, labels: Sequence[str]) -> str | None:
 
 
 class NetworkInputs(Sequence[torch.Tensor]):
-    """float32 (3, H, W) of each image, made as the handler makes it, at the moment when it is used."""
+    """float32 (C, H, W) of each image, made as the handler makes it, at the moment when it is used."""
 
     def __init__(self, images: Sequence[LabelledImage], model: ModelParts) -> None:
         settings = model.preprocessing.model_dump()

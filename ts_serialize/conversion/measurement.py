@@ -17,7 +17,7 @@ from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.conversion.gate import Comparison, compared
 from ts_serialize.conversion.network_files import converted
 from ts_serialize.engine_choice import FP32, TORCH_EXPORT, TORCHSCRIPT, keeps_checkpoint
-from ts_serialize.network_check import Expectation
+from ts_serialize.network_input import Expectation
 from ts_serialize.torchscript import load_torchscript, without_deprecation
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def candidates(
         the measured candidates, and a line for each choice that this machine cannot run.
     """
     found, refused = [], []
-    batches = {size: torch.randn(size, 3, *expected.shape) for size in batch_sizes}
+    batches = {size: torch.randn(size, *expected.input_shape) for size in batch_sizes}
     with _one_thread():
         for model in choices:
             logger.info("preparing %s %s", model.engine, model.precision)

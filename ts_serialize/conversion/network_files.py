@@ -26,7 +26,8 @@ from ts_serialize.engine_choice import (
     TORCHSCRIPT,
     keeps_checkpoint,
 )
-from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
+from ts_serialize.network_check import NetworkCheck, NetworkError
+from ts_serialize.network_input import Expectation
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +40,9 @@ class NetworkFiles:
     """Files that the archive gets for its network."""
 
     serialized_file: Path | None
-    """TorchScript for TorchServe's own loader; None with a `model_file`."""
+    """TorchScript or a state dict for TorchServe's own loader; None for an engine's `model_file`."""
     model_file: Path | None
-    """Python module with the network's class, which TorchServe imports; None with a `serialized_file`."""
+    """Python module with the network's class, which TorchServe imports; None for TorchScript."""
     folder: Path
     """Folder of all other files."""
 
@@ -61,8 +62,10 @@ def network_files(
         ConversionError: the engine cannot run the network, or its answers are outside `model.parity`.
     """
     if keeps_checkpoint(model.engine, model.precision):
-        _describe(model, folder, {})
-        return NetworkFiles(model.checkpoint.path, None, folder)
+        # An eager network is of no engine.
+        if not model.model_file:
+            _describe(model, folder, {})
+        return NetworkFiles(model.checkpoint.path, model.model_file, folder)
     gate = _gate(model, original, converted(model, original, expected, folder))
     runtime = PACKAGES[model.engine]
     _describe(model, folder, {runtime: version(runtime), "gate": gate})
@@ -91,7 +94,7 @@ def converted(
     images = calibration_images(model) if model.precision == INT8 else []
     calibration = NetworkInputs(images, model)
     source = Source(
-        original, model.checkpoint.path, expected.shape, model.batch_size, model.precision, calibration
+        original, model.checkpoint.path, expected.input_shape, model.batch_size, model.precision, calibration
     )
     network = convert(source, folder)
     try:

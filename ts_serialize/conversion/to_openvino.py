@@ -35,7 +35,7 @@ def convert(source: Source, folder: Path) -> torch.nn.Module:
         network = openvino.convert_model(
             source.network,
             example_input=source.example(),
-            input=[(-1 if source.batch_size > 1 else 1, 3, *source.shape)],
+            input=[(-1 if source.batch_size > 1 else 1, *source.shape)],
         )
         if source.precision == INT8:
             network = _quantized(network, source)

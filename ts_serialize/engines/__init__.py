@@ -1,5 +1,5 @@
 """Networks on other engines, each a module that TorchServe imports from the archive as its `modelFile`.
 
-TorchServe builds the only class of the module without arguments. Every class maps float32 (N, 3, H, W) to
+TorchServe builds the only class of the module without arguments. Every class maps float32 (N, C, H, W) to
 float32 logits (N, classes), for any N, and reads the files beside its module.
 """
