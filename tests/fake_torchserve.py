@@ -27,6 +27,11 @@ class FakeTorchServe:
     hangs: bool = False
     requests: list[httpx.Request] = field(default_factory=list)
 
+    @property
+    def jobs(self) -> list[httpx.Request]:
+        """The predictions and explanations."""
+        return [request for request in self.requests if request.method != "GET"]
+
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         """One call, as httpx.MockTransport passes it on."""
         self.requests.append(request)

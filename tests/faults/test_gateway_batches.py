@@ -113,7 +113,7 @@ async def test_images_that_wait_for_their_turn_at_the_deadline_are_504_and_never
     async with gateway(torchserve, *overrides) as client:
         response = await client.post("/predict/batch", files=files(*[JPEG] * 6))
     assert [item["error"]["status"] for item in response.json()] == [504] * 6
-    assert len(torchserve.requests) <= 2
+    assert len(torchserve.jobs) <= 2
 
 
 async def test_a_request_has_at_most_its_share_at_torchserve() -> None:

@@ -259,7 +259,7 @@ async def test_images_without_an_answer_at_the_deadline_are_504() -> None:
     async with gateway(torchserve, *overrides) as client:
         response = await client.post(INFER, json={"inputs": [tensor(*[JPEG] * 6)]})
     assert response.status_code == 504
-    assert len(torchserve.requests) <= 2
+    assert len(torchserve.jobs) <= 2
 
 
 def describe(request: httpx.Request) -> httpx.Response:

@@ -32,6 +32,8 @@ class SlowTorchServe:
         self.received: list[bytes] = []
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return error(404, "ModelNotFoundException", "whether its workers load is not known")
         self.received.append(request.content)
         await self.release.wait()
         return httpx.Response(200, content=b'{"Horror": 1.0}')

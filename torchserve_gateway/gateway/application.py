@@ -16,6 +16,7 @@ from torchserve_gateway.gateway.access.auth import Access
 from torchserve_gateway.gateway.deployed import health_routes, model_routes
 from torchserve_gateway.gateway.deployed.fleet import Fleet
 from torchserve_gateway.gateway.deployed.readiness import Readiness
+from torchserve_gateway.gateway.deployed.worker_watch import Workers, WorkerWatch
 from torchserve_gateway.gateway.direct_routes import DirectRoutes
 from torchserve_gateway.gateway.middleware import add_middleware
 from torchserve_gateway.gateway.prediction import batch_routes, stages
@@ -31,7 +32,6 @@ from torchserve_gateway.gateway.telemetry import metrics, tracing
 from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.http_pool import PooledTransport
-from torchserve_gateway.torchserve_api.inference import InferenceClient
 from torchserve_gateway.version import __version__
 
 
@@ -84,9 +84,9 @@ def create_app(
     return app
 
 
-def prediction_stages(settings: ProjectSettings, inference: InferenceClient, state: GatewayState) -> Stage:
+def prediction_stages(settings: ProjectSettings, torchserve: TorchServe, state: GatewayState) -> Stage:
     """The stages of one prediction, in the order in which a job meets them."""
-    gateway, routing = settings.gateway, state.routing
+    gateway, routing, inference = settings.gateway, state.routing, torchserve.inference
     upstream, store = gateway.upstream, state.cache_store
     circuit = Circuit(upstream.breaker_failures, upstream.breaker_open_s)
     call = stages.TorchServeCall(inference)
@@ -102,6 +102,7 @@ def prediction_stages(settings: ProjectSettings, inference: InferenceClient, sta
         partial(stages.VersionCounting, routing),
         partial(stages.Retry, upstream.attempts),
         partial(stages.Breaker, circuit, inference.ping),
+        partial(stages.Loading, WorkerWatch(Workers(settings, torchserve).are_loading)),
         innermost=call,
     )
 
@@ -115,7 +116,7 @@ def _add_routes(
 ) -> Callable[[ASGIApp], ASGIApp]:
     """Adds all routes; returns the middleware that answers plain predictions without them."""
     gateway, served = settings.gateway, settings.model
-    predictions = prediction_stages(settings, torchserve.inference, state)
+    predictions = prediction_stages(settings, torchserve, state)
     arrivals = Arrivals(gateway, state.admission)
     batches = ImageBatches(gateway, served, state.rate_limits, predictions)
     fleet = Fleet(settings, torchserve, state.routing)

@@ -4,6 +4,7 @@ from torchserve_gateway.gateway.prediction.stages.breaker import Breaker
 from torchserve_gateway.gateway.prediction.stages.cache import Cache, CacheCounts
 from torchserve_gateway.gateway.prediction.stages.deadline import Deadline
 from torchserve_gateway.gateway.prediction.stages.fallback import Fallback
+from torchserve_gateway.gateway.prediction.stages.loading import Loading
 from torchserve_gateway.gateway.prediction.stages.retry import Retry
 from torchserve_gateway.gateway.prediction.stages.running_jobs import RunningJobs
 from torchserve_gateway.gateway.prediction.stages.shadow import Shadow
@@ -17,6 +18,7 @@ __all__ = [
     "CacheCounts",
     "Deadline",
     "Fallback",
+    "Loading",
     "Retry",
     "RunningJobs",
     "Shadow",
