@@ -1,38 +1,44 @@
 """Golden check: a new version must give known answers before it gets requests."""
 
-import json
-import math
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
+from torchserve_gateway.deployment.answers.problems import find_problem
+from torchserve_gateway.deployment.answers.samples import KnownAnswer, Sample, read_samples
 from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.settings.model import ModelSettings
+from torchserve_gateway.torchserve_api.errors import TorchServeError
 from torchserve_gateway.torchserve_api.inference import InferenceClient, Job
 
-PROBABILITY_SUM_TOLERANCE = 1e-3
+logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """An image with its known answer."""
+class UnexpectedStatusError(Exception):
+    """The handler answered without 2xx; the message continues a sentence about the sample."""
 
-    image: Path
-    encoded: bytes
-    """Content of the image file."""
-    top_class: str | None
-    """Class with the highest probability; None if unknown."""
-    probability: float | None
-    """Probability of that class, 0 to 1; None if any is right."""
+
+async def answer_to(inference: InferenceClient, job: Job, deadline_s: float) -> bytes:
+    """The body of a version's answer.
+
+    Raises:
+        UnexpectedStatusError: the handler's status is not 2xx.
+        TorchServeError: TorchServe gives no answer.
+    """
+    prediction = await inference.predict(job, deadline_s)
+    if prediction.error:
+        raise UnexpectedStatusError(str(prediction.error))
+    if not 200 <= prediction.status < 300:
+        raise UnexpectedStatusError(f"the handler answered {prediction.status}, not 2xx")
+    return prediction.body
 
 
 class GoldenCheck:
     """The samples of a model.
 
     Args:
-        samples: images with known answers.
-        labels: all classes that an answer must hold.
-        tolerance: largest difference from a sample's probability, 0 to 1.
+        samples: requests with what is known of their answers.
+        labels: classes of the model; empty: not known.
+        tolerance: largest difference of a number from the known number.
         deadline_s: time for each answer.
     """
 
@@ -49,56 +55,58 @@ class GoldenCheck:
         """Reads the configured samples.
 
         Raises:
-            DeploymentError: an image cannot be read.
+            DeploymentError: a file cannot be read.
         """
-        samples = []
-        for sample in model.samples:
-            try:
-                encoded = sample.file.read_bytes()
-            except OSError as exc:
-                raise DeploymentError(f"the sample image cannot be read: {exc}") from exc
-            samples.append(Sample(sample.file, encoded, sample.expected_class, sample.probability))
-        return cls(samples, model.labels, model.sample_tolerance, deadline_s)
+        return cls(read_samples(model), model.labels, model.sample_tolerance, deadline_s)
 
-    async def __call__(self, inference: InferenceClient, model: str, version: str) -> None:
-        """Predicts every sample on the version's own URL.
+    async def __call__(
+        self, inference: InferenceClient, model: str, version: str, serving: str | None = None
+    ) -> None:
+        """Sends every sample to the version's own URL.
+
+        Args:
+            inference: of one TorchServe.
+            model: name of the served model.
+            version: the version to check.
+            serving: another version, whose answers are compared where a sample has no expectation;
+                differences are logged as a warning.
 
         Raises:
             DeploymentError: an answer is wrong; the message names the sample.
             TorchServeError: TorchServe gives no answer.
         """
+        if not self._samples:
+            logger.warning(
+                "%s %s: no answer was checked, model.samples is empty; make record_samples fills it",
+                *(model, version),
+            )
         for sample in self._samples:
-            job = Job(model, version, sample.encoded, "application/octet-stream")
-            prediction = await inference.predict(job, self._deadline_s)
-            if prediction.error:
-                raise prediction.error
-            problem = find_problem(prediction.body, self._labels, sample, self._tolerance)
+            body = await self._answer(inference, model, version, sample)
+            problem = find_problem(body, self._labels, sample, self._tolerance)
             if problem:
-                raise DeploymentError(
-                    f"{model} {version} was not deployed: on {sample.image.name} it {problem}"
-                )
+                raise DeploymentError(f"{model} {version} was not deployed: on {sample.name} it {problem}")
+            if serving and not sample.has_expectation:
+                await self._compare(inference, model, (version, serving), sample, body)
 
+    async def _answer(self, inference: InferenceClient, model: str, version: str, sample: Sample) -> bytes:
+        try:
+            return await answer_to(
+                inference, Job(model, version, sample.body, sample.content_type), self._deadline_s
+            )
+        except UnexpectedStatusError as exc:
+            raise DeploymentError(f"{model} {version} was not deployed: on {sample.name} {exc}") from exc
 
-def find_problem(body: bytes, labels: Sequence[str], sample: Sample, tolerance: float) -> str | None:
-    """Compares an answer with its sample.
-
-    Returns:
-        the end of a sentence that begins with "it"; None if the answer is right.
-    """
-    try:
-        answer = json.loads(body)
-        probabilities = {str(label): float(value) for label, value in answer.items()}
-    except (ValueError, TypeError, AttributeError):
-        return f"answers {body[:100]!r}, not {{class: probability}}"
-    if set(probabilities) != set(labels):
-        differing = sorted(set(probabilities) ^ set(labels))
-        return f"answers other classes than configured: {', '.join(differing)}"
-    total = math.fsum(probabilities.values())
-    if not math.isclose(total, 1, abs_tol=PROBABILITY_SUM_TOLERANCE):
-        return f"answers probabilities that add up to {total:.4g}, not 1"
-    top = max(probabilities, key=probabilities.__getitem__)
-    if sample.top_class and top != sample.top_class:
-        return f"answers {top} ({probabilities[top]:.3f}), not {sample.top_class}"
-    if sample.probability is not None and abs(probabilities[top] - sample.probability) > tolerance:
-        return f"answers {top} with {probabilities[top]:.3f}, not {sample.probability:g} within {tolerance:g}"
-    return None
+    async def _compare(
+        self, inference: InferenceClient, model: str, versions: tuple[str, str], sample: Sample, body: bytes
+    ) -> None:
+        version, serving = versions
+        try:
+            known = KnownAnswer(await self._answer(inference, model, serving, sample))
+        except (TorchServeError, DeploymentError) as exc:
+            logger.warning("%s: %s was not compared with %s: %s", sample.name, version, serving, exc)
+            return
+        if difference := known.difference(body, self._tolerance):
+            logger.warning(
+                "%s: %s %s answers otherwise than %s, which serves: %s",
+                *(sample.name, model, version, serving, difference),
+            )

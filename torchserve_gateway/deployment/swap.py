@@ -96,7 +96,8 @@ class Swap:
         deployment = self._deployment
         async with changes.registering(torchserve):
             runs = await bring_up(torchserve, deployment, wanted, before)
-        await deployment.check(torchserve.inference, deployment.model, runs.version)
+        other = before.serving.version if before and before.serving.version != runs.version else None
+        await deployment.check(torchserve.inference, deployment.model, runs.version, other)
         return runs
 
     async def _make_default(self, runs: DeployedVersion) -> None:
