@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import FakeTorchServe
 from torchserve_gateway.deployment.answers.problems import find_problem
-from torchserve_gateway.deployment.answers.samples import KnownAnswer, Sample
+from torchserve_gateway.deployment.answers.samples import KnownAnswer, Sample, read_samples
 from torchserve_gateway.deployment.golden_check import GoldenCheck
 from torchserve_gateway.record.errors import DeploymentError
+from torchserve_gateway.settings.model_parts.samples import SampleSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe
 
 LABELS = ["A", "B", "C"]
@@ -165,3 +167,26 @@ async def test_a_wrong_answer_refuses_the_version_and_names_the_sample(sample: S
         await check(sample)
     assert str(refused.value).startswith(f"counter 2.0 was not deployed: {said}")
     assert len(str(refused.value)) < LONGEST_LINE
+
+
+def test_samples_are_read_from_the_models_file(tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_bytes(b"{}")
+    (tmp_path / "answer.bin").write_bytes(b"\xff")
+    settings = gateway_settings().model.model_copy(
+        update={
+            "samples": [
+                SampleSettings(input=tmp_path / "in.json", expected={"a": [1]}),
+                SampleSettings(input=tmp_path / "in.json", expected="a cat"),
+                SampleSettings(image=tmp_path / "in.json", expected_file=tmp_path / "answer.bin"),
+                SampleSettings(input=tmp_path / "in.json"),
+            ]
+        }
+    )
+    known = [b'{"a": [1]}', b"a cat", b"\xff", None]
+    types = ["application/json", "application/json", "application/octet-stream", "application/json"]
+    samples = read_samples(settings)
+    assert [each.answer.body if each.answer else None for each in samples] == known
+    assert [(each.name, each.body, each.content_type) for each in samples] == [
+        ("in.json", b"{}", each) for each in types
+    ]
+    assert [each.has_expectation for each in samples] == [True, True, True, False]
