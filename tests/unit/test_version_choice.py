@@ -49,3 +49,30 @@ async def test_a_version_that_is_being_retired_is_not_asked() -> None:
     with pytest.raises(ModelNotFoundError, match="is being retired"):
         await stage.predict(replace(JOB, version="1.0"), context(requested="1.0"))
     assert later.jobs == []
+
+
+@pytest.mark.parametrize(
+    ("model", "requested", "said"),
+    [
+        ("pets", None, "not there; deployed: genre 1.10; make upload_model MODEL=pets deploys it"),
+        ("genre", "9.9", "not there; 1.10 serves"),
+        (
+            "genre",
+            None,
+            "not there; 1.10 is on record; make upload_model MODEL=genre VERSION=1.10 brings it back",
+        ),
+    ],
+    ids=["model", "version", "on record alone"],
+)
+async def test_what_is_not_there_is_told_with_what_is_deployed_and_the_command_that_helps(
+    model: str, requested: str | None, said: str
+) -> None:
+    job = replace(JOB, model=model, version=requested)
+    later = NextStage(ModelNotFoundError(404, "ModelNotFoundException", "not there"))
+    for explains, expected in ((True, said), (False, "not there")):
+        with pytest.raises(ModelNotFoundError) as told:
+            await VersionChoice(routing(), later, explains=explains).predict(
+                job, context(requested=requested)
+            )
+        assert str(told.value) == expected
+        assert told.value.type == "ModelNotFoundException"

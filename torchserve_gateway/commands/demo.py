@@ -1,6 +1,7 @@
 """Predicts every image of imgs/ through the gateway, the last step of `make demo`."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import httpx
 from rich.console import Console
@@ -35,22 +36,23 @@ def demo(settings: StressSettings) -> None:
         trust_env=False,
     ) as http:
         for file in files:
-            table.add_row(file.name, *_top_two(http, file.name, file.read_bytes()))
+            table.add_row(file.name, *_top_two(http, settings.served.name, file))
     Console(width=TABLE_WIDTH).print(table)
     print(f"\nSwagger UI: {settings.gateway.url}/docs")
     print(
-        f"Predict:    curl -F file=@{settings.images_dir.name}/{files[0].name} {settings.gateway.url}/predict"
+        f"Predict:    curl -T {settings.images_dir.name}/{files[0].name} "
+        f"{settings.gateway.url}/predictions/{settings.served.name}"
     )
     print("Stop:       torchserve-gateway down, or make down")
 
 
-def _top_two(http: httpx.Client, name: str, image: bytes) -> list[str]:
+def _top_two(http: httpx.Client, model: str, image: Path) -> list[str]:
     try:
-        response = http.post("/predict", files={"file": (name, image)}).raise_for_status()
+        response = http.post(f"/predictions/{model}", content=image.read_bytes()).raise_for_status()
     except httpx.HTTPStatusError as exc:
-        raise DemoError(f"{name}: {exc.response.text}") from exc
+        raise DemoError(f"{image.name}: {exc.response.text}") from exc
     except httpx.HTTPError as exc:
-        raise DemoError(f"{name}: {exc or type(exc).__name__}") from exc
+        raise DemoError(f"{image.name}: {exc or type(exc).__name__}") from exc
     answer = list(response.json().items())[:2]
     return [cell for label, probability in answer for cell in (label, f"{probability:.3f}")]
 

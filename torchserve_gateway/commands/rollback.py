@@ -22,15 +22,21 @@ def rollback(settings: SwapSettings) -> None:
     """
     record = DeploymentRecord(settings.torchserve.deployments_dir)
     with record.lock():
-        previous = _previous_version(record, settings.served_model.model_name)
+        previous = _previous_version(record, settings.served.name)
         with kept_archive(settings, previous) as archive:
             wanted = previous.model_copy(update={"archive": archive.name})
             print(deploy(settings, record, planned(settings, wanted, archive)))
 
 
 def _previous_version(record: DeploymentRecord, name: str) -> DeployedVersion:
-    model = record.read().models.get(name)
-    if model is None or not model.previous:
+    found = record.read()
+    model = found.models.get(name)
+    if model is None:
+        raise DeploymentError(
+            f"there is no version of {name}: {found.summary}; model=... or served_model.model_name=... "
+            "chooses another"
+        )
+    if not model.previous:
         raise DeploymentError(f"there is no version of {name} before the serving version; see make models")
     return model.previous[0].deployed_now()
 

@@ -93,7 +93,7 @@ async def _play(settings: StressSettings, images: list[bytes]) -> tuple[Tally, R
         authorization(settings.gateway.auth),
         trusting(settings.gateway.tls),
     ) as sender:
-        path = f"/predictions/{settings.model.name}"
+        path = f"/predictions/{settings.served.name}"
         clients = [Client(sender, path, image, settings.probability_tolerance) for image in images]
         await _learn(clients, settings.probability_tolerance)
         tally, stop, timeline = Tally(), asyncio.Event(), list[Sample]()
@@ -113,7 +113,7 @@ async def _play(settings: StressSettings, images: list[bytes]) -> tuple[Tally, R
             await sampling
     report = Report(
         started=started,
-        model=settings.model.name,
+        model=settings.served.name,
         url=settings.gateway.url,
         load=profiles.described(settings),
         duration_s=duration_s,

@@ -85,7 +85,7 @@ def planned(settings: SwapSettings, asked: DeployedVersion, archive: Archive) ->
     Raises:
         DeploymentError: the archive's model-config.yaml does not suit the gateway, or a sample is missing.
     """
-    model, deadline_s = settings.served_model.model_name, settings.gateway.deadline_s
+    model, deadline_s = settings.served.name, settings.gateway.deadline_s
     wanted = as_torchserve_will_run(model, asked, archive.config, deadline_s)
     return Deployment(
         model=model,

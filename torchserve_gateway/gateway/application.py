@@ -94,7 +94,8 @@ def prediction_stages(settings: ProjectSettings, torchserve: TorchServe, state: 
     copy_limits = gateway.shadow_max_in_flight, gateway.shadow_probability_tolerance
     return chained(
         stages.Deadline,
-        partial(stages.VersionChoice, routing),
+        # A key's holder may not see what else is deployed.
+        partial(stages.VersionChoice, routing, explains=not gateway.auth.enabled),
         partial(stages.Shadow, routing, state.copies, *copy_limits, copied),
         *([partial(stages.Cache, routing, store, state.cache_counts)] if store else []),
         partial(stages.RunningJobs, state.admission, state.jobs, gateway.deadline_s),
@@ -115,7 +116,7 @@ def _add_routes(
     measured: metrics.Metrics,
 ) -> Callable[[ASGIApp], ASGIApp]:
     """Adds all routes; returns the middleware that answers plain predictions without them."""
-    gateway, served = settings.gateway, settings.model
+    gateway, served = settings.gateway, settings.served
     predictions = prediction_stages(settings, torchserve, state)
     arrivals = Arrivals(gateway, state.admission)
     batches = ImageBatches(gateway, served, state.rate_limits, predictions)

@@ -17,7 +17,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from torchserve_gateway.settings.local_stack import StackSettings
 
 # The groups of config/project.yaml; other settings are the stack's own.
-SHARED_GROUPS = ("torchserve", "model", "gateway", "file_browser")
+SHARED_GROUPS = ("torchserve", "model", "served_model", "gateway", "file_browser")
 
 UNAVAILABLE = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 

@@ -21,6 +21,8 @@ from torchserve_gateway.record.errors import RecordError
 from torchserve_gateway.settings.composition import Settings
 
 FILE_NAME = "deployed.json"
+# Models that a summary names.
+MAX_NAMED = 5
 
 
 def _now() -> datetime:
@@ -89,6 +91,15 @@ class Record(Settings):
 
     revision: int = 0
     models: dict[str, DeployedModel] = Field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """The serving versions in words: `deployed: genre 3.0, pets 1.0`, or `nothing is deployed`."""
+        if not self.models:
+            return "nothing is deployed"
+        first = sorted(self.models.items())[:MAX_NAMED]
+        more = f" and {len(self.models) - MAX_NAMED} more" if len(self.models) > MAX_NAMED else ""
+        return f"deployed: {', '.join(f'{name} {each.serving.version}' for name, each in first)}{more}"
 
 
 class DeploymentRecord:

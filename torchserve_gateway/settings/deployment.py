@@ -7,7 +7,6 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, String
 
 from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import Settings
-from torchserve_gateway.settings.model_parts.names import ModelName
 from torchserve_gateway.settings.model_parts.weights import Sha256
 from torchserve_gateway.settings.project import ProjectSettings
 
@@ -73,18 +72,9 @@ class Shadow(Settings):
 Strategy = Annotated[BlueGreen | Canary | Shadow, Field(discriminator="kind")]
 
 
-class ServedModelSettings(Settings):
-    """The model's name at TorchServe."""
-
-    model_name: ModelName
-    """The name in `/predictions/<name>`."""
-
-
 class SwapSettings(ProjectSettings):
     """The root `config/rollback.yaml`, and the common part of `config/upload.yaml`."""
 
-    served_model: ServedModelSettings
-    """The model's name at TorchServe."""
     strategy: Strategy
     """How requests move to the new version."""
     ready_timeout_s: PositiveFloat

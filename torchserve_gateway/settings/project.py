@@ -7,6 +7,7 @@ from pydantic import model_validator
 from torchserve_gateway.settings.composition import Settings, reachable_address
 from torchserve_gateway.settings.gateway import GatewaySettings
 from torchserve_gateway.settings.model import ModelSettings
+from torchserve_gateway.settings.model_parts.names import ModelName
 from torchserve_gateway.settings.torchserve import Port, TorchServeSettings
 
 
@@ -24,6 +25,13 @@ class FileBrowserSettings(Settings):
         return f"http://{reachable_address(self.host)}:{self.port}"
 
 
+class ServedModelSettings(Settings):
+    """The model's name at TorchServe."""
+
+    model_name: ModelName
+    """The name in `/predictions/<name>`."""
+
+
 class ProjectSettings(Settings):
     """One model behind one TorchServe behind one gateway; also the root `config/gateway.yaml`."""
 
@@ -31,10 +39,17 @@ class ProjectSettings(Settings):
     """TorchServe's addresses and properties."""
     model: ModelSettings
     """The model that commands are about."""
+    served_model: ServedModelSettings
+    """The model's name at TorchServe."""
     gateway: GatewaySettings
     """The gateway's own settings."""
     file_browser: FileBrowserSettings
     """Where archives are served over HTTP."""
+
+    @property
+    def served(self) -> ModelSettings:
+        """The model, under its name at TorchServe."""
+        return self.model.model_copy(update={"name": self.served_model.model_name})
 
     @property
     def allowed_urls(self) -> list[str]:

@@ -48,7 +48,7 @@ def remote_archive(
     shared_store = settings.torchserve.model_store is not None
     # Buckets often hold <version>/model.mar, so the staged name comes from model and version. TorchServe
     # names its own downloads after the URL.
-    name = f"{settings.served_model.model_name}-{version}.mar" if shared_store else _name_in_url(url)
+    name = f"{settings.served.name}-{version}.mar" if shared_store else _name_in_url(url)
     with _temporary_directory() as directory:
         file = directory / name
         expected = expected_sha256 or _published_checksum(url, directory / "checksum")

@@ -49,6 +49,18 @@ class Routing:
             )
         return requested
 
+    def explained(self, error: ModelNotFoundError, model: str, requested: str | None) -> ModelNotFoundError:
+        """TorchServe's error with what is deployed, and the command that helps."""
+        deployed = self.record.models.get(model)
+        if deployed is None:
+            hint = f"{self.record.summary}; make upload_model MODEL={model} deploys it"
+        elif requested in (None, deployed.serving.version):
+            version = deployed.serving.version
+            hint = f"{version} is on record; make upload_model MODEL={model} VERSION={version} brings it back"
+        else:
+            hint = f"{deployed.serving.version} serves"
+        return ModelNotFoundError(error.status, error.type, f"{error}; {hint}")
+
     def shadow(self, model: str, key: str) -> str | None:
         """The version that gets a copy of a request that names no version; None for no copy."""
         return self._trial_for("shadow", model, key)

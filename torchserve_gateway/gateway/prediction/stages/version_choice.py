@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.gateway.prediction.stage import Stage
 from torchserve_gateway.gateway.telemetry.request_context import RequestContext
+from torchserve_gateway.torchserve_api.errors import ModelNotFoundError
 from torchserve_gateway.torchserve_api.inference import Job, Prediction
 
 
@@ -14,15 +15,22 @@ class VersionChoice:
 
     routing: Routing
     next_stage: Stage
+    explains: bool = True
+    """Whether an error names what is deployed."""
 
     async def predict(self, job: Job, context: RequestContext) -> Prediction:
         """As `Stage.predict`.
 
         Raises:
-            ModelNotFoundError: the requested version is being retired.
+            ModelNotFoundError: the requested version is being retired, or TorchServe has no such version.
         """
         version = self.routing.choose(job.model, job.version, context.routing_key)
         # Written before the job is passed on: a failure counts as this version's.
         context.version = version
         chosen = job if version == job.version else replace(job, version=version)
-        return await self.next_stage.predict(chosen, context)
+        try:
+            return await self.next_stage.predict(chosen, context)
+        except ModelNotFoundError as exc:
+            if not self.explains:
+                raise
+            raise self.routing.explained(exc, job.model, job.version) from exc
