@@ -17,7 +17,7 @@ CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
 .PHONY: help install install_engines demo check test test_all lint download_weights generate_mar optimize train \
-	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress \
+	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback record_samples models manage grpc grpc_stubs api_key run_stress \
 	bench bench_gateway bench_engine scaling dashboard format lock clean \
 	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
 	compose_up compose_down compose_upload_model compose_rollback compose_models compose_api_key test_containers
@@ -116,6 +116,14 @@ upload_model: install ## swap a version in, built first unless ARGS name an arch
 
 rollback: install ## back to the version that served before
 	@$(COMMAND) rollback model=$(MODEL) $(ARGS)
+
+comma := ,
+empty :=
+# Files to add to the model's samples.
+INPUTS ?=
+record_samples: install ## the serving version's answers become the expected ones (MODEL=genre INPUTS="cat.jpg dog.jpg")
+	@$(COMMAND) record-samples model=$(MODEL) write=config/model/$(MODEL).yaml \
+		$(if $(INPUTS),'inputs=[$(subst $(empty) $(empty),$(comma),$(strip $(INPUTS)))]') $(ARGS)
 
 models: install ## what is deployed: versions, default, workers, batching, queue, since when
 	@$(COMMAND) models model=$(MODEL) $(ARGS)

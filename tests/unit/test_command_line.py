@@ -15,6 +15,7 @@ from torchserve_gateway.version import __version__
 
 COMMANDS = (
     *("up", "down", "status", "logs", "app", "torchserve", "file-browser", "deploy", "rollback", "models"),
+    "record-samples",
     *("generate-mar", "download-weights", "optimize", "stress", "demo", "config", "key", "manage", "grpc"),
 )
 # Import names by the requirements file that brings them.

@@ -121,9 +121,9 @@ def test_the_difference_from_a_known_answer_is_one_short_line(
 
 
 def answering(request: httpx.Request) -> httpx.Response:
-    """Version 1.0 counts to 1, version 2.0 to 2; a body `refuse` gets a status of the handler's own."""
-    if request.content == b"refuse":
-        return httpx.Response(422, text="no" * 500, headers={"x-request-id": "id"})
+    """Version 1.0 counts to 1, version 2.0 to 2; a number in the body is a status that the handler sets."""
+    if request.content:
+        return httpx.Response(int(request.content), text="no" * 500, headers={"x-request-id": "id"})
     return httpx.Response(200, json=[{"count": int(request.url.path.rsplit("/", 1)[-1][0])}])
 
 
@@ -159,7 +159,8 @@ async def test_a_sample_without_expectation_is_compared_with_the_serving_version
             Sample("in.json", b"", answer=KnownAnswer(b'[{"count": 3}]')),
             "on in.json it answers 2 at $[0].count",
         ),
-        (Sample("bad.json", b"refuse"), "on bad.json the handler answered 422: no"),
+        (Sample("bad.json", b"422"), "on bad.json the handler answered 422: no"),
+        (Sample("bad.json", b"302"), "on bad.json the handler answered 302, not 2xx"),
     ],
 )
 async def test_a_wrong_answer_refuses_the_version_and_names_the_sample(sample: Sample, said: str) -> None:

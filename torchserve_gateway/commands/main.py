@@ -161,6 +161,21 @@ def rollback(overrides: Overrides = None) -> None:
 
 
 @app.command()
+def record_samples(overrides: Overrides = None) -> None:
+    """Writes the serving version's answers as the expected ones.
+
+    A new version must then answer the model's samples alike. inputs=[FILE,...] adds samples.
+
+    Settings: config/record_samples.yaml.
+
+    Example: torchserve-gateway record-samples model=pets inputs=[cat.jpg]
+    """
+    from torchserve_gateway.commands.samples.record_samples import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
 def models(overrides: Overrides = None) -> None:
     """Lists versions, workers, batching and queues.
 
