@@ -101,6 +101,7 @@ def prediction_stages(settings: ProjectSettings, torchserve: TorchServe, state: 
         partial(stages.RunningJobs, state.admission, state.jobs, gateway.deadline_s),
         partial(stages.Fallback, state.deployments.refresh),
         partial(stages.VersionCounting, routing),
+        partial(stages.Isolation, routing, upstream.max_isolated, state.isolation_counts),
         partial(stages.Retry, upstream.attempts),
         partial(stages.Breaker, circuit, inference.ping),
         partial(stages.Loading, WorkerWatch(Workers(settings, torchserve).are_loading)),

@@ -11,7 +11,7 @@ from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.gateway.prediction.admission import Admission
 from torchserve_gateway.gateway.prediction.background_tasks import BackgroundTasks
 from torchserve_gateway.gateway.prediction.cache_stores import CacheStore, store_of
-from torchserve_gateway.gateway.prediction.stages import CacheCounts
+from torchserve_gateway.gateway.prediction.stages import CacheCounts, IsolationCounts
 from torchserve_gateway.settings.project import ProjectSettings
 
 
@@ -26,6 +26,7 @@ class GatewayState:
     cache_store: CacheStore | None
     """None where the response cache is off."""
     cache_counts: CacheCounts
+    isolation_counts: IsolationCounts
     jobs: BackgroundTasks
     """Jobs that TorchServe has."""
     copies: BackgroundTasks
@@ -49,6 +50,7 @@ class GatewayState:
             admission=Admission(gateway.admission, routing, settings.model),
             cache_store=store_of(gateway.cache) if gateway.cache.enabled else None,
             cache_counts=CacheCounts(),
+            isolation_counts=IsolationCounts(),
             jobs=BackgroundTasks(),
             copies=BackgroundTasks(),
             rate_limits=RateLimits(gateway.rate_limit),

@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from torchserve_gateway.gateway.access.rate_limits import RateLimits
 from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.gateway.prediction.admission import Admission
-from torchserve_gateway.gateway.prediction.stages import CacheCounts
+from torchserve_gateway.gateway.prediction.stages import CacheCounts, IsolationCounts
 from torchserve_gateway.gateway.state import GatewayState
 from torchserve_gateway.gateway.telemetry.metrics import UNKNOWN, Collect
 
@@ -21,6 +21,7 @@ def collected(gateway: GatewayState, lost_log_lines: Callable[[], int]) -> tuple
         partial(deployed, gateway.routing),
         partial(shadowed, gateway.routing),
         partial(admitted, gateway.admission),
+        partial(isolated, gateway.isolation_counts),
         partial(unlimited, gateway.rate_limits),
         partial(unlogged, lost_log_lines),
     )
@@ -67,6 +68,16 @@ def cached(cache: CacheCounts) -> Iterator[Metric]:
     for result, count in cache.results.items():
         results.add_metric((result,), count)
     yield results
+
+
+def isolated(isolation: IsolationCounts) -> Iterator[Metric]:
+    """Requests of failed batches by the end of their repeat."""
+    repeats = CounterMetricFamily(
+        "gateway_isolated", "Requests of failed batches, by the end of their repeat", labels=("result",)
+    )
+    for result, count in isolation.results.items():
+        repeats.add_metric((result,), count)
+    yield repeats
 
 
 def unlimited(limits: RateLimits) -> Iterator[Metric]:

@@ -46,6 +46,8 @@ class DeployedVersion(Settings):
     initial_workers: int
     response_timeout: int
     startup_timeout: int
+    idempotent: bool = True
+    """Whether the gateway may ask again after a failed batch."""
     deployed_at: datetime = Field(default_factory=_now)
 
     def parameters(self) -> dict[str, str | int]:

@@ -98,6 +98,8 @@ class UpstreamSettings(Settings):
 
     attempts: PositiveInt
     """Attempts of one request in all, where the job never ran."""
+    max_isolated: Annotated[int, Field(ge=0)]
+    """Requests of a model that may wait to be asked again after their batch failed; 0: none is."""
     breaker_failures: PositiveInt
     """Failures in a row that open the breaker."""
     breaker_open_s: PositiveFloat

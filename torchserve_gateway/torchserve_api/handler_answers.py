@@ -42,6 +42,14 @@ def is_handlers(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     return not unexpected and type_ not in TORCHSERVE_TYPES | INPUT_ERROR_TYPES
 
 
+def fails_the_batch(status: int, body: bytes) -> bool:
+    """Whether an error answer is of an exception in the handler, which every request of the batch gets.
+
+    A `PredictionException` has a status of its own, so that it passes for the handler's answer.
+    """
+    return status >= 400 and _error_type(status, body) == "InternalServerException"
+
+
 def _error_type(status: int, body: bytes) -> str | None:
     """Type in an error body of TorchServe's form; None for any other body."""
     try:

@@ -79,6 +79,13 @@ class Routing:
             return self.counts[UNNAMED][UNNAMED]
         return self.counts[model][version if version in deployed.states else UNNAMED]
 
+    def may_repeat(self, model: str, version: str | None) -> bool:
+        """Whether a job that failed with its batch may run again: on record, idempotent, in batches."""
+        deployed = self.record.models.get(model)
+        if deployed is None or not deployed.serving.idempotent:
+            return False
+        return deployed.serving.batch_size > 1 or version != deployed.serving.version
+
     def archive_sha256(self, model: str, version: str | None) -> str | None:
         """SHA-256 of the serving version's archive; None for other versions, which may change."""
         deployed = self.record.models.get(model)

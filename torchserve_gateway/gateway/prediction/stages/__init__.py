@@ -4,6 +4,7 @@ from torchserve_gateway.gateway.prediction.stages.breaker import Breaker
 from torchserve_gateway.gateway.prediction.stages.cache import Cache, CacheCounts
 from torchserve_gateway.gateway.prediction.stages.deadline import Deadline
 from torchserve_gateway.gateway.prediction.stages.fallback import Fallback
+from torchserve_gateway.gateway.prediction.stages.isolation import Isolation, IsolationCounts
 from torchserve_gateway.gateway.prediction.stages.loading import Loading
 from torchserve_gateway.gateway.prediction.stages.retry import Retry
 from torchserve_gateway.gateway.prediction.stages.running_jobs import RunningJobs
@@ -19,6 +20,8 @@ __all__ = [
     "Deadline",
     "Fallback",
     "Loading",
+    "Isolation",
+    "IsolationCounts",
     "Retry",
     "RunningJobs",
     "Shadow",
