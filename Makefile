@@ -17,7 +17,7 @@ CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
 .PHONY: help install install_engines demo check test test_all lint download_weights generate_mar optimize train \
-	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback record_samples models manage grpc grpc_stubs api_key run_stress \
+	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback record_samples models manage grpc grpc_stubs api_key run_stress import_config \
 	bench bench_gateway bench_engine scaling dashboard format lock clean \
 	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
 	compose_up compose_down compose_upload_model compose_rollback compose_models compose_api_key test_containers
@@ -113,6 +113,9 @@ run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
 
 upload_model: install ## swap a version in, built first unless ARGS name an archive (MODEL=genre VERSION=1.0)
 	@$(COMMAND) deploy $(CHOICE) $(ARGS)
+
+import_config: install ## a config.properties in our settings: a table, and NAME=mine writes config/torchserve/mine.yaml (FILE=)
+	@$(COMMAND) import-config "$(FILE)" $(if $(NAME),--name $(NAME)) $(ARGS)
 
 rollback: install ## back to the version that served before
 	@$(COMMAND) rollback model=$(MODEL) $(ARGS)

@@ -4,6 +4,7 @@ Every subcommand takes Hydra overrides, KEY=VALUE, behind its own arguments. Its
 runs: torch takes seconds, and the gateway's image is without it.
 """
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -240,6 +241,29 @@ def stress(overrides: Overrides = None) -> None:
     from torchserve_gateway.commands.stress import main
 
     _exit(main(overrides or []))
+
+
+@app.command()
+def import_config(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A config.properties, or a snapshot of one.")],
+    *,
+    name: Annotated[
+        str | None, typer.Option(help="Writes config/torchserve/NAME.yaml here; without it, it is printed.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Prints the decisions as JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replaces the file.")] = False,
+) -> None:
+    """Turns TorchServe's config.properties into our settings.
+
+    Says of each key whether it is kept, overridden or refused, and why. Variables of this shell are read as
+    TorchServe reads them: $$NAME$$, and TS_NAME with enable_envvars_config=true.
+
+    Example: torchserve-gateway import-config config.properties --name mine && torchserve-gateway up
+    torchserve=mine
+    """
+    from torchserve_gateway.commands.onboarding.import_config import main
+
+    _exit(main(file, name, as_json=json, force=force))
 
 
 @app.command()

@@ -1,0 +1,143 @@
+"""`make import_config`: a config.properties as a table of decisions and as our YAML.
+
+Exit codes: 0 done; 1 the file cannot be taken over; 2 wrong usage.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from torchserve_gateway.migration.environment import resolved
+from torchserve_gateway.migration.errors import MigrationError
+from torchserve_gateway.migration.java_properties import ENCODING, parsed
+from torchserve_gateway.migration.startup_models import deploys
+from torchserve_gateway.migration.torchserve_config import Decision, decisions, rows, settings_of
+from torchserve_gateway.settings.command import exit_code
+from torchserve_gateway.settings.composition import CONFIG_DIR, ConfigurationError, compose_yaml
+from torchserve_gateway.settings.project import ProjectSettings
+
+TABLE_WIDTH = 150
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A config.properties in our terms."""
+
+    decisions: list[Decision]
+    settings: dict[str, object]
+    """Content of `config/torchserve/<name>.yaml` below its defaults list."""
+    deploys: list[str]
+    """Commands that deploy the models of the file."""
+
+
+def import_config(file: Path, name: str | None, *, as_json: bool, force: bool) -> None:
+    """Prints the decisions, and writes or prints the YAML.
+
+    Raises:
+        MigrationError: the file cannot be read, or its YAML exists already.
+        ConfigurationError: the values are not valid for us.
+    """
+    imported = imported_from(file)
+    target = _target(name, force=force) if name else None
+    text = _yaml(imported, file)
+    if as_json:
+        content = {
+            "decisions": list(rows(imported.decisions)),
+            "torchserve": imported.settings,
+            "deploys": imported.deploys,
+        }
+        print(json.dumps(content, indent=1))
+    else:
+        _print_table(imported)
+    if target:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        _say(as_json, f"written to {target}; use it with ARGS=torchserve={name}, for example:")
+        _say(as_json, f"make up ARGS=torchserve={name}")
+    elif not as_json:
+        print(f"\n# config/torchserve/<name>.yaml; NAME=<name> writes it\n{text}", end="")
+
+
+def imported_from(file: Path) -> Imported:
+    """Reads a config.properties.
+
+    Raises:
+        MigrationError: it cannot be read, or TorchServe would not start with it.
+        ConfigurationError: the values are not valid for us.
+    """
+    try:
+        values = resolved(parsed(file.read_text(ENCODING)), os.environ)
+    except (OSError, ValueError) as exc:
+        raise MigrationError(f"{file} cannot be read: {exc}") from exc
+    decided = decisions(values, Path.cwd())
+    settings = settings_of(decided)
+    _check(settings)
+    store = settings.get("model_store")
+    return Imported(decided, settings, deploys(values, Path(str(store)) if store else None))
+
+
+def _check(settings: dict[str, object]) -> None:
+    composed = yaml.safe_load(compose_yaml("gateway"))
+    ours = composed["torchserve"]
+    merged = {**ours, **settings}
+    merged |= {group: {**ours[group], **_group(settings, group)} for group in ("environment", "properties")}
+    merged["management_urls"] = [merged["management_url"]]
+    limit = merged["properties"]["max_request_size"]
+    gateway = {**composed["gateway"], "max_request_bytes": limit}
+    try:
+        ProjectSettings.model_validate({**composed, "torchserve": merged, "gateway": gateway})
+    except ValidationError as exc:
+        problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in exc.errors()]
+        raise ConfigurationError(f"the values do not suit the gateway: {'; '.join(problems)}") from exc
+
+
+def _group(settings: dict[str, object], name: str) -> dict[str, object]:
+    group = settings.get(name, {})
+    assert isinstance(group, dict)
+    return group
+
+
+def _target(name: str, *, force: bool) -> Path:
+    target = Path.cwd() / "config" / "torchserve" / f"{name}.yaml"
+    if target.exists() and not force:
+        raise MigrationError(f"{target} exists; --force replaces it, or take another name")
+    if not target.exists() and (CONFIG_DIR / "torchserve" / f"{name}.yaml").exists():
+        raise MigrationError(f"torchserve={name} comes with the package; take another name")
+    return target
+
+
+def _yaml(imported: Imported, file: Path) -> str:
+    body = yaml.safe_dump(imported.settings, sort_keys=False, allow_unicode=True) if imported.settings else ""
+    # OmegaConf would take ${...} for its own.
+    body = body.replace("${", "\\${")
+    head = f"# From {file.name}, by make import_config; keys that are not here are as in local.yaml.\n"
+    return f"{head}defaults:\n  - local\n  - _self_\n\n{body}"
+
+
+def _print_table(imported: Imported) -> None:
+    table = Table("key", "value", box=None)
+    table.add_column("", no_wrap=True)
+    table.add_column("setting", overflow="fold")
+    table.add_column("why")
+    for row in rows(imported.decisions):
+        table.add_row(row["key"], row["value"], row["verdict"], row["setting"], row["reason"])
+    # Values are not markup.
+    Console(width=TABLE_WIDTH, markup=False, highlight=False).print(table)
+    for command in imported.deploys:
+        print(command)
+
+
+def _say(as_json: bool, line: str) -> None:
+    if not as_json:
+        print(line)
+
+
+def main(file: Path, name: str | None, *, as_json: bool, force: bool) -> int:
+    """Runs the command and returns the exit code."""
+    return exit_code(lambda: import_config(file, name, as_json=as_json, force=force), (MigrationError,))

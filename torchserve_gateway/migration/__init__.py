@@ -1,0 +1,1 @@
+"""Ways from a TorchServe of others to ours: its configuration, its running models; imported by commands."""
