@@ -17,7 +17,7 @@ CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
 .PHONY: help install install_engines demo check test test_all lint download_weights generate_mar optimize train \
-	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback record_samples models manage grpc grpc_stubs api_key run_stress import_config \
+	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback record_samples models manage grpc grpc_stubs api_key run_stress import_config adopt \
 	bench bench_gateway bench_engine scaling dashboard format lock clean \
 	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
 	compose_up compose_down compose_upload_model compose_rollback compose_models compose_api_key test_containers
@@ -111,14 +111,21 @@ run_app: install ## the gateway alone in the foreground
 run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
 	@exec $(COMMAND) file-browser $(ARGS)
 
-upload_model: install ## swap a version in, built first unless ARGS name an archive (MODEL=genre VERSION=1.0)
-	@$(COMMAND) deploy $(CHOICE) $(ARGS)
+# Name and version are the archive's, unless the command line has others.
+ARCHIVE = 'archive_source.path="$(MAR)"' $(if $(NAME),model.name=$(NAME)) \
+	$(if $(filter-out file,$(origin MODEL)),model=$(MODEL)) \
+	$(if $(filter-out file,$(origin VERSION)),'model.version="$(VERSION)"')
+upload_model: install ## swap a version in, built first (MODEL=genre VERSION=1.0) or an archive as it is (MAR=theirs.mar)
+	@$(COMMAND) deploy $(if $(MAR),$(ARCHIVE),$(CHOICE)) $(ARGS)
+
+adopt: install ## the models of a TorchServe that runs already (ARGS="torchserve.management_url=http://...:8081")
+	@$(COMMAND) adopt $(ARGS)
 
 import_config: install ## a config.properties in our settings: a table, and NAME=mine writes config/torchserve/mine.yaml (FILE=)
 	@$(COMMAND) import-config "$(FILE)" $(if $(NAME),--name $(NAME)) $(ARGS)
 
-rollback: install ## back to the version that served before
-	@$(COMMAND) rollback model=$(MODEL) $(ARGS)
+rollback: install ## back to the version that served before (MODEL=genre, or NAME= of an archive that came as it is)
+	@$(COMMAND) rollback $(if $(NAME),model=foreign model.name=$(NAME),model=$(MODEL)) $(ARGS)
 
 comma := ,
 empty :=

@@ -17,7 +17,7 @@ COMMANDS = (
     *("up", "down", "status", "logs", "app", "torchserve", "file-browser", "deploy", "rollback", "models"),
     "record-samples",
     *("generate-mar", "download-weights", "optimize", "stress", "demo", "config", "key", "manage", "grpc"),
-    "import-config",
+    *("adopt", "import-config"),
 )
 # Import names by the requirements file that brings them.
 ONLY_IN = {

@@ -9,6 +9,7 @@ from tests.commands import command
 from tests.composed_settings import gateway_settings, load_once
 from tests.running_stack import run
 from torchserve_gateway.commands.models import OverviewSettings
+from torchserve_gateway.commands.onboarding.adopt import AdoptSettings
 from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import (
     PROJECT_ROOT,
@@ -26,6 +27,7 @@ from torchserve_gateway.settings.optimization import OptimizeSettings
 from torchserve_gateway.settings.project import ProjectSettings
 
 ROOTS: list[tuple[str, type[Settings]]] = [
+    ("adopt", AdoptSettings),
     ("archive", ArchiveSettings),
     ("gateway", ProjectSettings),
     ("models", OverviewSettings),

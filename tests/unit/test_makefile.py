@@ -24,6 +24,15 @@ def test_upload_model_is_one_command_with_all_settings(args: str) -> None:
     assert "generate-mar" not in commands
 
 
+def test_an_archive_of_others_needs_no_settings() -> None:
+    assert printed("upload_model", "MAR=../their s.mar").endswith(
+        "deploy 'archive_source.path=\"../their s.mar\"'"
+    )
+    named = printed("upload_model", "MAR=theirs.mar", "NAME=pets", "VERSION=2.0", "MODEL=mine")
+    assert "model.name=pets model=mine 'model.version=\"2.0\"'" in named
+    assert "rollback model=foreign model.name=pets" in printed("rollback", "NAME=pets")
+
+
 @pytest.mark.parametrize(
     ("target", "source"), [("compose_upload_model", "file_browser"), ("run_ts_upload_model", "model_mars")]
 )

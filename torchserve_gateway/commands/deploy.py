@@ -5,12 +5,13 @@ Exit codes: 0 the version serves; 1 it does not, and the old version still serve
 
 from collections.abc import Sequence
 
+from torchserve_gateway.commands.onboarding.archive_overrides import with_archive_settings
 from torchserve_gateway.deployment.archives.sources import requested_archive
 from torchserve_gateway.deployment.deploy import deploy
 from torchserve_gateway.deployment.plan import upload_plan
 from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeploymentRecord
-from torchserve_gateway.settings.command import run
+from torchserve_gateway.settings.command import exit_code, run
 from torchserve_gateway.settings.deployment import UploadSettings
 
 
@@ -27,4 +28,9 @@ def upload_model(settings: UploadSettings) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command with Hydra overrides and returns the exit code."""
-    return run("upload", UploadSettings, upload_model, (DeploymentError,), argv)
+
+    def deploy_them() -> int:
+        overrides = with_archive_settings(argv)
+        return run("upload", UploadSettings, upload_model, (DeploymentError,), overrides)
+
+    return exit_code(deploy_them, (DeploymentError,))

@@ -244,6 +244,20 @@ def stress(overrides: Overrides = None) -> None:
 
 
 @app.command()
+def adopt(overrides: Overrides = None) -> None:
+    """Puts the models of a TorchServe that runs already on record.
+
+    Changes nothing there. The gateway in front of it then gives them admission, canary, shadow, swaps, cache
+    and metrics. Settings: config/adopt.yaml.
+
+    Example: torchserve-gateway adopt torchserve.management_url=http://10.0.0.7:8081
+    """
+    from torchserve_gateway.commands.onboarding.adopt import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
 def import_config(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A config.properties, or a snapshot of one.")],
     *,

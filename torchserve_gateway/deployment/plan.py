@@ -73,6 +73,7 @@ def upload_plan(settings: UploadSettings, archive: Archive) -> Deployment:
         archive=archive.name,
         sha256=archive.sha256,
         engine=archive.engine,
+        idempotent=settings.model.idempotent,
         initial_workers=params.initial_workers or len(os.sched_getaffinity(0)),
         **params.model_dump(exclude={"url", "initial_workers"}),
     )

@@ -61,5 +61,5 @@ def _archives_of_deploys(before: DeployedModel | None, retired: dict[str, ModelV
     """Archives that deploys put into the model store; others belong to the people who put them there."""
     if before is None:
         return set()
-    on_record = {each.archive for each in (before.serving, *before.previous)}
+    on_record = {each.archive for each in (before.serving, *before.previous) if not each.adopted}
     return on_record | {each.archive_name for version, each in retired.items() if version in before.retiring}

@@ -38,7 +38,7 @@ class DeployedVersion(Settings):
     archive: str
     """File name in the model store."""
     sha256: str
-    """Hex digest of the archive."""
+    """Hex digest of the archive; empty if the archive of an adopted version is out of reach."""
     engine: Engine | None = None
     """Engine and parity of the archive; None if packing did not note them."""
     batch_size: int
@@ -48,6 +48,8 @@ class DeployedVersion(Settings):
     startup_timeout: int
     idempotent: bool = True
     """Whether the gateway may ask again after a failed batch."""
+    adopted: bool = False
+    """Whether others registered the version; its archive is theirs, so that no deploy removes it."""
     deployed_at: datetime = Field(default_factory=_now)
 
     def parameters(self) -> dict[str, str | int]:

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
 from torchserve_gateway.settings.archive import ArchiveSettings
-from torchserve_gateway.settings.composition import Settings
+from torchserve_gateway.settings.composition import Settings, WorkingPath
+from torchserve_gateway.settings.model_parts.names import ModelName
 from torchserve_gateway.settings.model_parts.weights import Sha256
 from torchserve_gateway.settings.project import ProjectSettings
 
@@ -145,6 +146,8 @@ class ArchiveSourceSettings(Settings):
 
     url: Annotated[str, StringConstraints(min_length=1)] | None
     """File name in model_mars, or a URL; None: the archive is built from the model's parts."""
+    path: WorkingPath | None = None
+    """File of an archive that is taken as it is, in the place of `url`."""
     sha256: Sha256 | None
     """Hex digest of the archive; None: `<url>.sha256` holds it, and a local file is not compared."""
 

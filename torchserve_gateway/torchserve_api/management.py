@@ -8,7 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from torchserve_gateway.settings.torchserve import TorchServeSettings
 from torchserve_gateway.torchserve_api.descriptions import Answer, ModelPage, ModelVersion
-from torchserve_gateway.torchserve_api.errors import InvalidAnswerError
+from torchserve_gateway.torchserve_api.errors import ApiDisabledError, InvalidAnswerError, RequestRefusedError
 from torchserve_gateway.torchserve_api.transport import Transport, path_of
 
 # TorchServe replaces any other number by this.
@@ -61,6 +61,22 @@ class ManagementClient:
             headers=((b"Content-Type", b"application/json"),),
         )
         return _status(response.content)
+
+    async def registers(self) -> bool:
+        """Whether the model API is on. Asks for a registration without an archive, which changes nothing."""
+        try:
+            await self._transport.call(
+                "POST",
+                "/models",
+                self._timeout_s,
+                content=b"{}",
+                headers=((b"Content-Type", b"application/json"),),
+            )
+        except ApiDisabledError:
+            return False
+        except RequestRefusedError:
+            return True
+        return True
 
     async def scale(
         self,

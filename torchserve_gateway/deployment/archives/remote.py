@@ -49,7 +49,7 @@ def remote_archive(
     # Buckets often hold <version>/model.mar, so the staged name comes from model and version. TorchServe
     # names its own downloads after the URL.
     name = f"{settings.served.name}-{version}.mar" if shared_store else _name_in_url(url)
-    with _temporary_directory() as directory:
+    with temporary_directory() as directory:
         file = directory / name
         expected = expected_sha256 or _published_checksum(url, directory / "checksum")
         _fetch(url, file, settings.max_archive_mb)
@@ -104,11 +104,16 @@ def _published_checksum(url: str, file: Path) -> str:
 
 
 @contextmanager
-def _temporary_directory() -> Iterator[Path]:
+def temporary_directory() -> Iterator[Path]:
+    """A folder for an archive on its way into the model store.
+
+    Raises:
+        ArchiveRefusedError: there is no place for it.
+    """
     try:
         directory = tempfile.TemporaryDirectory(prefix="archive-")
     except OSError as exc:
-        raise ArchiveRefusedError(f"no folder for the download, set TMPDIR: {exc}") from exc
+        raise ArchiveRefusedError(f"no folder for the archive, set TMPDIR: {exc}") from exc
     with directory as path:
         yield Path(path)
 

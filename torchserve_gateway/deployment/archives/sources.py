@@ -3,6 +3,7 @@
 upload      no URL configured      built from the model's parts
             a file name            taken from model_mars/
             a URL                  downloaded
+            archive_source.path    taken as it is
 rollback    kept in the store      taken from there
             else                   downloaded again from its recorded URL
 """
@@ -13,11 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from torchserve_gateway.deployment.archives.building import built_archive
+from torchserve_gateway.deployment.archives.foreign import foreign_archive
 from torchserve_gateway.deployment.archives.remote import remote_archive
 from torchserve_gateway.deployment.archives.verification import Archive, verified
-from torchserve_gateway.deployment.errors import ArchiveRefusedError, ModelStoreError
+from torchserve_gateway.deployment.errors import ArchiveBuildError, ArchiveRefusedError, ModelStoreError
 from torchserve_gateway.record.record import DeployedVersion
 from torchserve_gateway.settings.deployment import SwapSettings, UploadSettings
+from torchserve_gateway.settings.model_parts.handlers import FOREIGN_HANDLER
 
 
 def requested_archive(settings: UploadSettings) -> AbstractContextManager[Archive]:
@@ -28,6 +31,13 @@ def requested_archive(settings: UploadSettings) -> AbstractContextManager[Archiv
     """
     _handle_sigterm_as_ctrl_c()
     source, sha256 = settings.request_params.url, settings.archive_source.sha256
+    if file := settings.archive_source.path:
+        _refuse_without_store(settings, file)
+        return foreign_archive(file, settings.served_model.model_name, settings.model.version, sha256)
+    if source is None and str(settings.model.handler) == FOREIGN_HANDLER:
+        raise ArchiveBuildError(
+            f"{settings.model.name} has no parts to build from; name an archive: MAR=theirs.mar"
+        )
     if source and "://" in source:
         return remote_archive(settings, source, settings.model.version, sha256)
     file = settings.model_mars / source if source else built_archive(settings)
@@ -59,14 +69,18 @@ def local_archive(settings: SwapSettings, file: Path, version: str, expected_sha
         ArchiveRefusedError: TorchServe has another disk, or the archive fails verification.
         ModelStoreError: the file is missing.
     """
+    _refuse_without_store(settings, file)
+    if not file.is_file():
+        raise ModelStoreError(f"{file} does not exist; build it with make generate_mar")
+    return replace(verified(file, str(file), version, expected_sha256), source=file.name)
+
+
+def _refuse_without_store(settings: SwapSettings, file: Path) -> None:
     if settings.torchserve.model_store is None:
         raise ArchiveRefusedError(
             f"{file} cannot be put into TorchServe's model store, torchserve.model_store is null; give a URL "
             "that TorchServe can download from, for example archive_source=file_browser"
         )
-    if not file.is_file():
-        raise ModelStoreError(f"{file} does not exist; build it with make generate_mar")
-    return replace(verified(file, str(file), version, expected_sha256), source=file.name)
 
 
 def _handle_sigterm_as_ctrl_c() -> None:

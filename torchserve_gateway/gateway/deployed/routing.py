@@ -87,9 +87,10 @@ class Routing:
         return deployed.serving.batch_size > 1 or version != deployed.serving.version
 
     def archive_sha256(self, model: str, version: str | None) -> str | None:
-        """SHA-256 of the serving version's archive; None for other versions, which may change."""
+        """SHA-256 of the serving version's archive; None if unknown, and for versions that may change."""
         deployed = self.record.models.get(model)
-        return deployed.serving.sha256 if deployed and deployed.serving.version == version else None
+        is_serving = deployed is not None and deployed.serving.version == version
+        return deployed.serving.sha256 or None if deployed and is_serving else None
 
 
 def position(model: str, key: str) -> float:

@@ -11,6 +11,8 @@ from torchserve_gateway.settings.composition import PROJECT_ROOT, existing_or_ow
 StockHandler = Literal["image_classifier", "object_detector", "image_segmenter", "text_classifier"]
 STOCK_HANDLERS: tuple[str, ...] = get_args(StockHandler)
 OWN_HANDLER = Path("ts_serialize/handler.py")
+FOREIGN_HANDLER = "foreign"
+"""The handler of an archive that comes as it is; no archive can be built with it."""
 
 
 def found_handler(handler: Path) -> Path:
@@ -19,7 +21,7 @@ def found_handler(handler: Path) -> Path:
     Raises:
         ValueError: neither.
     """
-    if str(handler) in STOCK_HANDLERS:
+    if str(handler) in (*STOCK_HANDLERS, FOREIGN_HANDLER):
         return handler
     if len(handler.parts) == 1 and not handler.suffix:
         raise ValueError(
