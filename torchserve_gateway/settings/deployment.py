@@ -7,7 +7,6 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, String
 
 from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import Settings, WorkingPath
-from torchserve_gateway.settings.model_parts.names import ModelName
 from torchserve_gateway.settings.model_parts.weights import Sha256
 from torchserve_gateway.settings.project import ProjectSettings
 

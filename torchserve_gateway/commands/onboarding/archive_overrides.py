@@ -77,7 +77,7 @@ def _of_serving(overrides: Sequence[str]) -> list[str]:
     """Parameters of the version that serves under the name; none before the first deploy."""
     settings = load("upload", UploadSettings, overrides)
     models = DeploymentRecord(settings.torchserve.deployments_dir).read().models
-    model = models.get(settings.served_model.model_name)
+    model = models.get(settings.served.name)
     if model is None:
         return []
     parameters = model.serving.parameters()

@@ -33,7 +33,7 @@ def requested_archive(settings: UploadSettings) -> AbstractContextManager[Archiv
     source, sha256 = settings.request_params.url, settings.archive_source.sha256
     if file := settings.archive_source.path:
         _refuse_without_store(settings, file)
-        return foreign_archive(file, settings.served_model.model_name, settings.model.version, sha256)
+        return foreign_archive(file, settings.served.name, settings.model.version, sha256)
     if source is None and str(settings.model.handler) == FOREIGN_HANDLER:
         raise ArchiveBuildError(
             f"{settings.model.name} has no parts to build from; name an archive: MAR=theirs.mar"
