@@ -44,14 +44,18 @@ def test_of_the_demo_model_nothing_but_the_expectations_changes() -> None:
             "samples:\n  - image: a.jpg\n    expected_file: s/a.jpg.json\n{new}\n# next\nb: 1\n",
         ),
         (
-            "samples:\n  - expected_class: B # b\n    image: a.jpg\n    probability: 0.3\n"
-            "    content_type: t/x\n",
+            (
+                "samples:\n  - expected_class: B # b\n    image: a.jpg\n    probability: 0.3\n"
+                "    content_type: t/x\n"
+            ),
             "samples:\n  - expected_file: s/a.jpg.json # b\n    image: a.jpg\n    content_type: t/x\n{new}\n",
         ),
         (
             "samples:\n  - {{image: a.jpg, content_type: t/x}} # c\nb: 1\n",
-            "samples:\n  - image: a.jpg\n    content_type: t/x\n    expected_file: s/a.jpg.json # c\n"
-            "{new}\nb: 1\n",
+            (
+                "samples:\n  - image: a.jpg\n    content_type: t/x\n    expected_file: s/a.jpg.json # c\n"
+                "{new}\nb: 1\n"
+            ),
         ),
         (
             "samples: [{{image: a.jpg,\n  expected_class: A}}] # c\nb: 1\n",
