@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from torchserve_gateway.gateway.access.api_keys import Caller, Right, new_key, sha256, write_callers
+from torchserve_gateway.gateway.access.api_keys import RIGHTS, Caller, new_key, sha256, write_callers
 
-EVERYTHING: tuple[Right, ...] = ("predict", "models", "metrics")
+EVERYTHING = RIGHTS
 
 
-def write_keys(file: Path, **rights: tuple[Right, ...]) -> dict[str, str]:
+def write_keys(file: Path, **rights: tuple[str, ...]) -> dict[str, str]:
     """Writes a file with one new key for each caller and returns the keys."""
     keys = {name: new_key() for name in rights}
     callers = {

@@ -33,7 +33,6 @@ from tests.running_stack import run
 from tests.served_gateway import gateway, served_gateway
 from torchserve_gateway.gateway.access.api_keys import (
     Caller,
-    Right,
     new_key,
     read_callers,
     sha256,
@@ -58,7 +57,7 @@ OPEN = {
     "/v2/health/live",
     "/v2/health/ready",
 }
-RIGHTS: dict[str, Right] = {"/models": "models", "/models/{model}": "models", "/metrics": "metrics"}
+RIGHTS = {"/models": "models", "/models/{model}": "models", "/metrics": "metrics"}
 
 
 def routes_below(routes: list[BaseRoute]) -> Iterator[tuple[str, str]]:

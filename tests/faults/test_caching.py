@@ -62,7 +62,7 @@ async def test_the_same_image_is_asked_for_once(tmp_path: Path) -> None:
     assert first.json() == second.json()
     assert second.headers["x-model-version"] == "1.0"
     assert [request.method for request in torchserve.requests].count("POST") == 1
-    assert 'gateway_cache_requests_total{result="hit"} 1.0' in metrics
+    assert 'gateway_cache_requests_total{model="genre",result="hit"} 1.0' in metrics
 
 
 async def test_a_batch_asks_once_for_each_different_image(tmp_path: Path) -> None:

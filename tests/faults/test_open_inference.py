@@ -159,7 +159,11 @@ WANTED = [{"name": "classes", "parameters": {"classification": 3}}]
             400,
             "classification is invalid: Value error, this is not offered",
         ),
-        ({"inputs": [tensor(JPEG)], "outputs": [{"name": "x"}]}, 400, "'classes' or 'probabilities'"),
+        (
+            {"inputs": [tensor(JPEG)], "outputs": [{"name": "x"}]},
+            400,
+            "'classes', 'probabilities' or 'output'",
+        ),
         ({"inputs": [tensor(*[JPEG] * 5)]}, 413, "there are 5 images, at most 4"),
         ({"inputs": [tensor(JPEG, data=["?"])]}, 400, "element 0 of the input is not base64"),
         (

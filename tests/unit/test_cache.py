@@ -52,7 +52,7 @@ async def test_an_answer_is_given_again_without_asking() -> None:
     assert second.body == first.body
     # Nothing waited to be sent for the second request.
     assert (first.admission_s, second.admission_s) == (0.2, None)
-    assert made.counts.results == {"hit": 1, "miss": 1, "shared": 0, "bypass": 0}
+    assert made.counts.by_model["genre"] == {"hit": 1, "miss": 1, "shared": 0, "bypass": 0}
 
 
 async def test_requests_at_the_same_time_share_one_prediction() -> None:

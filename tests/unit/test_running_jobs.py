@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.unit.stages import ANSWER, JOB, NextStage, Outcome, context, routing, ticks
+from torchserve_gateway.gateway.deployed.served_models import ServedModels
 from torchserve_gateway.gateway.errors import OverloadedError
 from torchserve_gateway.gateway.prediction.admission import Admission
 from torchserve_gateway.gateway.prediction.background_tasks import BackgroundTasks
@@ -32,11 +33,13 @@ class Running:
 
 def running(*outcomes: Outcome, max_wait_s: float = 60) -> Running:
     limits = AdmissionSettings(max_in_flight=1, max_waiting=1, max_wait_s=max_wait_s)
-    model = load("gateway", ProjectSettings, []).model
+    followed = routing()
+    models = ServedModels(load("gateway", ProjectSettings, []), followed)
     torchserve = NextStage(*outcomes)
     torchserve.go.clear()
     return Running(
-        RunningJobs(Admission(limits, routing(), model), BackgroundTasks(), 30, torchserve), torchserve
+        RunningJobs(Admission(limits, followed, models), BackgroundTasks(), lambda _: 30, torchserve),
+        torchserve,
     )
 
 

@@ -7,16 +7,18 @@ A new key is printed once, alone on stdout; messages go to stderr. Exit codes: 0
 import re
 import sys
 from enum import StrEnum
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from torchserve_gateway.gateway.access.api_keys import (
     NAME_PATTERN,
+    PREDICT,
+    RIGHTS,
     VALID_AT_ONCE,
     Caller,
     KeysFileError,
-    Right,
+    is_right,
     new_key,
     read_callers,
     sha256,
@@ -28,7 +30,8 @@ from torchserve_gateway.settings.project import ProjectSettings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-RIGHTS: tuple[Right, ...] = get_args(Right)
+
+SHOWN_RIGHTS = f"{','.join(RIGHTS)},{PREDICT}:<model>"
 
 
 class Revoked(StrEnum):
@@ -44,12 +47,13 @@ def _name(value: str) -> str:
     return value
 
 
-def _rights(value: str | None) -> frozenset[Right] | None:
-    named = None if value is None else value.split(",")
-    chosen = None if named is None else frozenset(right for right in RIGHTS if right in named)
-    if chosen is not None and len(chosen) != len(named or ()):
-        raise typer.BadParameter(f"{value!r} is not some of {','.join(RIGHTS)}, with a comma between them")
-    return chosen
+def _rights(value: str | None) -> frozenset[str] | None:
+    if value is None:
+        return None
+    named = value.split(",")
+    if len(set(named)) != len(named) or not all(map(is_right, named)):
+        raise typer.BadParameter(f"{value!r} is not some of {SHOWN_RIGHTS}, with a comma between them")
+    return frozenset(named)
 
 
 @app.command()
@@ -63,7 +67,8 @@ def api_key(
     ] = None,
     *,
     rights: Annotated[
-        str | None, typer.Option(help=f"Some of {','.join(RIGHTS)}; without it a new caller may predict.")
+        str | None,
+        typer.Option(help=f"Some of {SHOWN_RIGHTS}; without it a new caller may predict."),
     ] = None,
     revoke: Annotated[Revoked | None, typer.Option(help="Makes no key.")] = None,
 ) -> None:
@@ -96,7 +101,7 @@ def api_key(
     raise typer.Exit(exit_code(change, (KeysFileError,)))
 
 
-def _with_key(caller: Caller | None, key: str, rights: frozenset[Right] | None) -> Caller:
+def _with_key(caller: Caller | None, key: str, rights: frozenset[str] | None) -> Caller:
     if caller is None:
         return Caller(rights=rights or frozenset({"predict"}), sha256=(sha256(key),))
     valid = (sha256(key), *caller.sha256)[:VALID_AT_ONCE]

@@ -80,7 +80,7 @@ async def _rows(settings: OverviewSettings) -> list[Row]:
         async with PooledTransport() as http:
             found = await replicas(settings.torchserve, http)
             reached = await reachable(found, settings.torchserve.management_timeout_s)
-            names = {*record.models, settings.served.name}
+            names = {*record.models, *settings.models}
             return await inventory(names, record, reached, len(found))
     except TorchServeError as exc:
         raise DeploymentError(str(exc)) from exc

@@ -12,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from torchserve_gateway.gateway import state_metrics
+from torchserve_gateway.gateway.access.api_keys import PREDICT
 from torchserve_gateway.gateway.access.auth import Access
 from torchserve_gateway.gateway.deployed import health_routes, model_routes
 from torchserve_gateway.gateway.deployed.fleet import Fleet
@@ -98,7 +99,7 @@ def prediction_stages(settings: ProjectSettings, torchserve: TorchServe, state: 
         partial(stages.VersionChoice, routing, explains=not gateway.auth.enabled),
         partial(stages.Shadow, routing, state.copies, *copy_limits, copied),
         *([partial(stages.Cache, routing, store, state.cache_counts)] if store else []),
-        partial(stages.RunningJobs, state.admission, state.jobs, gateway.deadline_s),
+        partial(stages.RunningJobs, state.admission, state.jobs, state.models.deadline_s),
         partial(stages.Fallback, state.deployments.refresh),
         partial(stages.VersionCounting, routing),
         partial(stages.Isolation, routing, upstream.max_isolated, state.isolation_counts),
@@ -117,18 +118,18 @@ def _add_routes(
     measured: metrics.Metrics,
 ) -> Callable[[ASGIApp], ASGIApp]:
     """Adds all routes; returns the middleware that answers plain predictions without them."""
-    gateway, served = settings.gateway, settings.served
+    gateway = settings.gateway
     predictions = prediction_stages(settings, torchserve, state)
-    arrivals = Arrivals(gateway, state.admission)
-    batches = ImageBatches(gateway, served, state.rate_limits, predictions)
+    arrivals = Arrivals(gateway, state.models, state.admission)
+    batches = ImageBatches(gateway, state.models, state.rate_limits, predictions)
     fleet = Fleet(settings, torchserve, state.routing)
     readiness = Readiness(settings, torchserve, state.admission)
     access = Access(state.keyring, state.rate_limits)
-    predict = access.guard("predict")
-    predicting = prediction_routes.routes(arrivals, served, predictions)
-    app.include_router(predicting, **predict)
-    app.include_router(batch_routes.routes(arrivals, batches), **predict)
-    app.include_router(kserve_v1.routes(arrivals, batches, fleet, readiness), **predict)
+    predict, of_default = access.guard(PREDICT), (PREDICT, gateway.default_model)
+    predicting = prediction_routes.routes(arrivals, predictions)
+    app.include_router(predicting, **access.guard(*of_default))
+    app.include_router(batch_routes.routes(arrivals, batches), **access.guard(*of_default))
+    app.include_router(kserve_v1.routes(arrivals, batches, fleet, readiness, access.may_predict), **predict)
     app.include_router(open_inference.server_routes(readiness))
     app.include_router(open_inference.model_routes(arrivals, batches, fleet, readiness), **predict)
     app.include_router(health_routes.routes(torchserve, readiness))
@@ -136,4 +137,4 @@ def _add_routes(
     metrics_page = metrics.routes(measured, fleet.metrics, settings.torchserve.metrics_url)
     app.include_router(metrics_page, **access.guard("metrics"))
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
-    return partial(DirectRoutes, router=predicting, authorize=access.check_of("predict"))
+    return partial(DirectRoutes, router=predicting, authorize=access.check_of(*of_default))

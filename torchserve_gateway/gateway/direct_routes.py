@@ -5,6 +5,8 @@ contexts, which takes longer than the rest of the gateway. Its routes stay: they
 answer all requests that are not plain.
 """
 
+import re
+
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
@@ -16,6 +18,8 @@ from torchserve_gateway.gateway.problems import ANSWERED, answer_disconnect, ans
 
 PREFIX = "/predictions/"
 PARAMETERS = ("model", "version")
+# FastAPI parses any other query.
+_QUERY = re.compile(rb"model=([A-Za-z0-9_.-]+)")
 
 
 class DirectRoutes:
@@ -40,8 +44,8 @@ class DirectRoutes:
         if route is None:
             await self._app(scope, receive, send)
             return
-        # For metrics, as FastAPI does.
-        scope["route"] = route
+        # For metrics and for the check of keys, as FastAPI does.
+        scope["route"], scope["path_params"] = route, names
         request = Request(scope, receive, send)
         try:
             if self._authorize:
@@ -58,7 +62,7 @@ def _parsed(scope: Scope) -> tuple[str, dict[str, str]]:
     """Path of the route and its parameters; an empty path where FastAPI has to look."""
     path = scope["path"] if scope["type"] == "http" else ""
     if path == "/predict":
-        return path, {}
+        return _parsed_query(path, scope["query_string"])
     if not path.startswith(PREFIX):
         return "", {}
     segments = path[len(PREFIX) :].split("/")
@@ -66,3 +70,11 @@ def _parsed(scope: Scope) -> tuple[str, dict[str, str]]:
         return "", {}
     names = dict(zip(PARAMETERS, segments, strict=False))
     return PREFIX + "/".join(f"{{{name}}}" for name in names), names
+
+
+def _parsed_query(path: str, query: bytes) -> tuple[str, dict[str, str]]:
+    if not query:
+        return path, {}
+    found = _QUERY.fullmatch(query)
+    model = found[1].decode() if found else ""
+    return (path, {"model": model}) if is_name(model) else ("", {})

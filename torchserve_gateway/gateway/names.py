@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Path, Query, Request
 from pydantic import AfterValidator
 
 from torchserve_gateway.gateway.errors import NameTooLongError
@@ -41,6 +41,12 @@ def _checked(kind: str, unknown: str, max_chars: int) -> Callable[[str], str]:
     return check
 
 
+def asked_model(request: Request, default: str) -> str:
+    """The model that `?model=` names, of a path that names none."""
+    # Nearly all requests have no query.
+    return request.query_params.get("model", default) if request.scope["query_string"] else default
+
+
 def _schema(max_chars: int) -> dict[str, object]:
     return {"pattern": f"^{CHARACTERS}$", "maxLength": max_chars}
 
@@ -51,6 +57,12 @@ PathModel = Annotated[
     AfterValidator(_checked("model", "ModelNotFoundException", MAX_MODEL_CHARS)),
 ]
 """`{model}` of a route."""
+QueryModel = Annotated[
+    str | None,
+    Query(description="a model other than the default", json_schema_extra=_schema(MAX_MODEL_CHARS)),
+    AfterValidator(_checked("model", "ModelNotFoundException", MAX_MODEL_CHARS)),
+]
+"""`?model=` of a route."""
 PathVersion = Annotated[
     str,
     Path(json_schema_extra=_schema(MAX_VERSION_CHARS)),

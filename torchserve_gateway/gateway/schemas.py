@@ -1,8 +1,9 @@
 """Schemas of bodies and of the upload form for OpenAPI."""
 
+from collections.abc import Collection, Iterable
 from copy import deepcopy
 from http.client import responses as phrases
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
@@ -11,6 +12,11 @@ class ClassProbabilities(RootModel[dict[str, float]]):
     """`{class: probability}`, highest first."""
 
     model_config = {"json_schema_extra": {"examples": [{"Horror": 0.91, "Crime": 0.06, "Drama": 0.03}]}}
+
+
+def answer_schema(labels: Iterable[Collection[str] | None]) -> Any:
+    """The answer's type for OpenAPI: probabilities, or anything where a model without classes is served."""
+    return ClassProbabilities if all(labels) else Any
 
 
 class Explanation(BaseModel):
@@ -43,7 +49,8 @@ class PredictedImage(BaseModel):
     """One image of a batch, answered."""
 
     filename: str
-    prediction: ClassProbabilities
+    prediction: Any = Field(description="{class: probability} of a classifier; else JSON, text or base64")
+    encoding: Literal["base64"] | None = Field(default=None, description="of an answer that is bytes")
 
 
 class RefusedImage(BaseModel):

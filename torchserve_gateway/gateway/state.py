@@ -8,6 +8,7 @@ from torchserve_gateway.gateway.access.auth import Keyring
 from torchserve_gateway.gateway.access.rate_limits import RateLimits
 from torchserve_gateway.gateway.deployed.record_follower import Deployments
 from torchserve_gateway.gateway.deployed.routing import Routing
+from torchserve_gateway.gateway.deployed.served_models import ServedModels
 from torchserve_gateway.gateway.prediction.admission import Admission
 from torchserve_gateway.gateway.prediction.background_tasks import BackgroundTasks
 from torchserve_gateway.gateway.prediction.cache_stores import CacheStore, store_of
@@ -22,6 +23,8 @@ class GatewayState:
     routing: Routing
     deployments: Deployments
     """Keeps the routing in step with the record."""
+    models: ServedModels
+    """Limits and checks by model."""
     admission: Admission
     cache_store: CacheStore | None
     """None where the response cache is off."""
@@ -43,11 +46,13 @@ class GatewayState:
             ConfigurationError: the API keys cannot be read.
         """
         gateway, routing = settings.gateway, Routing()
+        models = ServedModels(settings, routing)
         directory = settings.torchserve.deployments_dir
         return cls(
             routing=routing,
             deployments=Deployments(routing, directory, gateway.deployments_refresh_s),
-            admission=Admission(gateway.admission, routing, settings.model),
+            models=models,
+            admission=Admission(gateway.admission, routing, models),
             cache_store=store_of(gateway.cache) if gateway.cache.enabled else None,
             cache_counts=CacheCounts(),
             isolation_counts=IsolationCounts(),

@@ -63,10 +63,11 @@ def shadowed(routing: Routing) -> Iterator[Metric]:
 def cached(cache: CacheCounts) -> Iterator[Metric]:
     """Predictions by cache result; hits / (hits + misses + shared) is the hit ratio."""
     results = CounterMetricFamily(
-        "gateway_cache_requests", "Predictions by what the response cache did", labels=("result",)
+        "gateway_cache_requests", "Predictions by what the response cache did", labels=("model", "result")
     )
-    for result, count in cache.results.items():
-        results.add_metric((result,), count)
+    for model, counts in cache.by_model.items():
+        for result, count in counts.items():
+            results.add_metric((model, result), count)
     yield results
 
 

@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from yaml import MarkedYAMLError, safe_load
@@ -151,11 +151,23 @@ def _compose(root: str, overrides: Sequence[str]) -> dict[str, object]:
     try:
         with initialize_config_dir(config_dir=str(CONFIG_DIR), version_base="1.3"):
             composed = compose(config_name=root, overrides=list(overrides))
+            if others := _other_models(composed):
+                composed = compose(config_name=root, overrides=[*overrides, *others])
         container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     # Odd files make Hydra, OmegaConf and PyYAML raise anything: ValueError, RecursionError ...
     except Exception as exc:
         raise ConfigurationError(_reason(root, exc)) from exc
     return {str(key): value for key, value in container.items()} if isinstance(container, dict) else {}
+
+
+def _other_models(composed: DictConfig) -> list[str]:
+    """Overrides that add the files of `gateway.models` as the group `other_models`."""
+    names = OmegaConf.select(composed, "gateway.models")
+    # The settings' own check says what is wrong with any other value.
+    if not isinstance(names, ListConfig) or not all(isinstance(name, str) for name in names):
+        return []
+    # A dot in a key would be a level of its own.
+    return [f"+model@other_models.{name.replace('.', '_')}={name}" for name in dict.fromkeys(names)]
 
 
 def _reason(root: str, exc: Exception) -> str:

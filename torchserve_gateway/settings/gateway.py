@@ -32,6 +32,13 @@ Rate = Annotated[str, AfterValidator(_is_rate)]
 """A number per time, for example `600/minute`."""
 
 
+def _are_distinct(names: list[str]) -> list[str]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} is named more than once")
+    return names
+
+
 class AuthSettings(Settings):
     """API keys."""
 
@@ -154,7 +161,11 @@ class GatewaySettings(Settings):
     tls: TlsSettings
     """Certificate and key."""
     default_model: ModelName
-    """The model of POST /predict and /health/ready."""
+    """The model of POST /predict without `model=`, and of /health/ready."""
+    models: Annotated[list[ModelName], AfterValidator(_are_distinct)] | None = None
+    """Files in config/model/ that are served besides the chosen model; None: no others."""
+    ready_models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(_are_distinct)] | None = None
+    """Models that /health/ready waits for; None: the default model."""
     deadline_s: PositiveFloat
     """Seconds from a request's first byte to its answer."""
     max_request_bytes: PositiveInt

@@ -1,8 +1,10 @@
 """The settings that all entry points share, `config/project.yaml`, for every command alike."""
 
 import re
+from collections.abc import Mapping
+from functools import cached_property
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from torchserve_gateway.settings.composition import Settings, reachable_address
 from torchserve_gateway.settings.gateway import GatewaySettings
@@ -41,10 +43,18 @@ class ProjectSettings(Settings):
     """The model that commands are about."""
     served_model: ServedModelSettings
     """The model's name at TorchServe."""
+    other_models: dict[str, ModelSettings] = Field(default_factory=dict)
+    """Models of `gateway.models`, by file."""
     gateway: GatewaySettings
     """The gateway's own settings."""
     file_browser: FileBrowserSettings
     """Where archives are served over HTTP."""
+
+    @cached_property
+    def models(self) -> Mapping[str, ModelSettings]:
+        """The served models with a file, by name; the chosen model is the first."""
+        others = {each.name: each for each in self.other_models.values() if each.name != self.model.name}
+        return {self.model.name: self.model, **others}
 
     @property
     def served(self) -> ModelSettings:
@@ -58,21 +68,39 @@ class ProjectSettings(Settings):
         return [file_browser, *self.torchserve.allowed_urls]
 
     @model_validator(mode="after")
+    def _models_have_names_of_their_own(self) -> "ProjectSettings":
+        files: dict[str, str] = {}
+        for file, model in self.other_models.items():
+            if model.name in files:
+                both = f"{files[model.name]} and {file}"
+                raise ValueError(f"gateway.models has {both}, which both name their model {model.name}")
+            files[model.name] = file
+        return self
+
+    @model_validator(mode="after")
     def _torchserve_takes_what_the_gateway_takes(self) -> "ProjectSettings":
-        limit, max_bytes = self.torchserve.max_request_size, self.gateway.max_request_bytes
-        if max_bytes > limit:
-            raise ValueError(
-                f"gateway.max_request_bytes = {max_bytes} must not be above "
-                f"torchserve.properties.max_request_size = {limit}: TorchServe refuses a larger body"
-            )
+        limit = self.torchserve.max_request_size
+        limits = {"gateway.max_request_bytes": self.gateway.max_request_bytes}
+        for model in self.models.values():
+            limits[f"limits.max_request_bytes of {model.name}"] = model.limits.max_request_bytes or 0
+        for setting, max_bytes in limits.items():
+            if max_bytes > limit:
+                raise ValueError(
+                    f"{setting} = {max_bytes} must not be above "
+                    f"torchserve.properties.max_request_size = {limit}: TorchServe refuses a larger body"
+                )
         return self
 
     @model_validator(mode="after")
     def _gateway_answers_before_torchserve_gives_up(self) -> "ProjectSettings":
-        deadline_s, response_timeout = self.gateway.deadline_s, self.model.response_timeout
-        if deadline_s >= response_timeout:
-            raise ValueError(
-                f"gateway.deadline_s = {deadline_s:g} must be below model.response_timeout = "
-                f"{response_timeout}: at that age TorchServe kills the worker and its batch"
-            )
+        for model in self.models.values():
+            deadline_s, setting = self.gateway.deadline_s, "gateway.deadline_s"
+            if model.limits.deadline_s:
+                deadline_s, setting = model.limits.deadline_s, f"limits.deadline_s of {model.name}"
+            if deadline_s >= model.response_timeout:
+                of = "" if model is self.model else f" of {model.name}"
+                raise ValueError(
+                    f"{setting} = {deadline_s:g} must be below model.response_timeout{of} = "
+                    f"{model.response_timeout}: at that age TorchServe kills the worker and its batch"
+                )
         return self

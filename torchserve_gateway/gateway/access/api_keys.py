@@ -1,18 +1,46 @@
 """The file of API keys: each caller's rights and the hashes of its keys. Keys themselves are not stored.
 
-{"mobile": {"rights": ["predict"], "sha256": ["<hash of the current key>", "<hash of the previous key>"]}}
+{"mobile": {"rights": ["predict:genre"], "sha256": ["<hash of the current key>", "<hash of the one before>"]}}
 """
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
-Right = Literal["predict", "models", "metrics"]
+from torchserve_gateway.gateway.names import CHARACTERS
+
+RIGHTS = ("predict", "models", "metrics")
+PREDICT = "predict"
+_OF_A_MODEL = re.compile(rf"{PREDICT}:{CHARACTERS}")
+
+
+def is_right(value: str) -> bool:
+    """Returns whether text is one of RIGHTS, or `predict:<model>`."""
+    return value in RIGHTS or _OF_A_MODEL.fullmatch(value) is not None
+
+
+def _checked(value: str) -> str:
+    if not is_right(value):
+        raise ValueError(f"{value!r} is not 'predict', 'models' or 'metrics', nor 'predict:<model>'")
+    return value
+
+
+Right = Annotated[str, AfterValidator(_checked)]
+"""One of RIGHTS, or `predict:<model>` for one model alone."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 # The name becomes a log field and a metric label.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -33,9 +61,24 @@ class Caller(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rights: frozenset[Right]
-    """Paths that the caller's keys open."""
+    """Paths that the caller's keys open, and models."""
     sha256: Annotated[tuple[Sha256, ...], Field(min_length=1, max_length=VALID_AT_ONCE)]
     """Hexadecimal hashes of the valid keys, newest first."""
+
+    def may(self, right: str, model: str | None) -> bool:
+        """Returns whether the caller has a right.
+
+        Args:
+            right: One of RIGHTS.
+            model: The model of the request; None for a path that is about no model.
+        """
+        if right in self.rights:
+            return True
+        if right != PREDICT:
+            return False
+        if model is None:
+            return any(each.startswith(f"{PREDICT}:") for each in self.rights)
+        return f"{PREDICT}:{model}" in self.rights
 
 
 Callers = Mapping[str, Caller]

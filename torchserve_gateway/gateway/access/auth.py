@@ -10,10 +10,11 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from torchserve_gateway.gateway.access.api_keys import KeysFileError, Right, caller_of, read_callers
+from torchserve_gateway.gateway.access.api_keys import PREDICT, KeysFileError, caller_of, read_callers
 from torchserve_gateway.gateway.access.rate_limits import RateLimits
 from torchserve_gateway.gateway.deployed.following import Trouble, repeated
 from torchserve_gateway.gateway.errors import ForbiddenError, UnauthenticatedError
+from torchserve_gateway.gateway.names import MAX_MODEL_CHARS, asked_model
 from torchserve_gateway.gateway.schemas import problems
 from torchserve_gateway.gateway.telemetry.request_context import context_of
 from torchserve_gateway.settings.composition import ConfigurationError
@@ -52,9 +53,9 @@ class Keyring:
         """Returns the name of the key's caller, None for an unknown key."""
         return caller_of(key, self._callers)
 
-    def may(self, caller: str, right: Right) -> bool:
-        """Returns whether a caller has a right."""
-        return right in self._callers[caller].rights
+    def may(self, caller: str, right: str, model: str | None) -> bool:
+        """Returns whether a caller has a right; arguments as of `Caller.may`."""
+        return self._callers[caller].may(right, model)
 
     def followed(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Reads the file periodically, so that a change needs no restart."""
@@ -80,28 +81,39 @@ class Access:
         self._keyring = keyring
         self._limits = limits
 
-    def guard(self, right: Right) -> dict[str, Any]:
+    def guard(self, right: str, default_model: str | None = None) -> dict[str, Any]:
         """Returns arguments of `include_router` for a router whose routes need `right`.
 
         FastAPI runs dependencies before a body that no route declares is read.
+
+        Args:
+            right: One of RIGHTS.
+            default_model: Model of requests that name none, in path or query; None: they are about no model.
         """
-        check = self.check_of(right)
+        check = self.check_of(right, default_model)
         if check is None:
             return {}
         if self._keyring:
             return {"dependencies": [Depends(_with_schemes(check))], "responses": problems(401, 403, 429)}
         return {"dependencies": [Depends(check)], "responses": problems(429)}
 
-    def check_of(self, right: Right) -> Check | None:
-        """Returns the check of requests that need `right`; None if nothing is checked."""
+    def check_of(self, right: str, default_model: str | None = None) -> Check | None:
+        """Returns the check of requests that need `right`, as of `guard`; None if nothing is checked."""
         if self._keyring:
-            return partial(self._authorize, self._keyring, right)
+            return partial(self._authorize, self._keyring, right, default_model)
         return self._count if self._limits.limits_addresses else None
+
+    def may_predict(self, request: Request, model: str) -> bool:
+        """Returns whether the request's caller, already checked, may use a model."""
+        caller = context_of(request.scope).caller
+        return self._keyring is None or (caller is not None and self._keyring.may(caller, PREDICT, model))
 
     async def _count(self, request: Request) -> None:
         await self._limits.charge_address(context_of(request.scope))
 
-    async def _authorize(self, keyring: Keyring, right: Right, request: Request) -> None:
+    async def _authorize(
+        self, keyring: Keyring, right: str, default_model: str | None, request: Request
+    ) -> None:
         context = context_of(request.scope)
         await self._limits.charge_address(context)
         context.caller = keyring.caller_of(_presented(request))
@@ -111,9 +123,21 @@ class Access:
             raise UnauthenticatedError(
                 f"this path needs a valid API key, as Authorization: Bearer or as {HEADER}"
             )
-        if not keyring.may(context.caller, right):
-            raise ForbiddenError(f"the key of {context.caller} lacks the right '{right}'")
+        model = _model_of(request, default_model)
+        if not keyring.may(context.caller, right, model):
+            raise ForbiddenError(f"the key of {context.caller} lacks {_shown(right, model)}")
         await self._limits.charge_caller(context)
+
+
+def _model_of(request: Request, default: str | None) -> str | None:
+    """The model that the endpoint will take, from path or query."""
+    named = request.path_params.get("model")
+    return named if named or default is None else asked_model(request, default)
+
+
+def _shown(right: str, model: str | None) -> str:
+    own = f", or '{right}:{model[:MAX_MODEL_CHARS]}' for this model" if right == PREDICT and model else ""
+    return f"the right '{right}'{own}"
 
 
 def _presented(request: Request) -> str:

@@ -36,8 +36,8 @@ class Fleet:
 
     @property
     def models(self) -> set[str]:
-        """Models on record, and the default model."""
-        return {*self.routing.record.models, self.settings.gateway.default_model}
+        """Models on record, the configured models, and the default model."""
+        return {*self.routing.record.models, *self.settings.models, self.settings.gateway.default_model}
 
     async def inventory(self, models: Collection[str]) -> Inventory:
         """The versions of these models.

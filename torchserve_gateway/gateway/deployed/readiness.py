@@ -31,12 +31,16 @@ class Readiness:
     admission: Drainable
 
     async def check_gateway(self) -> None:
-        """Passes if the default model would answer.
+        """Passes if the default model, or all of `ready_models`, would answer.
 
         Raises:
-            NotReadyError: it would not answer, or this gateway is stopping.
+            NotReadyError: one of them would not answer, or this gateway is stopping.
         """
-        model = self.settings.gateway.default_model
+        gateway = self.settings.gateway
+        models = gateway.ready_models or [gateway.default_model]
+        await asyncio.gather(*map(self._check_required, models))
+
+    async def _check_required(self, model: str) -> None:
         try:
             await self.check_model(model)
         except ModelNotFoundError as exc:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from torchserve_gateway.gateway.errors import MalformedRequestError
+from torchserve_gateway.gateway.headers import check_media_type
 from torchserve_gateway.gateway.intake.forms import FORM, MAX_FIELDS, FormParser, Part, is_form, media_type
 from torchserve_gateway.gateway.intake.json_bodies import as_utf8, check_items
 
@@ -60,8 +61,8 @@ def read_as_handler(body: bytes, content_type: str) -> HandlerBody:
     return HandlerBody({"body": value}, bytes(content), read_as)
 
 
-def type_for_others(content_type: str, body: bytes) -> str:
-    """Returns the Content-Type for a body that is passed on unread, to a model other than the configured one.
+def type_for_others(content_type: str, body: bytes | bytearray) -> str:
+    """Returns the Content-Type for a body that is passed on unread, to a model whose inputs are not checked.
 
     TorchServe compares types case-sensitively and fails on an image with curl's default type.
     """
@@ -71,11 +72,23 @@ def type_for_others(content_type: str, body: bytes) -> str:
     return f"{type_.strip().lower()}{semicolon}{parameters}"
 
 
-def _is_urlencoded(body: bytes) -> bool:
+def type_of_file(file: Part) -> str:
+    """Returns the Content-Type of a file that is passed on unread.
+
+    Raises:
+        MalformedRequestError: The form gives it a type that is no media type.
+    """
+    if not file.content_type:
+        return OCTET_STREAM
+    check_media_type(file.content_type)
+    return type_for_others(file.content_type, file.content)
+
+
+def _is_urlencoded(body: bytes | bytearray) -> bool:
     return _FIRST_FIELD.match(body) is not None and _is_text(body)
 
 
-def _is_text(body: bytes) -> bool:
+def _is_text(body: bytes | bytearray) -> bool:
     try:
         return "\0" not in body.decode()
     except UnicodeDecodeError:

@@ -33,23 +33,23 @@ def as_utf8(body: bytes | bytearray) -> bytes | bytearray:
     return body.removeprefix(codecs.BOM_UTF8)
 
 
-def check_items(body: bytes | bytearray) -> None:
+def check_items(body: bytes | bytearray, max_items: int = MAX_JSON_ITEMS) -> None:
     """Checks that parsed JSON will not take too much memory.
 
     Raises:
-        MalformedRequestError: The JSON has more than MAX_JSON_ITEMS items.
+        MalformedRequestError: The JSON has more than max_items items.
     """
-    if body.count(b",") >= MAX_JSON_ITEMS:
-        raise MalformedRequestError(f"the JSON has more than {MAX_JSON_ITEMS} items")
+    if body.count(b",") >= max_items:
+        raise MalformedRequestError(f"the JSON has more than {max_items} items")
 
 
-def parsed(model: type[BodyT], body: bytes) -> BodyT:
+def parsed(model: type[BodyT], body: bytes, max_items: int = MAX_JSON_ITEMS) -> BodyT:
     """Parses the body into the model. Run it and the base64 decoding in a thread: megabytes take long.
 
     Raises:
         MalformedRequestError: The body is not JSON of that form.
     """
-    check_items(body)
+    check_items(body, max_items)
     try:
         return model.model_validate_json(as_utf8(body))
     except ValidationError as exc:

@@ -5,37 +5,34 @@ answered after its client has gone.
 """
 
 import math
-import os
 from collections.abc import Mapping
 
 from torchserve_gateway.gateway.deployed.routing import Routing
+from torchserve_gateway.gateway.deployed.served_models import ServedModels
 from torchserve_gateway.gateway.errors import DrainingError, OverloadedError
 from torchserve_gateway.gateway.prediction.lanes import Lane, Slot
 from torchserve_gateway.settings.gateway import AdmissionSettings
-from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.torchserve_api.errors import DeadlineExceededError
 
 # One batch runs in each worker while the next batch is collected.
 BATCHES_PER_WORKER = 2
-# Lane that all models share that are not on record: invented names must not make lanes.
+# Lane that all models share that are neither on record nor configured: invented names must not make lanes.
 UNKNOWN_MODELS = ""
 
 
 class Admission:
     """Limits the requests that are with TorchServe and those that wait, by model."""
 
-    def __init__(self, settings: AdmissionSettings, routing: Routing, model: ModelSettings) -> None:
+    def __init__(self, settings: AdmissionSettings, routing: Routing, models: ServedModels) -> None:
         self._settings = settings
         self._routing = routing
-        # A model that is not on record counts as deployed as configured, on one TorchServe.
-        workers = model.workers or len(os.sched_getaffinity(0))
-        self._default_limit = BATCHES_PER_WORKER * workers * model.batch_size
+        self._models = models
         self._lanes: dict[str, Lane] = {}
         self._draining = False
 
     @property
     def lanes(self) -> Mapping[str, Lane]:
-        """By model, of those that had a request; UNKNOWN_MODELS for all that are not on record."""
+        """By model, of those that had a request; UNKNOWN_MODELS for all that are not known."""
         return self._lanes
 
     def drain(self) -> None:
@@ -89,7 +86,8 @@ class Admission:
 
     def lane(self, model: str) -> Lane:
         """The model's lane, with the limit that follows from the versions deployed now."""
-        name = model if model in self._routing.record.models else UNKNOWN_MODELS
+        is_known = model in self._routing.record.models or model in self._models.configured
+        name = model if is_known else UNKNOWN_MODELS
         limit = self._limit(name)
         lane = self._lanes.get(name)
         if lane is None:
@@ -98,11 +96,14 @@ class Admission:
         return lane
 
     def _limit(self, model: str) -> int:
-        if self._settings.max_in_flight is not None:
-            return self._settings.max_in_flight
+        served = self._models.of(model)
+        configured = served.max_in_flight or self._settings.max_in_flight
+        if configured is not None:
+            return configured
         deployed = self._routing.record.models.get(model)
         if deployed is None:
-            return self._default_limit
+            # Counts as deployed as configured, on one TorchServe.
+            return BATCHES_PER_WORKER * served.workers * served.batch_size
         serving = deployed.serving
         workers = serving.initial_workers * deployed.replicas
         return BATCHES_PER_WORKER * workers * serving.batch_size

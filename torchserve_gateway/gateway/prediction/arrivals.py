@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from torchserve_gateway.gateway.deployed.served_models import ServedModels
 from torchserve_gateway.gateway.intake.body import read_body
 from torchserve_gateway.gateway.intake.deadlines import allowed_s
 from torchserve_gateway.gateway.prediction.admission import Admission
@@ -16,6 +17,7 @@ class Arrivals:
     """Lets requests in while their model has room."""
 
     settings: GatewaySettings
+    models: ServedModels
     admission: Admission
 
     def let_in(self, request: Request, model: str) -> RequestContext:
@@ -28,7 +30,7 @@ class Arrivals:
         context = context_of(request.scope)
         context.model = model
         self.admission.refuse_if_full(model)
-        context.deadline = context.started + allowed_s(request, self.settings.deadline_s)
+        context.deadline = context.started + allowed_s(request, self.models.deadline_s(model))
         context.routing_key = request.headers.get(self.settings.routing_key_header, context.request_id)
         return context
 

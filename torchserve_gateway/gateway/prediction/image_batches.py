@@ -1,18 +1,17 @@
-"""Many images of one request, each predicted as in a request of its own.
+"""Many images, or other inputs, of one request, each predicted as in a request of its own.
 
-Every image is a job of its own at TorchServe, which batches it with the jobs of other requests.
+Every input is a job of its own at TorchServe, which batches it with the jobs of other requests.
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
 from fastapi import Request
-from pydantic_core import from_json
 
 from torchserve_gateway.gateway.access.rate_limits import RateLimits
+from torchserve_gateway.gateway.deployed.served_models import ServedModels
 from torchserve_gateway.gateway.errors import (
     BodyTooLargeError,
     GatewayError,
@@ -22,31 +21,33 @@ from torchserve_gateway.gateway.errors import (
 from torchserve_gateway.gateway.intake.forwarded_headers import forwarded_headers
 from torchserve_gateway.gateway.intake.handler_bodies import OCTET_STREAM
 from torchserve_gateway.gateway.intake.image_check import check_image
+from torchserve_gateway.gateway.prediction.answers import Answer
 from torchserve_gateway.gateway.prediction.stage import Stage
 from torchserve_gateway.gateway.telemetry.request_context import RequestContext
 from torchserve_gateway.settings.gateway import GatewaySettings
-from torchserve_gateway.settings.model import ModelSettings
-from torchserve_gateway.torchserve_api.errors import InvalidAnswerError, TorchServeError
-from torchserve_gateway.torchserve_api.inference import Job, Prediction
+from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, TorchServeError
+from torchserve_gateway.torchserve_api.inference import Job
 from ts_serialize.image_header import InputError
 
 
 @dataclass(frozen=True, slots=True)
 class NamedImage:
-    """An encoded image."""
+    """An encoded image, or another model's input."""
 
     name: str
     """As errors call it, for example "the file 'a.jpg'"."""
     content: bytes | bytearray
     """JPEG, PNG, ..."""
+    content_type: str = OCTET_STREAM
+    """Media type, for models whose inputs are no images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One image's prediction, or its error."""
 
-    prediction: object = None
-    """The handler's answer, as JSON."""
+    answer: Answer | None = None
+    """The handler's answer."""
     version: str | None = None
     """The version that answered."""
     error: Exception | None = None
@@ -58,7 +59,7 @@ class ImageBatches:
     """Sends the images of a request through the stages, `batch_concurrency` at a time."""
 
     settings: GatewaySettings
-    served: ModelSettings
+    models: ServedModels
     rate_limits: RateLimits
     stages: Stage
 
@@ -90,7 +91,7 @@ class ImageBatches:
 
     async def predict_all(
         self, images: Sequence[NamedImage], job: Job, context: RequestContext
-    ) -> list[object]:
+    ) -> list[Answer]:
         """The handler's answers, in the order of the images.
 
         Raises:
@@ -101,45 +102,35 @@ class ImageBatches:
         for image, outcome in zip(images, outcomes, strict=True):
             if outcome.error:
                 raise ImageFailedError(image.name, outcome.error) from outcome.error
-        return [outcome.prediction for outcome in outcomes]
+        return [outcome.answer for outcome in outcomes if outcome.answer]
 
     async def _outcome(
         self, image: NamedImage, job: Job, context: RequestContext, turns: asyncio.Semaphore
     ) -> Outcome:
+        served = self.models.of(job.model)
         try:
-            self._check_size(image)
+            _check_size(image, served.max_request_bytes, may_be_empty=served.max_pixels is None)
             async with turns:
-                content = bytes(image.content)
+                content, content_type = bytes(image.content), image.content_type
                 # Other models' inputs are between the client and TorchServe.
-                if job.model == self.settings.default_model:
-                    content = await check_image(content, self.served.preprocessing.max_pixels)
-                prediction = await self.stages.predict(replace(job, body=content), context)
+                if served.max_pixels is not None:
+                    content, content_type = await check_image(content, served.max_pixels), OCTET_STREAM
+                own = replace(job, body=content, content_type=content_type)
+                prediction = await self.stages.predict(own, context)
             context.count(prediction)
-            return Outcome(_parsed(prediction), prediction.version)
+            return Outcome(Answer.of(prediction, is_classifiers=bool(served.labels)), prediction.version)
+        except ModelNotFoundError as exc:
+            return Outcome(error=exc if job.version else self.models.explained(exc, job.model))
         except (GatewayError, InputError, TorchServeError) as exc:
             return Outcome(error=exc)
 
-    def _check_size(self, image: NamedImage) -> None:
-        size, max_bytes = len(image.content), self.settings.max_request_bytes
-        if not size:
-            raise MalformedRequestError(f"{image.name} is empty")
-        if size > max_bytes:
-            raise BodyTooLargeError(f"{image.name} has {size} bytes, at most {max_bytes} are allowed")
 
-
-def _parsed(prediction: Prediction) -> object:
-    if prediction.error:
-        raise prediction.error
-    if prediction.status >= 300:
-        raise InvalidAnswerError(f"the handler answered {prediction.status}, which is no prediction")
-    try:
-        # Not Python's own parser: it takes NaN and halves of characters, which no answer of ours can hold.
-        answer = from_json(prediction.body, allow_inf_nan=False)
-        # Nor can it hold 1e999, which becomes infinity.
-        json.dumps(answer, allow_nan=False)
-    except ValueError as exc:
-        raise InvalidAnswerError(f"the model's answer is not JSON: {exc}") from exc
-    return answer
+def _check_size(image: NamedImage, max_bytes: int, *, may_be_empty: bool) -> None:
+    size = len(image.content)
+    if not size and not may_be_empty:
+        raise MalformedRequestError(f"{image.name} is empty")
+    if size > max_bytes:
+        raise BodyTooLargeError(f"{image.name} has {size} bytes, at most {max_bytes} are allowed")
 
 
 def _summarize(outcomes: list[Outcome], context: RequestContext) -> None:

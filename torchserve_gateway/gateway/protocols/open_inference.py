@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, KServe's V2, over REST: encoded images in a BYTES tensor."""
+"""The Open Inference Protocol, KServe's V2, over REST: encoded images, or other inputs, in a BYTES tensor."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from torchserve_gateway.gateway.deployed.fleet import Fleet
 from torchserve_gateway.gateway.deployed.readiness import Readiness
+from torchserve_gateway.gateway.deployed.served_models import ServedModel
 from torchserve_gateway.gateway.errors import UnknownModelError
 from torchserve_gateway.gateway.intake.handler_bodies import OCTET_STREAM
 from torchserve_gateway.gateway.intake.json_bodies import json_body
@@ -18,15 +19,13 @@ from torchserve_gateway.gateway.prediction.arrivals import Arrivals
 from torchserve_gateway.gateway.prediction.image_batches import ImageBatches
 from torchserve_gateway.gateway.protocols.open_inference_bodies import (
     CLASSES,
+    OUTPUT,
     PROBABILITIES,
     InferenceRequest,
     InferenceResponse,
 )
-from torchserve_gateway.gateway.protocols.open_inference_tensors import (
-    HEADER_LENGTH,
-    read_request,
-    response_to,
-)
+from torchserve_gateway.gateway.protocols.open_inference_outputs import check_outputs, response_to
+from torchserve_gateway.gateway.protocols.open_inference_tensors import HEADER_LENGTH, read_request
 from torchserve_gateway.gateway.schemas import ModelReadiness, problems
 
 TAG = "Open Inference Protocol"
@@ -98,7 +97,7 @@ def server_routes(readiness: Readiness) -> APIRouter:
 def model_routes(arrivals: Arrivals, batches: ImageBatches, fleet: Fleet, readiness: Readiness) -> APIRouter:
     """`GET /v2/models/{model}[/versions/{version}][/ready]` and `POST .../infer`."""
     router = APIRouter(prefix="/v2", tags=[TAG])
-    served = batches.served
+    models = batches.models
 
     async def metadata(model: PathModel, version: PathVersion | None) -> ModelMetadata:
         versions = [row.version for row in await fleet.versions_of(model) if row.on]
@@ -107,20 +106,20 @@ def model_routes(arrivals: Arrivals, batches: ImageBatches, fleet: Fleet, readin
             raise UnknownModelError(
                 f"there is no version {version} of {model} to ask for; registered: {there}"
             )
-        return _metadata(model, versions, len(served.labels) if model == served.name else -1)
+        return _metadata(model, versions, models.of(model))
 
     async def model_ready(model: PathModel, version: PathVersion | None) -> ModelReadiness:
         await readiness.check_model(model, version)
         return ModelReadiness(name=model, ready=True)
 
     async def infer(request: Request, model: PathModel, version: PathVersion | None) -> Response:
-        context = arrivals.let_in(request, model)
+        context, served = arrivals.let_in(request, model), models.of(model)
         body = await arrivals.read_images(request, context)
-        asked, images = await asyncio.to_thread(
-            read_request, body, request.headers.get(HEADER_LENGTH), arrivals.settings.max_batch_images
-        )
-        predictions = await batches.predict_all(images, batches.job(request, model, version), context)
-        content, binary = response_to(asked, model, context.version, predictions)
+        limits = request.headers.get(HEADER_LENGTH), arrivals.settings.max_batch_images
+        asked, images = await asyncio.to_thread(read_request, body, *limits, is_text=served.takes_any_input)
+        check_outputs(asked, model, served.labels)
+        answers = await batches.predict_all(images, batches.job(request, model, version), context)
+        content, binary = response_to(asked, model, context.version, answers, served.labels)
         headers = prediction_headers(context)
         if not binary:
             return Response(content, media_type="application/json", headers=headers)
@@ -131,17 +130,22 @@ def model_routes(arrivals: Arrivals, batches: ImageBatches, fleet: Fleet, readin
     return router
 
 
-def _metadata(model: str, versions: list[str], classes: int) -> ModelMetadata:
+def _metadata(model: str, versions: list[str], served: ServedModel) -> ModelMetadata:
     """Metadata of a model; -1 classes where their number is not known."""
+    input_name = "input" if served.takes_any_input else "image"
+    classes = len(served.labels) if served.labels else -1
+    outputs = [
+        TensorMetadata(name=CLASSES, datatype="BYTES", shape=[-1, classes]),
+        TensorMetadata(name=PROBABILITIES, datatype="FP32", shape=[-1, classes]),
+    ]
+    if served.labels is not None and not served.labels:
+        outputs = [TensorMetadata(name=OUTPUT, datatype="BYTES", shape=[-1])]
     return ModelMetadata(
         name=model,
         versions=versions,
         platform="torchserve_mar",
-        inputs=[TensorMetadata(name="image", datatype="BYTES", shape=[-1])],
-        outputs=[
-            TensorMetadata(name=CLASSES, datatype="BYTES", shape=[-1, classes]),
-            TensorMetadata(name=PROBABILITIES, datatype="FP32", shape=[-1, classes]),
-        ],
+        inputs=[TensorMetadata(name=input_name, datatype="BYTES", shape=[-1])],
+        outputs=outputs,
     )
 
 
@@ -180,7 +184,7 @@ def _add_model_routes(router: APIRouter, metadata: Endpoint, model_ready: Endpoi
             f"{path}/infer",
             predict,
             methods=["POST"],
-            summary="Predict images",
+            summary="Predict images, or other inputs",
             response_model=InferenceResponse,
             responses=PROBLEMS | {200: {"content": BINARY}},
             openapi_extra=json_body(InferenceRequest, **BINARY),

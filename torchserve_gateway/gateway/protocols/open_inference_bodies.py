@@ -7,6 +7,10 @@ from pydantic import BaseModel, BeforeValidator, Field
 from torchserve_gateway.gateway.intake.json_bodies import Base64Text, RequestBody
 
 CLASSES, PROBABILITIES = "classes", "probabilities"
+# Of models that are no classifiers.
+OUTPUT: Literal["output"] = "output"
+# As MLServer calls the encoding of bytes in JSON.
+BASE64: Literal["base64"] = "base64"
 
 
 def _refuse(_: object) -> None:
@@ -21,6 +25,8 @@ class InputParameters(RequestBody):
 
     binary_data_size: Annotated[int, Field(ge=0)] | None = None
     """Bytes of the tensor behind the JSON."""
+    content_type: str | None = None
+    """`base64`: elements in the JSON are base64, also for models whose inputs are no images."""
 
 
 class OutputParameters(RequestBody):
@@ -40,7 +46,7 @@ class RequestParameters(RequestBody):
 
 
 class InputTensor(RequestBody):
-    """The images."""
+    """The images, or other inputs."""
 
     name: str
     """Any name."""
@@ -48,13 +54,13 @@ class InputTensor(RequestBody):
     shape: list[Annotated[int, Field(ge=-1)]] = Field(min_length=1, max_length=2)
     parameters: InputParameters | None = None
     data: list[Base64Text | list[Base64Text]] | None = None
-    """Base64; None where the images are behind the JSON."""
+    """Base64, or text for models whose inputs are no images; None where it is behind the JSON."""
 
 
 class RequestedOutput(RequestBody):
     """An output that the client wants."""
 
-    name: Literal["classes", "probabilities"]
+    name: Literal["classes", "probabilities", "output"]
     parameters: OutputParameters | None = None
 
 
@@ -74,14 +80,20 @@ class SizeInBody(BaseModel):
     binary_data_size: int
 
 
+class ContentType(BaseModel):
+    """Encoding of a tensor's elements in the JSON."""
+
+    content_type: Literal["base64"]
+
+
 class OutputTensor(BaseModel):
-    """An output, the most probable class of each image first."""
+    """An output; of a classifier the most probable class of each image first."""
 
     name: str
     datatype: str
     shape: list[int]
-    """[images, classes]."""
-    parameters: SizeInBody | None = None
+    """[images, classes], or [inputs] of a model that is no classifier."""
+    parameters: SizeInBody | ContentType | None = None
     data: list[str] | list[float] | None = None
     """Row-major; None where it is behind the JSON."""
 

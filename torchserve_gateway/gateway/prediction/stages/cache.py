@@ -1,8 +1,9 @@
 """Stage: kept answers, and one prediction for all requests that ask the same at the same time."""
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.gateway.prediction.cache_key import cache_key
@@ -13,16 +14,17 @@ from torchserve_gateway.torchserve_api.errors import DeadlineExceededError, Requ
 from torchserve_gateway.torchserve_api.inference import Job, Prediction
 
 Result = Literal["hit", "miss", "shared", "bypass"]
+RESULTS: tuple[Result, ...] = get_args(Result)
 
 
 @dataclass(slots=True)
 class CacheCounts:
     """Predictions since the gateway's start."""
 
-    results: dict[Result, int] = field(
-        default_factory=lambda: dict.fromkeys(("hit", "miss", "shared", "bypass"), 0)
+    by_model: defaultdict[str, dict[Result, int]] = field(
+        default_factory=lambda: defaultdict(lambda: dict.fromkeys(RESULTS, 0))
     )
-    """By how they were answered."""
+    """By model on record, and by how they were answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Cache:
             prediction, result = _restored(kept), "hit"
         else:
             prediction, result = await self._shared(key, job, context)
-        self._counts.results[result] += 1
+        self._counts.by_model[job.model][result] += 1
         is_new = result in ("miss", "bypass")
         if control.may_keep and is_new and prediction.status == 200 and prediction.version == job.version:
             await self._store.put(key, _kept(prediction))

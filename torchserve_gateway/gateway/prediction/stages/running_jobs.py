@@ -1,6 +1,7 @@
 """Stage: a job keeps its slot until TorchServe has answered, however late."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -23,8 +24,8 @@ class RunningJobs:
     admission: Admission
     jobs: BackgroundTasks
     """Jobs that TorchServe has."""
-    longest_s: float
-    """Seconds that a job may take at TorchServe, whatever its client's own deadline is."""
+    longest_s: Callable[[str], float]
+    """Seconds that a model's job may take at TorchServe, whatever its client's own deadline is."""
     next_stage: Stage
 
     async def predict(self, job: Job, context: RequestContext) -> Prediction:
@@ -37,7 +38,7 @@ class RunningJobs:
         asked = monotonic()
         slot = await self.admission.slot(job.model, context.left_s)
         admission_s, left_s = monotonic() - asked, max(context.left_s, 0)
-        task = self.jobs.start(self.next_stage.predict(job, context.detached(self.longest_s)))
+        task = self.jobs.start(self.next_stage.predict(job, context.detached(self.longest_s(job.model))))
         task.add_done_callback(slot.give_back)
         try:
             # Unlike an await of the task, neither a time-out nor a cancelled request ends the job.
