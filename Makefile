@@ -4,6 +4,8 @@
 .SHELLFLAGS := -eu -c
 
 MODEL ?= genre
+# Models that `make up` serves, with a comma between them; the first is the default.
+MODELS ?= $(MODEL)
 VERSION ?= 1.0
 # Hydra overrides for any target: make run_stress ARGS="clients=16 rounds=3"
 ARGS ?=
@@ -14,6 +16,8 @@ RUN := .venv/bin/python
 # The installed command, torchserve-gateway.
 COMMAND := $(RUN) -m torchserve_gateway
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
+COMMA := ,
+SERVED = model=$(firstword $(subst $(COMMA), ,$(MODELS)))$(if $(findstring $(COMMA),$(MODELS)), 'gateway.models=[$(MODELS)]')
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
 .PHONY: help install install_engines demo check test test_all lint download_weights generate_mar optimize train \
@@ -90,8 +94,8 @@ train: install ## the demo checkpoint anew: draws posters, trains, evaluates
 evaluate: install ## the demo checkpoint's accuracy on posters it was not trained on
 	@$(RUN) -m examples.genre.evaluate $(ARGS)
 
-up: install ## TorchServe and the gateway in the background
-	@$(COMMAND) up model=$(MODEL) $(ARGS)
+up: install ## TorchServe and the gateway in the background (MODELS=genre,imagenet: several models)
+	@$(COMMAND) up $(SERVED) $(ARGS)
 
 down: install ## stop them
 	@$(COMMAND) down $(ARGS)
@@ -106,7 +110,7 @@ run_ts: install ## TorchServe alone in the foreground
 	@exec $(COMMAND) torchserve $(ARGS)
 
 run_app: install ## the gateway alone in the foreground
-	@exec $(COMMAND) app model=$(MODEL) $(ARGS)
+	@exec $(COMMAND) app $(SERVED) $(ARGS)
 
 run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
 	@exec $(COMMAND) file-browser $(ARGS)

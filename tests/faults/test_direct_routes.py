@@ -180,6 +180,16 @@ PATHS = [
     *("/predictions/m%3Fx", "/predictions/m%2f", "/predictions/-._", "/predictions/m;v=1", "/predictions/*"),
     *("/predictions/" + "m" * length for length in (50, 51, 100, 101, 5000)),
     *("/predictions/m/" + "1" * length for length in (50, 51, 100, 101)),
+    *("/predict?model=m", "/predict?model=genre", "/predict?model=", "/predict?model", "/predict?model=.."),
+    *("/predict?model=m&x=1", "/predict?x&model=m", "/predict?model=m&model=n", "/predict?%6dodel=m"),
+    *(
+        "/predict?model=%6d",
+        "/predict?model=m%2F1",
+        "/predict?model=m+",
+        "/predict?model=m/",
+        "/predict?Model=m",
+    ),
+    *("/predict?model=" + "m" * length for length in (50, 51, 100, 101, 5000)),
     *("/explanations/m", "/predict/batch", "/models", "/nothing", "/", "*"),
 ]
 
@@ -194,6 +204,11 @@ async def test_every_path_and_method(monkeypatch: pytest.MonkeyPatch, method: st
 
 BODIES = {
     "a form": Sent("/predict", headers=FORM, messages=[message(part(IMAGE))]),
+    "a form for another model": Sent("/predict?model=m", headers=FORM, messages=[message(part(IMAGE))]),
+    "a raw body for another model": Sent("/predict?model=m", messages=[message(b"text")]),
+    "a form for a missing model": Sent(
+        "/predict?model=missing", headers=FORM, messages=[message(part(IMAGE))]
+    ),
     "an empty file": Sent("/predict", headers=FORM, messages=[message(part(b""))]),
     "another field": Sent("/predict", headers=FORM, messages=[message(part(IMAGE, b"image"))]),
     "no image": Sent("/predict", headers=FORM, messages=[message(part(b"text"))]),
@@ -287,7 +302,12 @@ async def test_a_gateway_that_drains_or_is_full(monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def keys(tmp_path: Path) -> dict[str, str]:
     return write_keys(
-        tmp_path / "keys.json", all=EVERYTHING, models=("models",), one=("predict",), two=("predict",)
+        tmp_path / "keys.json",
+        all=EVERYTHING,
+        models=("models",),
+        one=("predict",),
+        two=("predict",),
+        only_m=("predict:m",),
     )
 
 
@@ -331,6 +351,40 @@ async def test_every_way_to_present_a_key(
         credentials, key = await BEARER(request), await API_KEY(request)
         found = (credentials.credentials if credentials else key) or ""
         assert status == {keys["one"]: 200, keys["models"]: 403}.get(found, 401), headers
+
+
+async def test_a_key_for_one_model_opens_that_model_alone(
+    monkeypatch: pytest.MonkeyPatch, keys: dict[str, str], tmp_path: Path
+) -> None:
+    apps = both(monkeypatch, *with_keys(tmp_path / "keys.json"))
+    allowed = (
+        "/predictions/m",
+        "/predictions/m/1.0",
+        "/predict?model=m",
+        "/predict?x&model=m",
+        "/predict?%6dodel=m",
+    )
+    refused = (
+        *(
+            "/predictions/n",
+            "/predictions/n/m",
+            "/predictions/mm",
+            "/predict",
+            "/predict?model=",
+            "/predict?x",
+        ),
+        *(
+            "/predict?model=n",
+            "/predict?model=m&model=n",
+            "/predict?model=m%20",
+            "/predictions/m%2F",
+            "/predict?Model=m",
+        ),
+    )
+    sents = [Sent(path, headers=bearer(keys["only_m"])) for path in (*allowed, *refused)]
+    statuses = await check_same(apps, sents, **bearer(keys["all"]))
+    assert statuses[: len(allowed)] == [200] * len(allowed)
+    assert set(statuses[len(allowed) :]) <= {403, 404}
 
 
 async def test_limits_of_keys_and_addresses(

@@ -55,6 +55,15 @@ async def test_an_answer_is_given_again_without_asking() -> None:
     assert made.counts.by_model["genre"] == {"hit": 1, "miss": 1, "shared": 0, "bypass": 0}
 
 
+async def test_any_answer_is_kept_and_counted_for_its_model() -> None:
+    made = cached(replace(ANSWER, body=b"\xff\x00", content_type=None))
+    for model in ("genre", "genre", "other"):
+        answer = await made.cache.predict(replace(JOB, model=model), context())
+        assert (answer.body, answer.content_type) == (b"\xff\x00", None)
+    # The other model is not on record, so its version may change.
+    assert {model: counts["hit"] for model, counts in made.counts.by_model.items()} == {"genre": 1}
+
+
 async def test_requests_at_the_same_time_share_one_prediction() -> None:
     made = cached(replace(ANSWER, admission_s=0.2))
     made.model.go.clear()

@@ -43,6 +43,14 @@ def test_the_container_deploys_the_archive_that_was_built_outside(target: str, s
     assert f"archive_source={source} model=genre 'model.version=\"2.0\"' strategy=canary" in deployed
 
 
+@pytest.mark.parametrize("target", ["up", "run_app"])
+def test_several_models_are_served_with_the_first_as_default(target: str) -> None:
+    several = printed(target, "MODELS=genre,imagenet,digits", "ARGS=gateway.port=6003")
+    assert "model=genre 'gateway.models=[genre,imagenet,digits]' gateway.port=6003" in several
+    for one in ("MODEL=pets", "MODELS=pets"):
+        assert printed(target, one).endswith(f"{target.removeprefix('run_')} model=pets")
+
+
 def test_a_key_is_made_for_the_named_caller_with_the_settings_of_every_target() -> None:
     commands = printed("api_key", "NAME=app", "RIGHTS=predict,models", "ARGS=gateway=mine")
     assert "-m torchserve_gateway key app --rights predict,models gateway=mine" in commands

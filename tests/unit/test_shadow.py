@@ -74,6 +74,39 @@ async def test_a_copy_is_compared_with_the_answer(
     assert made.comparison == expected
 
 
+@pytest.mark.parametrize(
+    ("real", "copied", "is_same"),
+    [
+        (b'[{"class": "face", "x": [1, 2]}]', b'[{"class": "face", "x": [1.005, 2]}]', True),
+        (b'[{"class": "face", "x": [1, 2]}]', b'[{"class": "face", "x": [1.02, 2]}]', False),
+        (b'[{"class": "face"}]', b'[{"class": "eye"}]', False),
+        (b"[1]", b"[1, 1]", False),
+        (b'{"a": {"b": 1}}', b'{"a": {"c": 1}}', False),
+        (b'{"a": [true]}', b'{"a": [1]}', False),
+        (b"[]", b"[]", True),
+        (b"{}", b"{}", True),
+        (b"7", b"7.001", True),
+        (b"a cat", b"a cat", True),
+        (b"a cat", b"a dog", False),
+        (b"\xff\x00", b"\xff\x00", True),
+        (b"\xff\x00", b"[]", False),
+    ],
+)
+async def test_answers_of_any_kind_are_compared(real: bytes, copied: bytes, is_same: bool) -> None:
+    made = shadowed(NextStage(replace(ANSWER, body=copied)), replace(ANSWER, body=real))
+    await made.stage.predict(JOB, context())
+    await ticks()
+    expected = Comparison(compared=1, same_class=int(is_same), within_tolerance=int(is_same))
+    assert made.comparison == expected
+
+
+async def test_numbers_too_large_to_compare_count_as_failed() -> None:
+    made = shadowed(NextStage(replace(ANSWER, body=b"[0.5]")), replace(ANSWER, body=b"[1%s]" % (b"0" * 400)))
+    await made.stage.predict(JOB, context())
+    await ticks()
+    assert made.comparison == Comparison(failed=1)
+
+
 async def test_more_copies_than_allowed_are_skipped() -> None:
     made = shadowed(NextStage(), max_copies=1)
     made.copy.go.clear()

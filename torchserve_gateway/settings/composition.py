@@ -164,10 +164,10 @@ def _other_models(composed: DictConfig) -> list[str]:
     """Overrides that add the files of `gateway.models` as the group `other_models`."""
     names = OmegaConf.select(composed, "gateway.models")
     # The settings' own check says what is wrong with any other value.
-    if not isinstance(names, ListConfig) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, ListConfig) or not all(re.fullmatch(r"[\w.-]+", str(name)) for name in names):
         return []
     # A dot in a key would be a level of its own.
-    return [f"+model@other_models.{name.replace('.', '_')}={name}" for name in dict.fromkeys(names)]
+    return [f"+model@other_models.{name.replace('.', '_')}={name}" for name in dict.fromkeys(map(str, names))]
 
 
 def _reason(root: str, exc: Exception) -> str:

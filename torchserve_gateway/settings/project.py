@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
 
 from pydantic import Field, model_validator
 
@@ -50,7 +49,7 @@ class ProjectSettings(Settings):
     file_browser: FileBrowserSettings
     """Where archives are served over HTTP."""
 
-    @cached_property
+    @property
     def models(self) -> Mapping[str, ModelSettings]:
         """The served models with a file, by name; the chosen model is the first."""
         others = {each.name: each for each in self.other_models.values() if each.name != self.model.name}

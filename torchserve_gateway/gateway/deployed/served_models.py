@@ -29,6 +29,8 @@ class ServedModel:
     """Pixels of an image; None: requests pass unchecked."""
     labels: tuple[str, ...] | None
     """Classes of a classifier, empty for another model; None: not known."""
+    answers_all_classes: bool
+    """Whether each answer has all classes, as those of our own handler."""
 
     @property
     def takes_any_input(self) -> bool:
@@ -47,6 +49,7 @@ class ServedModel:
             batch_size=model.batch_size,
             max_pixels=model.image.max_pixels if model.image else None,
             labels=tuple(model.labels),
+            answers_all_classes=model.is_classifier,
         )
 
     @classmethod
@@ -60,6 +63,7 @@ class ServedModel:
             batch_size=like.batch_size,
             max_pixels=None,
             labels=None,
+            answers_all_classes=False,
         )
 
 

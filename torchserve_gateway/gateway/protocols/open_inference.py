@@ -133,7 +133,7 @@ def model_routes(arrivals: Arrivals, batches: ImageBatches, fleet: Fleet, readin
 def _metadata(model: str, versions: list[str], served: ServedModel) -> ModelMetadata:
     """Metadata of a model; -1 classes where their number is not known."""
     input_name = "input" if served.takes_any_input else "image"
-    classes = len(served.labels) if served.labels else -1
+    classes = len(served.labels) if served.labels and served.answers_all_classes else -1
     outputs = [
         TensorMetadata(name=CLASSES, datatype="BYTES", shape=[-1, classes]),
         TensorMetadata(name=PROBABILITIES, datatype="FP32", shape=[-1, classes]),
