@@ -164,10 +164,11 @@ def _other_models(composed: DictConfig) -> list[str]:
     """Overrides that add the files of `gateway.models` as the group `other_models`."""
     names = OmegaConf.select(composed, "gateway.models")
     # The settings' own check says what is wrong with any other value.
-    if not isinstance(names, ListConfig) or not all(re.fullmatch(r"[\w.-]+", str(name)) for name in names):
+    files = list(names) if isinstance(names, ListConfig) else []
+    if not all(isinstance(file, str) and re.fullmatch(r"[\w.-]+", file) for file in files):
         return []
     # A dot in a key would be a level of its own.
-    return [f"+model@other_models.{name.replace('.', '_')}={name}" for name in dict.fromkeys(map(str, names))]
+    return [f"+model@other_models.{file.replace('.', '_')}={file}" for file in dict.fromkeys(files)]
 
 
 def _reason(root: str, exc: Exception) -> str:
