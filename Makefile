@@ -22,6 +22,8 @@ SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples too
 
 .PHONY: help install install_engines demo check test test_all lint download_weights generate_mar optimize train \
 	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback record_samples models manage grpc grpc_stubs api_key run_stress import_config adopt \
+.PHONY: help install install_engines demo serve new_model check test test_all lint download_weights generate_mar optimize train \
+	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress \
 	bench bench_gateway bench_engine scaling dashboard format lock clean \
 	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
 	compose_up compose_down compose_upload_model compose_rollback compose_models compose_api_key test_containers
@@ -81,6 +83,17 @@ lint: .venv/.installed-dev ## ruff, mypy --strict and the directions of imports
 
 download_weights: install ## checkpoint into weights/ from the configured URL, checksum verified
 	@$(COMMAND) download-weights $(CHOICE) $(ARGS)
+
+# The arguments of serve and new_model that were given.
+ABOUT_MODEL = $(if $(NAME),--name '$(NAME)') $(if $(LABELS),--labels '$(LABELS)') $(if $(IMAGE),--image '$(IMAGE)') \
+	$(if $(ARCHITECTURE),--architecture '$(ARCHITECTURE)') $(if $(SHA256),--sha256 '$(SHA256)') \
+	$(if $(IMAGE_FILE),--image-file '$(IMAGE_FILE)') $(if $(FORCE),--force)
+
+serve: install ## a classifier's file as an answering URL: WEIGHTS=model.pt LABELS=labels.txt [NAME= IMAGE=224 ...]
+	@$(COMMAND) serve '$(WEIGHTS)' $(ABOUT_MODEL) $(ARGS)
+
+new_model: install ## the same; describes a model first, and replaces no file (NAME=pets WEIGHTS=pets.pt LABELS=labels.txt)
+	@$(COMMAND) new-model --weights '$(WEIGHTS)' $(ABOUT_MODEL) $(ARGS)
 
 generate_mar: install ## archive into model_mars/, its checkpoint fetched first (MODEL=genre VERSION=1.0)
 	@$(COMMAND) generate-mar $(CHOICE) $(ARGS)

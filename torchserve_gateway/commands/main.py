@@ -148,6 +148,74 @@ def deploy(overrides: Overrides = None) -> None:
     _exit(main(overrides or []))
 
 
+Labels = Annotated[
+    str | None,
+    typer.Option(help="Class names: a file with a name per line, an index_to_name.json, or `numbers`."),
+]
+ImageSize = Annotated[
+    str | None, typer.Option(help="Input size: 224, or height x width, 192x128; found out if possible.")
+]
+Architecture = Annotated[
+    str | None, typer.Option(help="Python file with the torch.nn.Module class, for weights without a network.")
+]
+Checksum = Annotated[str | None, typer.Option(help="Checksum of the model; needed with a URL.")]
+Picture = Annotated[str | None, typer.Option(help="Picture to predict at the end.")]
+Force = Annotated[bool, typer.Option("--force", help="Replaces config/model/NAME.yaml.")]
+
+
+@app.command()
+def serve(
+    weights: Annotated[str, typer.Argument(metavar="MODEL", help="TorchScript, .pt2, a state dict, or a URL.")],
+    overrides: Overrides = None,
+    *,
+    labels: Labels = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model; by default that of the file.")] = None,
+    image: ImageSize = None,
+    architecture: Architecture = None,
+    sha256: Checksum = None,
+    image_file: Picture = None,
+    force: Force = False,
+) -> None:
+    """Serves a file with a classifier: from nothing to a URL.
+
+    Looks into the file, describes it in config/model/, starts what does not run, deploys, predicts a picture.
+    Called again with another file of the same name, it deploys the next version.
+
+    Example: torchserve-gateway serve pets.pt --labels labels.txt
+    """
+    from torchserve_gateway.commands.onboarding.serve import SERVE, main
+    from torchserve_gateway.onboarding.asked import Asked
+
+    asked = Asked(weights, labels, name, image, architecture, sha256, image_file, force)
+    _exit(main(asked, overrides or [], SERVE))
+
+
+@app.command()
+def new_model(
+    overrides: Overrides = None,
+    *,
+    name: Annotated[str, typer.Option(help="Name of the model.")],
+    weights: Annotated[str, typer.Option(help="TorchScript, .pt2, a state dict, or a URL.")],
+    labels: Labels = None,
+    image: ImageSize = None,
+    architecture: Architecture = None,
+    sha256: Checksum = None,
+    image_file: Picture = None,
+    force: Force = False,
+) -> None:
+    """Describes a new model in config/model/, and serves it.
+
+    As `serve`, but a file that exists is only replaced with --force.
+
+    Example: torchserve-gateway new-model --name pets --weights pets.pt --labels labels.txt
+    """
+    from torchserve_gateway.commands.onboarding.serve import NEW_MODEL, main
+    from torchserve_gateway.onboarding.asked import Asked
+
+    asked = Asked(weights, labels, name, image, architecture, sha256, image_file, force)
+    _exit(main(asked, overrides or [], NEW_MODEL))
+
+
 @app.command()
 def rollback(overrides: Overrides = None) -> None:
     """Goes back to the version that served before.

@@ -1,1 +1,1 @@
-"""Commands for people who come with a TorchServe of their own."""
+"""Commands for people who come with a model, or with a TorchServe of their own."""
