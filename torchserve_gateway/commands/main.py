@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from torchserve_gateway.commands.onboarding import options
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", show_default=False, help="Hydra override: gateway.port=6003"),
@@ -148,33 +150,20 @@ def deploy(overrides: Overrides = None) -> None:
     _exit(main(overrides or []))
 
 
-Labels = Annotated[
-    str | None,
-    typer.Option(help="Class names: a file with a name per line, an index_to_name.json, or `numbers`."),
-]
-ImageSize = Annotated[
-    str | None, typer.Option(help="Input size: 224, or height x width, 192x128; found out if possible.")
-]
-Architecture = Annotated[
-    str | None, typer.Option(help="Python file with the torch.nn.Module class, for weights without a network.")
-]
-Checksum = Annotated[str | None, typer.Option(help="Checksum of the model; needed with a URL.")]
-Picture = Annotated[str | None, typer.Option(help="Picture to predict at the end.")]
-Force = Annotated[bool, typer.Option("--force", help="Replaces config/model/NAME.yaml.")]
-
-
 @app.command()
 def serve(
-    weights: Annotated[str, typer.Argument(metavar="MODEL", help="TorchScript, .pt2, a state dict, or a URL.")],
+    weights: Annotated[
+        str, typer.Argument(metavar="MODEL", help="TorchScript, .pt2, a state dict, or a URL.")
+    ],
     overrides: Overrides = None,
     *,
-    labels: Labels = None,
+    labels: options.Labels = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; by default that of the file.")] = None,
-    image: ImageSize = None,
-    architecture: Architecture = None,
-    sha256: Checksum = None,
-    image_file: Picture = None,
-    force: Force = False,
+    image: options.ImageSize = None,
+    architecture: options.Architecture = None,
+    sha256: options.Checksum = None,
+    image_file: options.Picture = None,
+    force: options.Force = False,
 ) -> None:
     """Serves a file with a classifier: from nothing to a URL.
 
@@ -195,13 +184,13 @@ def new_model(
     overrides: Overrides = None,
     *,
     name: Annotated[str, typer.Option(help="Name of the model.")],
-    weights: Annotated[str, typer.Option(help="TorchScript, .pt2, a state dict, or a URL.")],
-    labels: Labels = None,
-    image: ImageSize = None,
-    architecture: Architecture = None,
-    sha256: Checksum = None,
-    image_file: Picture = None,
-    force: Force = False,
+    weights: Annotated[str, typer.Option(help=options.WEIGHTS)],
+    labels: options.Labels = None,
+    image: options.ImageSize = None,
+    architecture: options.Architecture = None,
+    sha256: options.Checksum = None,
+    image_file: options.Picture = None,
+    force: options.Force = False,
 ) -> None:
     """Describes a new model in config/model/, and serves it.
 

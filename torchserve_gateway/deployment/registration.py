@@ -49,7 +49,12 @@ async def refuse_if_registered(deployment: Deployment, target: Target, before: D
 
 
 async def bring_up(
-    torchserve: TorchServe, deployment: Deployment, wanted: DeployedVersion, before: DeployedModel | None
+    torchserve: TorchServe,
+    deployment: Deployment,
+    wanted: DeployedVersion,
+    before: DeployedModel | None,
+    *,
+    at_once: bool,
 ) -> DeployedVersion:
     """Registers a version and returns when its workers are READY.
 
@@ -58,6 +63,7 @@ async def bring_up(
         deployment: the plan.
         wanted: the version with the parameters to register.
         before: the model's entry in the record.
+        at_once: whether all workers load at the same time.
 
     Returns:
         the version with the parameters that TorchServe runs.
@@ -73,8 +79,10 @@ async def bring_up(
     source = without_credentials(deployment.url)
     logger.info("%s: registering %s %s from %s: %s", torchserve.name, model, version, source, status)
     started = await _started_workers(torchserve, deployment, others)
-    # In turn: each worker takes a core while it loads, which the serving version needs, too.
-    for workers in range(started, max(started, wanted.initial_workers) + 1):
+    most = max(started, wanted.initial_workers)
+    # In turn: each worker takes a core while it loads, which versions that serve need, too.
+    steps = [most] if at_once else range(started, most + 1)
+    for workers in steps:
         if workers > started:
             await management.scale(model, version, {"min_worker": workers, "max_worker": workers})
         await workers_ready(torchserve, deployment, workers)

@@ -94,8 +94,9 @@ class Swap:
         changes: Changes,
     ) -> DeployedVersion:
         deployment = self._deployment
+        nothing_serves = not self._target.record.read().models
         async with changes.registering(torchserve):
-            runs = await bring_up(torchserve, deployment, wanted, before)
+            runs = await bring_up(torchserve, deployment, wanted, before, at_once=nothing_serves)
         other = before.serving.version if before and before.serving.version != runs.version else None
         await deployment.check(torchserve.inference, deployment.model, runs.version, other)
         return runs

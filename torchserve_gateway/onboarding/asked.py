@@ -2,8 +2,10 @@
 
 import re
 import shlex
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Self
 
 from torchserve_gateway.onboarding.errors import OnboardingError
 
@@ -51,6 +53,11 @@ class Asked:
     def architecture_file(self) -> Path | None:
         """The Python file."""
         return Path(self.architecture).expanduser() if self.architecture else None
+
+    def with_options(self, options: Mapping[str, str]) -> Self:
+        """The same with other values of some fields."""
+        force = self.force or "force" in options
+        return type(self)(**{**asdict(self), **options, "force": force})
 
     def command(self, verb: str, *, make: bool) -> str:
         """The line to type for these arguments, as a make target or as the installed command."""

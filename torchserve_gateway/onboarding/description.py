@@ -13,6 +13,7 @@ from torchserve_gateway.onboarding.labels import labels_setting
 from torchserve_gateway.onboarding.model_file import shown, update_model_file, write_model_file
 from torchserve_gateway.onboarding.source import WEIGHTS_FOLDER, local_file, model_name
 from torchserve_gateway.settings.model_parts.weights import WeightsSettings
+from ts_serialize.torchscript import without_deprecation
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def _converted(found: Found, source: WeightsSettings) -> WeightsSettings:
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        torch.jit.save(as_torchscript(found.network, shape), str(part))  # type: ignore[no-untyped-call]
+        with without_deprecation():
+            torch.jit.save(as_torchscript(found.network, shape), str(part))
         part.replace(target)
     except (OSError, RuntimeError) as exc:
         raise OnboardingError(f"{shown(target)} cannot be written: {exc}") from exc

@@ -9,6 +9,6 @@ class OnboardingError(Exception):
         options: what the next call should add, by the name of a field of `Asked`.
     """
 
-    def __init__(self, message: str, **options: str | bool) -> None:
+    def __init__(self, message: str, **options: str) -> None:
         super().__init__(message)
         self.options = options

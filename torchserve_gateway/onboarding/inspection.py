@@ -61,7 +61,8 @@ def inspect_file(file: Path, size: tuple[int, int] | None, architecture: Path | 
     try:
         opened = _opened(file, architecture)
     except (OSError, RuntimeError, ValueError) as exc:
-        raise OnboardingError(f"{file} cannot be loaded by torch {torch.__version__}: {_first_line(exc)}") from exc
+        reason = f"{file} cannot be loaded by torch {torch.__version__}: {_first_line(exc)}"
+        raise OnboardingError(reason) from exc
     others = sorted({str(each.dtype) for each in _floats(opened.network) if each.dtype != torch.float32})
     trained = opened.network.training and opened.engine == TORCHSCRIPT
     network = opened.network.float() if others else opened.network

@@ -24,8 +24,8 @@ def labels_setting(asked: str | None, weights: Path, outputs: int) -> str | list
     if not asked:
         raise OnboardingError(
             f"{weights.name} answers {outputs} numbers per image, so it needs {outputs} class names in the "
-            f"order of the outputs, a name per line in a file ({NUMBERS} instead of a file names them class_0 "
-            f"to class_{outputs - 1})",
+            f"order of the outputs, a name per line in a file; or, instead of a file, {NUMBERS}, which names "
+            f"them class_0 to class_{outputs - 1}",
             labels=_suggestion(weights),
         )
     if asked == NUMBERS:

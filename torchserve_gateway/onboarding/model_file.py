@@ -22,7 +22,7 @@ name: {name}
 # Text, because 1.10 is not 1.1. Each deploy of something new needs a new version.
 version: "{version}"
 
-# Class names in the order of the network's outputs: a list, a file with a name per line, or an index_to_name.json.
+# Class names in the order of the outputs: a list, a file with a name per line, or an index_to_name.json.
 labels: {labels}
 
 weights:
@@ -83,7 +83,7 @@ def write_model_file(
     """
     if file.exists() and not replace:
         raise OnboardingError(
-            f"{shown(file)} exists; replace it, or give the model another name to keep both", force=True
+            f"{shown(file)} exists; replace it, or give the model another name to keep both", force="1"
         )
     height, width = found.input.height, found.input.width
     resize, crop = _resize(height, width)
@@ -94,7 +94,9 @@ def write_model_file(
         lines="\n".join(f"#   {line}" for line in found.lines[1:]),
         name=_text(name),
         version="1.0",
-        labels=_text(labels) if isinstance(labels, str) else "".join(f"\n  - {_text(each)}" for each in labels),
+        labels=_text(labels)
+        if isinstance(labels, str)
+        else "".join(f"\n  - {_text(each)}" for each in labels),
         weights_note=f"  # {_weights_note(found)}",
         path=_text(shown(weights.path)),
         url=_text(weights.url) if weights.url else "null",
@@ -155,7 +157,7 @@ def shown(path: Path) -> str:
 def _set(text: str, key: str, value: str, file: Path) -> str:
     changed, count = re.subn(rf"(?m)^{key}:.*$", lambda _: f"{key}: {value}", text, count=1)
     if not count:
-        raise OnboardingError(f"{shown(file)} lacks the key {key.strip()}; replace the file", force=True)
+        raise OnboardingError(f"{shown(file)} lacks the key {key.strip()}; replace the file", force="1")
     return changed
 
 
@@ -194,7 +196,7 @@ def _normalisation(found: Input) -> tuple[list[float], list[float], list[str]]:
     return (
         [0.485, 0.456, 0.406],
         [0.229, 0.224, 0.225],
-        ["GUESS: ImageNet's mean and standard deviation of red, green, blue in 0..1. Set what your training did."],
+        ["GUESS: ImageNet's mean and standard deviation of red, green, blue. Set what your training did."],
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs a network on images of usual sizes, to learn its input size, its channels and its number of classes."""
+"""Runs a network on images of usual sizes, to learn its input size, channels and number of classes."""
 
 import threading
 import warnings
@@ -46,9 +46,7 @@ class Probed:
     """Whether it also answers two images at once."""
 
 
-def probed(
-    network: torch.nn.Module, asked: tuple[int, int] | None, traced: tuple[int, ...] | None
-) -> Probed:
+def probed(network: torch.nn.Module, asked: tuple[int, int] | None, traced: tuple[int, ...] | None) -> Probed:
     """Finds an input that the network takes.
 
     Args:
@@ -96,9 +94,9 @@ def _search(
         recorded = Input(*traced[1:], origin="", guessed=False)
         if batch > 1 and _runs(network, recorded, batch):
             raise OnboardingError(
-                f"was traced with a fixed batch: it runs on {batch} images at once and on no other number; make "
-                f"it again on one image, with x.flatten(1) for x.view({batch}, -1), or by torch.jit.script or "
-                "torch.export with dynamic_shapes"
+                f"was made with a fixed batch: it runs on {batch} images at once and on no other number; "
+                f"make it again on one image, with x.flatten(1) for x.view({batch}, -1), or by "
+                "torch.jit.script, or by torch.export with dynamic_shapes"
             )
     raise _none_fits(asked, last)
 

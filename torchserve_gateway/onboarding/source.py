@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from torchserve_gateway.downloads import sha256, without_credentials
 from torchserve_gateway.onboarding.errors import OnboardingError
-from torchserve_gateway.settings.model import ModelName
+from torchserve_gateway.settings.model_parts.names import ModelName
 from torchserve_gateway.settings.model_parts.weights import WeightsSettings
 from torchserve_gateway.weights import WeightsError, fetch_weights
 
@@ -24,7 +24,7 @@ def local_file(weights: str, checksum: str | None) -> WeightsSettings:
     url = weights if "://" in weights else None
     if url and not checksum:
         raise OnboardingError(
-            f"{without_credentials(url)} is downloaded only with its checksum, what sha256sum prints, so that "
+            f"{without_credentials(url)} is downloaded only with its checksum (sha256sum prints it), so that "
             "the same file is served every time",
             sha256="0123...",
         )
@@ -55,7 +55,7 @@ def model_name(asked: str | None, weights: str) -> str:
         return TypeAdapter(ModelName).validate_python(name)
     except ValidationError as exc:
         raise OnboardingError(
-            f"name {name!r}: a model's name is letters, digits, _, . and -, and begins with a letter or digit",
+            f"name {name!r}: a model's name has letters, digits, _, . and -, and begins with letter or digit",
             name="my-model",
         ) from exc
 

@@ -81,9 +81,7 @@ def _safetensors(path: Path) -> Weights | None:
         try:
             header = json.loads(file.read(length))
             data = bytearray(file.read())
-            tensors = {
-                name: _tensor(data, each) for name, each in header.items() if name != "__metadata__"
-            }
+            tensors = {name: _tensor(data, each) for name, each in header.items() if name != "__metadata__"}
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
             return None
     return Weights(tensors, f"a safetensors file ({len(tensors)} tensors), weights without a network")

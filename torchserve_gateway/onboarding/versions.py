@@ -46,9 +46,7 @@ def _built_digest(settings: UploadSettings, version: str) -> str:
 
 def _taken(settings: UploadSettings, deployed: DeployedModel | None) -> set[str]:
     name = settings.model.name
-    archives = {
-        each.stem.removeprefix(f"{name}-") for each in settings.model_mars.glob(f"{name}-[0-9]*.mar")
-    }
+    archives = {each.stem.removeprefix(f"{name}-") for each in settings.model_mars.glob(f"{name}-[0-9]*.mar")}
     if deployed is None:
         return archives
     recorded = (deployed.serving, *deployed.previous)

@@ -1,5 +1,6 @@
 """Packs, deploys and asks a described model; starts the stack first where nothing runs."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,7 +36,7 @@ class Phases:
     """Durations of the steps of a command, seconds."""
 
     def __init__(self) -> None:
-        self._began = self._last = time.monotonic()
+        self._began = self._last = time.monotonic() - _age_s()
         self._durations: list[str] = []
 
     def end(self, name: str) -> None:
@@ -44,8 +45,15 @@ class Phases:
         self._durations.append(f"{name} {now - self._last:.1f}")
         self._last = now
 
-    def __str__(self) -> str:
+    def summary(self) -> str:
+        """All durations, the sum first."""
         return f"{self._last - self._began:.1f} s ({', '.join(self._durations)})"
+
+
+def _age_s() -> float:
+    """Seconds since this process started: Python and torch take some of them."""
+    started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
 
 
 def endpoint(described: Described, image: Path | None, overrides: Sequence[str], phases: Phases) -> None:
@@ -63,19 +71,19 @@ def endpoint(described: Described, image: Path | None, overrides: Sequence[str],
         phases.end("pack")
         wait()
         phases.end("start")
-        upload_model(_upload(described, version, ["archive_source=model_mars", *choice]))
+        upload_model(_upload(version, ["archive_source=model_mars", *choice]))
         phases.end("deploy")
         picture = image or image_files(existing_or_own(Path("imgs")))[0]
         url = f"{running.gateway.url}/predictions/{described.name}"
         print(f"{picture.name}: {_answer(running.gateway, url, picture)}")
         phases.end("predict")
-    print(f"\n{url} answers after {phases}\n\n  curl -T {shown(picture)} {url}\n")
+    print(f"\n{url} answers after {phases.summary()}\n\n  curl -T {shown(picture)} {url}\n")
     print("Stop: torchserve-gateway down, or make down")
 
 
 def _packed(described: Described, choice: Sequence[str]) -> str:
     """Builds the archive of the version to deploy; returns the version."""
-    settings = _upload(described, None, choice)
+    settings = _upload(None, choice)
     deployed = DeploymentRecord(settings.torchserve.deployments_dir).read().models.get(described.name)
     version = version_of(settings, deployed)
     if version != settings.model.version:
@@ -84,17 +92,17 @@ def _packed(described: Described, choice: Sequence[str]) -> str:
         print(f"{described.name} {version} serves already, and nothing changed")
     elif deployed:
         print(f"{described.name} {version} follows {deployed.serving.version}")
-    print(f"packed {shown(built_archive(_upload(described, version, choice)))}")
+    print(f"packed {shown(built_archive(_upload(version, choice)))}")
     return version
 
 
-def _upload(described: Described, version: str | None, choice: Sequence[str]) -> UploadSettings:
+def _upload(version: str | None, choice: Sequence[str]) -> UploadSettings:
     named = [f'model.version="{version}"'] if version else []
     return load("upload", UploadSettings, [*_known_to(UploadSettings, choice), *named])
 
 
 def _known_to(settings: type[StackSettings] | type[UploadSettings], overrides: Sequence[str]) -> list[str]:
-    """Overrides without those that are for the other step alone: stack and deploy have settings of their own."""
+    """Overrides without those of the other step: stack and deploy have settings of their own."""
     other = UploadSettings if settings is StackSettings else StackSettings
     foreign = other.model_fields.keys() - settings.model_fields.keys()
     return [each for each in overrides if _group(each) not in foreign]

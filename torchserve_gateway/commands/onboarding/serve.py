@@ -1,9 +1,8 @@
-"""`torchserve-gateway serve model.pt`: from a file to an answering URL; `new-model` is the careful version."""
+"""`serve model.pt`: from a file to an answering URL; `new-model` does the same and replaces no file."""
 
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from torchserve_gateway.commands.onboarding.endpoint import AnswerError, Phases, endpoint
@@ -38,7 +37,7 @@ def _serve(asked: Asked, overrides: Sequence[str], verb: str) -> None:
         described = describe(asked, update=verb == SERVE)
     except OnboardingError as exc:
         # make runs every target's command with this variable.
-        line = replace(asked, **exc.options).command(verb, make="MAKELEVEL" in os.environ)
+        line = asked.with_options(exc.options).command(verb, make="MAKELEVEL" in os.environ)
         raise NotServedError(f"{exc}\nnext: {line}" if exc.options else str(exc)) from exc
     print("\n".join(described.lines))
     phases.end("look into the file")
