@@ -20,6 +20,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from ts_serialize.foreign_formats import bytes_before, format_name, was_read_as_text
 from ts_serialize.image_kinds import tile_size, unopened_kind, unsupported_kind
 from ts_serialize.jpeg_markers import scans
+from ts_serialize.request_error import RequestError
 from ts_serialize.webp_header import is_webp, webp_size
 
 # Pillow's other formats include readers that start programs (EPS) or have a history of bugs.
@@ -48,15 +49,10 @@ INSTEAD = "an 8-bit RGB JPEG or PNG"
 warnings.filterwarnings("ignore", module="PIL")
 
 
-class InputError(Exception):
-    """One request of the batch cannot be answered; its neighbours can."""
+class InputError(RequestError):
+    """An image cannot be served."""
 
-    status = 422
-    """HTTP status of this request's response."""
-    phrase = "Unprocessable Entity"
-    """Reason phrase of that status."""
     type = "UndecodableImageException"
-    """TorchServe's `type` key in the error body."""
 
 
 class NoImageError(InputError):

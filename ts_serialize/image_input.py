@@ -4,16 +4,14 @@ Part of the model archive: imports only what TorchServe's own handlers import.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import ExifTags, Image, ImageOps
 from PIL.ImageFile import ImageFile
 from torchvision import transforms
 
-from ts_serialize.image_header import InputError, open_image, undecodable
+from ts_serialize.image_header import open_image, undecodable
 from ts_serialize.image_kinds import raw_mode
 from ts_serialize.preprocessing import resized_size
 
@@ -26,23 +24,6 @@ BILINEAR = Image.Resampling.BILINEAR
 MAX_RESIZED_PIXELS = 2**25
 # 8-bit value of each 16-bit grey value.
 EIGHT_BITS = (np.arange(65536) * (255 / 65535)).round().astype(np.uint8)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A batch between two steps of the handler."""
-
-    size: int
-    """Requests in the batch."""
-    positions: list[int]
-    """Positions of the decoded requests, in the order of `tensor`."""
-    tensor: torch.Tensor | None
-    """float32 (len(positions), C, H, W) before inference, logits (len(positions), classes) after it.
-
-    None if no request could be decoded.
-    """
-    failures: dict[int, InputError]
-    """Errors of the other requests by position."""
 
 
 class ResizeAndCrop:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import ts_serialize.handler as real
-from ts_serialize.image_input import Batch
+from ts_serialize.batch import Batch
 
 
 class FailingHandler(real.ImageClassificationHandler):

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import ts_serialize.handler as real
-from ts_serialize.image_input import Batch
+from ts_serialize.batch import Batch
 
 
 class SlowHandler(real.ImageClassificationHandler):

@@ -2,32 +2,19 @@
 
 import base64
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from ts.context import Context, RequestProcessor
+from ts.context import RequestProcessor
 
+from tests.handler_context import answers, context
 from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.torchserve_api.handler_timing import batch_size, stages_s
 from ts_serialize.explanation import UnknownClassError, attributions, requested_class
 from ts_serialize.handler import ImageClassificationHandler
-
-
-@dataclass
-class RecordingMetrics:
-    """Takes what a handler reports, as TorchServe's metrics cache does."""
-
-    values: dict[str, float] = field(default_factory=dict)
-
-    def add_metric(self, name: str, value: float, unit: str, **_: Any) -> None:
-        self.values[name] = value
-
-    def add_time(self, name: str, value: float, idx: int | None = None, unit: str = "ms") -> None:
-        self.values[name] = value
 
 
 @pytest.fixture(scope="module")
@@ -46,29 +33,6 @@ def handler(model_dir: Path) -> ImageClassificationHandler:
     handler = ImageClassificationHandler()
     handler.initialize(context(model_dir, 0))
     return handler
-
-
-def context(model_dir: Path, requests: int, explained: Sequence[int] = ()) -> Context:
-    """Of a batch; explained: the positions of the requests that came by /explanations."""
-    manifest = {"model": {"serializedFile": "model.pt", "modelVersion": "1.0", "modelName": "genre"}}
-    context = Context("genre", str(model_dir), manifest, 8, None, "0.12.0", metrics=RecordingMetrics())
-    context.model_yaml_config = {}
-    context.request_processor = [
-        RequestProcessor({"explain": str(position in explained)}) for position in range(requests)
-    ]
-    return context
-
-
-def answers(
-    handler: ImageClassificationHandler,
-    model_dir: Path,
-    rows: list[dict[str, Any]],
-    explained: Sequence[int] = (),
-) -> list[Any]:
-    """Each request's (status, answer)."""
-    batch = context(model_dir, len(rows), explained)
-    result = handler.handle(rows, batch)
-    return [(batch.get_response_status(index)[0], answer) for index, answer in enumerate(result)]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])

@@ -5,7 +5,7 @@ from typing import Any
 
 # As a module: TorchServe wants exactly one handler class in this file's namespace.
 import ts_serialize.handler as real
-from ts_serialize.image_input import Batch
+from ts_serialize.batch import Batch
 
 BATCH_S = 0.4
 

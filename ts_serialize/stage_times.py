@@ -1,0 +1,39 @@
+"""Durations of the stages of a batch, as metrics and as a header. Part of the model archive."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+from ts.metrics.metric_type_enum import MetricTypes
+
+
+class StageTimes:
+    """Measures the stages of one batch after the other."""
+
+    def __init__(self) -> None:
+        self._durations_ms: dict[str, float] = {}
+        self._metrics: Any = None
+
+    def begin(self, metrics: Any) -> None:
+        """Forgets the batch before; metrics: TorchServe's, of this batch."""
+        self._durations_ms.clear()
+        self._metrics = metrics
+
+    @contextmanager
+    def measured(self, stage: str) -> Iterator[None]:
+        """Reports the duration of a stage as metric `<Stage>Time` and in `header`."""
+        start = perf_counter()
+        yield
+        duration_ms = round((perf_counter() - start) * 1000, 3)
+        self._durations_ms[stage] = duration_ms
+        self.report(f"{stage.capitalize()}Time", duration_ms, "ms")
+
+    def report(self, name: str, value: float, unit: str) -> None:
+        """Reports the last value of something to TorchServe."""
+        if self._metrics is not None:
+            self._metrics.add_metric(name, value, unit, metric_type=MetricTypes.GAUGE)
+
+    def header(self) -> str:
+        """Value of `Server-Timing`; empty if no stage ran, as for a description."""
+        return ", ".join(f"{stage};dur={duration}" for stage, duration in self._durations_ms.items())
