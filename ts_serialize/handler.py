@@ -1,7 +1,7 @@
 """TorchServe handler: N images in, N answers `{class: probability}` out, highest probability first.
 
 Runs in the TorchServe worker from the model archive, so it imports only what TorchServe's own handlers
-import and modules packed beside it (`handler_modules` in config/model/). The archive also holds
+import and modules packed beside it. The archive also holds
 `index_to_name.json` (the class list, TorchServe's convention) and `preprocessing.json` (see
 `image_transform`). TorchServe requires a single class in this file.
 """
