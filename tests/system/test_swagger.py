@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import (
@@ -13,7 +13,7 @@ from selenium.webdriver.support.expected_conditions import (
 )
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.conftest import require_program
+from tests.browser import chromium
 from tests.http_client import HTTP
 from tests.processes import GIVE_UP_S
 from tests.running_stack import RunningStack
@@ -23,27 +23,8 @@ OPERATION = "[id^='operations-predictions-'][id$='predict_post']"
 
 @pytest.fixture
 def chrome(tmp_path: Path) -> Iterator[Chrome]:
-    options = ChromeOptions()
-    options.binary_location = require_program("chromium", "chromium-browser", "google-chrome")
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        f"--user-data-dir={tmp_path}",
-        "--window-size=1200,2000",
-        # No name but this machine's resolves: what is not served locally cannot load.
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    ):
-        options.add_argument(argument)
-    browser = Chrome(options=options, service=ChromeService(require_program("chromedriver")))
-    yield browser
-    browser.quit()
+    with chromium(tmp_path) as browser:
+        yield browser
 
 
 def test_an_upload_in_swagger_ui_shows_the_prediction(
@@ -82,4 +63,3 @@ def test_every_file_of_the_page_is_served_by_the_gateway(stack: RunningStack) ->
     page = HTTP.get(f"{gateway}/docs").text
     assert "cdn" not in page
     assert HTTP.get(f"{gateway}/static-offline-docs/swagger-ui-bundle.js").status_code == 200
-    assert HTTP.get(f"{gateway}/").headers["location"] == "/docs"

@@ -7,7 +7,6 @@ from functools import partial
 
 import httpx
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
@@ -19,7 +18,10 @@ from torchserve_gateway.gateway.deployed.fleet import Fleet
 from torchserve_gateway.gateway.deployed.readiness import Readiness
 from torchserve_gateway.gateway.deployed.worker_watch import Workers, WorkerWatch
 from torchserve_gateway.gateway.direct_routes import DirectRoutes
+from torchserve_gateway.gateway.live import routes as live_routes
+from torchserve_gateway.gateway.live.streams import LiveStreams
 from torchserve_gateway.gateway.middleware import add_middleware
+from torchserve_gateway.gateway.page import routes as page_routes
 from torchserve_gateway.gateway.prediction import batch_routes, stages
 from torchserve_gateway.gateway.prediction import routes as prediction_routes
 from torchserve_gateway.gateway.prediction.arrivals import Arrivals
@@ -62,7 +64,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with torchserve.http, state.followed():
+        async with torchserve.http, state.followed(), live.running():
             yield
         if traces:
             await asyncio.to_thread(traces.shutdown)
@@ -78,7 +80,8 @@ def create_app(
     )
     scraped = state_metrics.collected(state, lost_log_lines)
     measured = metrics.Metrics(state.routing, *scraped)
-    direct = _add_routes(app, settings, torchserve, state, measured)
+    live = LiveStreams.of(settings, torchserve, state, measured)
+    direct = _add_routes(app, settings, torchserve, state, measured, live)
     install_error_handlers(app)
     add_middleware(app, settings.gateway, measured, direct, traced=traces is not None)
     app.state.admission, app.state.routing = state.admission, state.routing
@@ -116,6 +119,7 @@ def _add_routes(
     torchserve: TorchServe,
     state: GatewayState,
     measured: metrics.Metrics,
+    live: LiveStreams,
 ) -> Callable[[ASGIApp], ASGIApp]:
     """Adds all routes; returns the middleware that answers plain predictions without them."""
     gateway = settings.gateway
@@ -136,5 +140,7 @@ def _add_routes(
     app.include_router(model_routes.routes(fleet), **access.guard("models"))
     metrics_page = metrics.routes(measured, fleet.metrics, settings.torchserve.metrics_url)
     app.include_router(metrics_page, **access.guard("metrics"))
-    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
+    app.include_router(live_routes.routes(live), **access.guard("models"))
+    app.include_router(page_routes.sample_routes(settings), **predict)
+    app.include_router(page_routes.routes(settings))
     return partial(DirectRoutes, router=predicting, authorize=access.check_of(*of_default))

@@ -74,6 +74,13 @@ class CorsSettings(Settings):
     """Origins, or `*` for all."""
 
 
+class PageSettings(Settings):
+    """The web page at `/`."""
+
+    enabled: bool
+    """Whether it is served; otherwise `/` redirects to Swagger UI."""
+
+
 class TlsSettings(Settings):
     """PEM files; both None: plain HTTP."""
 
@@ -160,6 +167,8 @@ class GatewaySettings(Settings):
     """Web pages that may read answers."""
     tls: TlsSettings
     """Certificate and key."""
+    page: PageSettings
+    """The web page at `/`."""
     default_model: ModelName
     """The model of POST /predict without `model=`, and of /health/ready."""
     models: Annotated[list[ModelName], AfterValidator(_are_distinct)] | None = None

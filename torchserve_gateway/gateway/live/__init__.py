@@ -1,0 +1,1 @@
+"""Live view: the last 15 minutes of the gateway's own counters, as server-sent events."""

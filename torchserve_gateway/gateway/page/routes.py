@@ -1,0 +1,99 @@
+"""The web page at `/`, its files, and sample pictures of the default model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, RedirectResponse
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from torchserve_gateway.settings.model import ModelSettings
+from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.version import __version__
+
+FILES = Path(__file__).parent / "static"
+# Formats that browsers show.
+SHOWN = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
+MAX_SAMPLES = 8
+# Nothing inline, nothing from elsewhere. Thumbnails are blobs; no text can become markup.
+POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Kept, and compared by its ETag at each use: an update of the gateway updates the page.
+    "Cache-Control": "no-cache",
+}
+
+
+class PageFiles(StaticFiles):
+    """The static files, with the headers of the page."""
+
+    async def get_response(self, path: str, scope: Mapping[str, object]) -> Response:  # type: ignore[override]
+        """The file, or 304 for an ETag that is still its own."""
+        response = await super().get_response(path, dict(scope))
+        response.headers.update(HEADERS)
+        return response
+
+
+def routes(settings: ProjectSettings) -> APIRouter:
+    """`GET /` and below `/page`; without the page `/` redirects to Swagger UI."""
+    router = APIRouter(include_in_schema=False)
+    if not settings.gateway.page.enabled:
+        router.add_api_route("/", lambda: RedirectResponse("/docs"))
+        return router
+    files = PageFiles(directory=FILES)
+
+    @router.get("/")
+    async def page(request: Request) -> Response:
+        return await files.get_response("index.html", request.scope)
+
+    @router.get("/page/about")
+    async def about(response: Response) -> dict[str, object]:
+        response.headers["Cache-Control"] = "no-store"
+        return _about(settings)
+
+    @router.get("/page/{name}")
+    async def file(request: Request, name: str) -> Response:
+        return await files.get_response(name, request.scope)
+
+    return router
+
+
+def sample_routes(settings: ProjectSettings) -> APIRouter:
+    """Sample pictures, which may be private as a model's answers are: callers need the right to predict."""
+    router = APIRouter(include_in_schema=False)
+    samples = _samples(settings.model) if settings.gateway.page.enabled else {}
+
+    @router.get("/page/samples")
+    async def names() -> list[str]:
+        return list(samples)
+
+    @router.get("/page/samples/{name}")
+    async def sample(name: str) -> Response:
+        if name not in samples:
+            raise HTTPException(404)
+        return FileResponse(samples[name], headers={**HEADERS, "Cache-Control": "private, max-age=3600"})
+
+    return router
+
+
+def _about(settings: ProjectSettings) -> dict[str, object]:
+    gateway = settings.gateway
+    return {
+        "model": gateway.default_model,
+        "keys": gateway.auth.enabled,
+        "max_request_bytes": gateway.max_request_bytes,
+        "version": __version__,
+    }
+
+
+def _samples(model: ModelSettings) -> dict[str, Path]:
+    """Pictures of the golden check by file name."""
+    pictures = [each.image for each in model.samples if each.image.suffix.lower() in SHOWN]
+    return {path.name: path for path in pictures[:MAX_SAMPLES] if path.is_file()}
