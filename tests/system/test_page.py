@@ -1,5 +1,6 @@
 """People use the web page in a real browser, before a TorchServe whose answers the tests choose."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser import chromium
@@ -41,7 +44,7 @@ HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(200)
 HOSTILE = "<img src=x onerror=document.title=1>.jpg"
 
 
-def answered(request: httpx.Request) -> httpx.Response:
+async def answered(request: httpx.Request) -> httpx.Response:
     path = request.url.path
     if path.startswith("/models/"):
         return described(version("1.10", ready=2, workers=2))
@@ -49,6 +52,8 @@ def answered(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json=BOXES)
     if "text" in path:
         return httpx.Response(200, text="a <b>poster</b>")
+    # Longer than its stages: others are not believed.
+    await asyncio.sleep(0.012)
     scores = [0.9731, *(0.02 / step for step in range(1, len(GENRES)))]
     return httpx.Response(200, json=dict(zip(GENRES, scores, strict=True)), headers=HANDLER)
 
@@ -62,6 +67,7 @@ class Site:
     torchserve: FakeTorchServe = field(default_factory=lambda: FakeTorchServe(answered))
     port: int = field(default_factory=lambda: free_ports(1)[0])
     running: ExitStack = field(default_factory=ExitStack)
+    server: uvicorn.Server | None = None
 
     @property
     def url(self) -> str:
@@ -71,9 +77,12 @@ class Site:
         record = f"torchserve.deployments_dir={self.directory}/deployments"
         follows = "gateway.deployments_refresh_s=0.05"
         overrides = (f"gateway.port={self.port}", record, follows, *overrides)
-        self.running.enter_context(served_gateway(self.torchserve, *overrides))
+        self.server = self.running.enter_context(served_gateway(self.torchserve, *overrides))
 
     def stop(self) -> None:
+        # As a signal does.
+        if self.server:
+            self.server.config.app.state.admission.drain()  # type: ignore[union-attr]
         self.running.close()
 
     def deploy(self, name: str = "genre", number: str = "1.10", **model: Any) -> None:
@@ -164,7 +173,7 @@ def test_a_picked_picture_shows_classes_version_and_stages(page: Site) -> None:
     assert "Horror\n97.3 %" in card
     assert "2 more" in card
     assert "genre 1.10" in card
-    assert "inference 4.20 ms" in card
+    assert "inference 4.2 ms" in card
     assert "1 of 1 answered" in page.text("#tally")
     assert page.script("return document.querySelector('.frame img').naturalWidth") > 0
     assert page.script("return document.getElementById('announce').textContent") == "horror.jpg: Horror, 97.3 %"
@@ -219,7 +228,7 @@ def test_a_file_above_the_limit_is_not_sent(site: Site) -> None:
     site.open()
     site.pick(POSTERS / "horror.jpg")
     assert "at most 1 kB" in site.find(".picture .error").text
-    assert site.torchserve.requests == []
+    assert not [each for each in site.torchserve.requests if each.method == "POST"]
 
 
 def test_names_and_answers_are_text_and_never_markup(page: Site) -> None:
@@ -255,8 +264,6 @@ def test_a_slow_picture_is_cancelled(page: Site) -> None:
     page.drop("slow.jpg", poster())
     page.find(".picture[data-state=sending] .foot button").click()
     page.find(".picture[data-state=cancelled]")
-    page.torchserve.hangs = False
-    page.find(".picture .foot button") if page.all(".picture .foot button") else None
 
 
 def test_an_upload_to_torchserve_that_fails_is_told_in_the_gateways_words(page: Site) -> None:
@@ -274,7 +281,7 @@ def test_boxes_lie_over_the_picture_and_other_answers_are_text(site: Site) -> No
     site.open()
     choice = site.find("#model")
     assert choice.text.split() == ["genre", "faces", "text"]
-    choice.send_keys("faces")
+    Select(choice).select_by_visible_text("faces")
     assert "/predictions/faces" in site.text("#curl")
     site.drop("people.jpg", poster())
     box = site.find(".box")
@@ -283,7 +290,7 @@ def test_boxes_lie_over_the_picture_and_other_answers_are_text(site: Site) -> No
     assert box.rect["x"] - image.rect["x"] == pytest.approx(40 * image.rect["width"] / natural, abs=2)
     assert "face\n99.8 %" in site.find(".picture").text
     assert "faces 1.10" in site.find(".picture").text
-    choice.send_keys("text")
+    Select(choice).select_by_visible_text("text")
     site.drop("words.jpg", poster())
     assert site.find(".plain").text == "a <b>poster</b>"
 
@@ -404,9 +411,10 @@ def show_answers(site: Site) -> None:
     site.find(".picture[data-state=answered]", 3)
     site.drop("photo.heic", HEIC)
     site.find(".picture[data-state=failed]")
-    site.find("#model").send_keys("faces")
+    Select(site.find("#model")).select_by_visible_text("faces")
     site.drop("people.jpg", poster("drama.jpg"))
     site.find(".box")
+    Select(site.find("#model")).select_by_visible_text("genre")
 
 
 def show_traffic(site: Site) -> None:

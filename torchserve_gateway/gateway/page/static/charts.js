@@ -3,6 +3,8 @@
 import { element, short, svg } from "./dom.js";
 
 export const SPAN_S = 900;
+// A gateway that has just started fills the width sooner.
+const LEAST_SPAN_S = 120;
 const [WIDTH, HEIGHT, TOP, BOTTOM] = [600, 150, 16, 20];
 // Samples come every second; a longer pause is a gap.
 const GAP_S = 5;
@@ -15,7 +17,7 @@ export class Chart {
     this.legend = element("ul", { class: "legend" });
     this.plot = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": title });
     this.scale = element("div", { class: "scale", "aria-hidden": "true" });
-    this.axis = element("div", { class: "axis", "aria-hidden": "true" }, ...["15 min ago", "10 min", "5 min", "now"].map((text) => element("span", {}, text)));
+    this.axis = element("div", { class: "axis", "aria-hidden": "true" }, ...Array.from({ length: 4 }, () => element("span")));
     this.marks = element("div", { class: "mark-labels", "aria-hidden": "true" });
     const area = element("div", { class: "plot" }, this.plot, this.scale, this.marks);
     this.node = element("section", { class: "card chart" },
@@ -27,7 +29,8 @@ export class Chart {
   /** Draws these samples; `at`, 0 to 1 from the left, is the cursor. */
   draw(samples, at) {
     const end = samples.length ? samples.at(-1).time : Date.now() / 1000;
-    const x = (sample) => WIDTH * (1 - (end - sample.time) / SPAN_S);
+    const span = Math.min(SPAN_S, Math.max(LEAST_SPAN_S, end - (samples[0]?.time ?? end)));
+    const x = (sample) => WIDTH * (1 - (end - sample.time) / span);
     const series = typeof this.series === "function" ? this.series(samples) : this.series;
     const lines = Object.entries(series).map(([name, value]) => ({ name, points: samples.map((each) => [x(each), each.time, value(each)]) }));
     const top = niceTop(Math.max(0, ...lines.flatMap((line) => line.points.map(([, , value]) => value ?? 0))));
@@ -40,6 +43,7 @@ export class Chart {
       ...lines.map((line, index) => svg("path", { class: `line s${index % 5}`, d: path(line.points, y) })).reverse(),
       ...(at === null ? [] : [svg("line", { class: "cursor", x1: at * WIDTH, x2: at * WIDTH, y1: 0, y2: HEIGHT - BOTTOM })]));
     this.scale.replaceChildren(element("span", {}, short(top)));
+    [...this.axis.children].forEach((node, index) => (node.textContent = ago(span * (1 - index / 3))));
     this.showMarks(marked, x);
     this.showValues(lines, at, top);
   }
@@ -62,6 +66,11 @@ export class Chart {
     const said = values.map(([name, value]) => `${name} ${short(value)}`).join(", ");
     this.plot.setAttribute("aria-label", `${this.title}, in ${this.unit}: ${said}; the scale ends at ${short(top)}`);
   }
+}
+
+function ago(seconds) {
+  if (seconds < 1) return "now";
+  return seconds < 100 ? `${Math.round(seconds)} s ago` : `${Math.round(seconds / 60)} min ago`;
 }
 
 function niceTop(value) {

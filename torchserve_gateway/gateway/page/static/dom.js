@@ -31,7 +31,7 @@ export function announce(text) {
 export function short(value) {
   if (value === null || value === undefined) return "–";
   const digits = value >= 100 || Number.isInteger(value) ? 0 : value >= 10 ? 1 : 2;
-  return value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits });
+  return value.toLocaleString("en", { maximumFractionDigits: digits });
 }
 
 export function bytes(count) {

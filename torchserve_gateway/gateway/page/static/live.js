@@ -107,7 +107,7 @@ export class LiveView {
     const last = this.samples.at(-1);
     if (!last) return;
     rows("versions", Object.entries(last.versions).map(([name, { state, images_per_s: rate }]) =>
-      element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, state || "not on record"),
+      element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, state || "–"),
         element("td", { class: "number" }, short(rate)), element("td", { class: "number" }, last.workers[name] ?? "–"))),
       element("tr", {}, element("td", { colspan: 4, class: "note" }, "Nothing is deployed.")));
     rows("marks", this.samples.flatMap((each) => each.marks.map((mark) => [each.time, mark.text])).reverse().slice(0, 20).map(([time, text]) =>

@@ -34,6 +34,9 @@ function start(about) {
   };
   takeTabs(show);
   takeKey(about, views);
+  // A page that the browser keeps for its back button must not keep a stream.
+  addEventListener("pagehide", () => views.live.close());
+  addEventListener("pageshow", (event) => event.persisted && location.hash === "#live" && views.live.open());
   views.try.refresh();
   document.body.dataset.ready = "";
 }

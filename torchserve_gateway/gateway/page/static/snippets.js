@@ -13,7 +13,10 @@ export function showSnippets(model, fileName, withKey) {
     "",
     ...(withKey ? ['headers = {"Authorization": f"Bearer {os.environ[\'GATEWAY_KEY\']}"}'] : []),
     `with open("${fileName}", "rb") as picture:`,
-    `    answer = httpx.put("${url}", content=picture.read()${withKey ? ", headers=headers" : ""})`,
+    "    answer = httpx.put(",
+    `        "${url}",`,
+    `        content=picture.read(),${withKey ? " headers=headers," : ""}`,
+    "    )",
     "print(answer.json())",
   ].join("\n");
 }
