@@ -20,13 +20,8 @@ COMMA := ,
 SERVED = model=$(firstword $(subst $(COMMA), ,$(MODELS)))$(if $(findstring $(COMMA),$(MODELS)), 'gateway.models=[$(MODELS)]')
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
-.PHONY: help install install_engines demo check test test_all lint download_weights generate_mar optimize train \
-	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback record_samples models manage grpc grpc_stubs api_key run_stress import_config adopt \
-.PHONY: help install install_engines demo serve new_model check test test_all lint download_weights generate_mar optimize train \
-	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback models manage grpc grpc_stubs api_key run_stress \
-	bench bench_gateway bench_engine scaling dashboard format lock clean \
-	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
-	compose_up compose_down compose_upload_model compose_rollback compose_models compose_api_key test_containers
+# Every target of the list, none of which is a file.
+.PHONY: $(shell sed -nE 's/^([a-z_]+):.*## .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## this list
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24

@@ -11,9 +11,9 @@ from torchserve_gateway.gateway.application import create_app
 from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.settings.project import ProjectSettings
 
-OTHER = {"version": "1.0", "handler": "tests/handlers/answering.py"}
+OTHER: dict[str, object] = {"version": "1.0", "handler": "tests/handlers/answering.py"}
 IMAGE = {"resize": [8, 8], "mean": [0.5], "std": [0.5], "max_pixels": 10_000}
-MODELS = {
+MODELS: dict[str, dict[str, object]] = {
     "animals": OTHER | {"labels": ["cat", "dog"], "image": IMAGE},
     "boxes": OTHER | {"image": IMAGE},
     "echo": OTHER,

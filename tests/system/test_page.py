@@ -97,9 +97,7 @@ class Site:
         self.find("body[data-ready]")
 
     def find(self, selector: str, count: int = 1) -> WebElement:
-        found = self.wait(
-            lambda: [each for each in self.all(selector) if each.is_displayed()][count - 1 :]
-        )
+        found = self.wait(lambda: [each for each in self.all(selector) if each.is_displayed()][count - 1 :])
         element: WebElement = found[0]
         return element
 
@@ -135,7 +133,7 @@ class Site:
 
     def errors(self) -> list[str]:
         """Complaints of the browser, such as of its Content-Security-Policy, but for failed loads."""
-        lines = [str(line["message"]) for line in self.chrome.get_log("browser")]
+        lines = [str(line["message"]) for line in self.chrome.get_log("browser")]  # type: ignore[no-untyped-call]
         return [line for line in lines if "Failed to load resource" not in line]
 
 
@@ -176,7 +174,9 @@ def test_a_picked_picture_shows_classes_version_and_stages(page: Site) -> None:
     assert "inference 4.2 ms" in card
     assert "1 of 1 answered" in page.text("#tally")
     assert page.script("return document.querySelector('.frame img').naturalWidth") > 0
-    assert page.script("return document.getElementById('announce').textContent") == "horror.jpg: Horror, 97.3 %"
+    assert (
+        page.script("return document.getElementById('announce').textContent") == "horror.jpg: Horror, 97.3 %"
+    )
     loaded = page.script("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert [url for url in loaded if not url.startswith((page.url, "blob:"))] == []
     assert page.errors() == []
@@ -343,7 +343,7 @@ def test_the_live_view_shows_load_a_swap_and_errors_and_survives_a_restart(page:
     assert "canary genre 3.0 at 5 %" in page.text("#marks")
     page.wait(lambda: "UnsupportedImageFormat" in page.text("#errors") or page.text("#errors")[0] == "1")
     images = page.all(".chart .now")[0]
-    assert images.text != "–"
+    assert images.text != "\u2013"
     page.wait(lambda: "canary 5 %" in page.text("#versions"))
     page.wait(lambda: "2/2" in page.text("#versions"))
     assert page.all(".chart .mark")
@@ -426,4 +426,4 @@ def show_traffic(site: Site) -> None:
             sleep(0.05)
     site.deploy(number="2.0")
     site.wait(lambda: "genre 2.0" in site.text("#marks"))
-    site.wait(lambda: "2/2" in site.text("#versions") or "–" in site.text("#versions"))
+    site.wait(lambda: "2/2" in site.text("#versions") or "\u2013" in site.text("#versions"))

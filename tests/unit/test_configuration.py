@@ -8,8 +8,8 @@ import pytest
 from tests.commands import command
 from tests.composed_settings import gateway_settings, load_once
 from tests.running_stack import run
+from torchserve_gateway.commands.migration.adopt import AdoptSettings
 from torchserve_gateway.commands.models import OverviewSettings
-from torchserve_gateway.commands.onboarding.adopt import AdoptSettings
 from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import (
     PROJECT_ROOT,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.commands import command
 from tests.unit.test_deployment_record import VERSION
-from torchserve_gateway.commands.onboarding.archive_overrides import with_archive_settings
+from torchserve_gateway.commands.migration.archive_overrides import with_archive_settings
 from torchserve_gateway.deployment.archives.foreign import described, foreign_archive
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.downloads import sha256

@@ -5,7 +5,7 @@ Exit codes: 0 the version serves; 1 it does not, and the old version still serve
 
 from collections.abc import Sequence
 
-from torchserve_gateway.commands.onboarding.archive_overrides import with_archive_settings
+from torchserve_gateway.commands.migration.archive_overrides import with_archive_settings
 from torchserve_gateway.deployment.archives.sources import requested_archive
 from torchserve_gateway.deployment.deploy import deploy
 from torchserve_gateway.deployment.plan import upload_plan

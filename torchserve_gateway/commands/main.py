@@ -309,7 +309,7 @@ def adopt(overrides: Overrides = None) -> None:
 
     Example: torchserve-gateway adopt torchserve.management_url=http://10.0.0.7:8081
     """
-    from torchserve_gateway.commands.onboarding.adopt import main
+    from torchserve_gateway.commands.migration.adopt import main
 
     _exit(main(overrides or []))
 
@@ -332,7 +332,7 @@ def import_config(
     Example: torchserve-gateway import-config config.properties --name mine && torchserve-gateway up
     torchserve=mine
     """
-    from torchserve_gateway.commands.onboarding.import_config import main
+    from torchserve_gateway.commands.migration.import_config import main
 
     _exit(main(file, name, as_json=json, force=force))
 

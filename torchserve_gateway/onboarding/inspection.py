@@ -12,7 +12,8 @@ from torchserve_gateway.onboarding.state_dicts import Weights, weights_in
 from torchserve_gateway.onboarding.traced_input import is_traced, traced_shape
 from ts_serialize.checkpoint_kinds import EXPORTED, ZIP_MEMBERS, other_kind
 from ts_serialize.engine_choice import TORCH_EXPORT, TORCHSCRIPT
-from ts_serialize.network_check import Expectation, NetworkCheck, NetworkError
+from ts_serialize.network_check import NetworkCheck, NetworkError
+from ts_serialize.network_input import Expectation
 from ts_serialize.torchscript import loaded
 
 ARCHIVE = ZIP_MEMBERS["MANIFEST.json"]

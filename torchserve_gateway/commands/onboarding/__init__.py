@@ -1,1 +1,1 @@
-"""Commands for people who come with a model, or with a TorchServe of their own."""
+"""`serve` and `new-model`: from a file with a model to an answering URL."""

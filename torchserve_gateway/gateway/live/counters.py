@@ -70,13 +70,12 @@ class CounterReader:
                     batches[name] += value  # type: ignore[assignment]
                 elif labels["model"] and not labels["route"].startswith(EXPLANATIONS):
                     durations[float(labels["le"])] += value  # type: ignore[assignment]
-        results = self._cache.results
         return Counters(
             tuple(durations[bound] for bound in (*DURATIONS_S, float("inf"))),
             errors,
             (batches[BATCH_SUM], batches[BATCH_COUNT]),
             self._images(),
-            results["hit"] + results["shared"],
+            sum(results["hit"] + results["shared"] for results in self._cache.by_model.values()),
         )
 
     def _images(self) -> dict[str, int]:

@@ -34,7 +34,7 @@ HEADERS = {
 class PageFiles(StaticFiles):
     """The static files, with the headers of the page."""
 
-    async def get_response(self, path: str, scope: Mapping[str, object]) -> Response:  # type: ignore[override]
+    async def get_response(self, path: str, scope: Mapping[str, object]) -> Response:
         """The file, or 304 for an ETag that is still its own."""
         response = await super().get_response(path, dict(scope))
         response.headers.update(HEADERS)
@@ -95,5 +95,5 @@ def _about(settings: ProjectSettings) -> dict[str, object]:
 
 def _samples(model: ModelSettings) -> dict[str, Path]:
     """Pictures of the golden check by file name."""
-    pictures = [each.image for each in model.samples if each.image.suffix.lower() in SHOWN]
+    pictures = [each.image for each in model.samples if each.image and each.image.suffix.lower() in SHOWN]
     return {path.name: path for path in pictures[:MAX_SAMPLES] if path.is_file()}

@@ -1,0 +1,1 @@
+"""Commands for people who come with a TorchServe of their own."""
