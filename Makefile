@@ -139,13 +139,12 @@ import_config: install ## a config.properties in our settings: a table, and NAME
 rollback: install ## back to the version that served before (MODEL=genre, or NAME= of an archive that came as it is)
 	@$(COMMAND) rollback $(if $(NAME),model=foreign model.name=$(NAME),model=$(MODEL)) $(ARGS)
 
-comma := ,
 empty :=
 # Files to add to the model's samples.
 INPUTS ?=
 record_samples: install ## the serving version's answers become the expected ones (MODEL=genre INPUTS="cat.jpg dog.jpg")
 	@$(COMMAND) record-samples model=$(MODEL) write=config/model/$(MODEL).yaml \
-		$(if $(INPUTS),'inputs=[$(subst $(empty) $(empty),$(comma),$(strip $(INPUTS)))]') $(ARGS)
+		$(if $(INPUTS),'inputs=[$(subst $(empty) $(empty),$(COMMA),$(strip $(INPUTS)))]') $(ARGS)
 
 models: install ## what is deployed: versions, default, workers, batching, queue, since when
 	@$(COMMAND) models model=$(MODEL) $(ARGS)
