@@ -7,6 +7,8 @@ MODEL ?= genre
 # Models that `make up` serves, with a comma between them; the first is the default.
 MODELS ?= $(MODEL)
 VERSION ?= 1.0
+# Empty: the version in the model's file; then upload_model replaces no other version.
+VERSION ?=
 # Hydra overrides for any target: make run_stress ARGS="clients=16 rounds=3"
 ARGS ?=
 # Where PyTorch's CPU wheels are, see README; empty: the default ones, with CUDA.
@@ -18,6 +20,7 @@ COMMAND := $(RUN) -m torchserve_gateway
 CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
 COMMA := ,
 SERVED = model=$(firstword $(subst $(COMMA), ,$(MODELS)))$(if $(findstring $(COMMA),$(MODELS)), 'gateway.models=[$(MODELS)]')
+CHOICE := model=$(MODEL)$(if $(VERSION), 'model.version="$(VERSION)"')
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
 # Every target of the list, none of which is a file.
@@ -45,8 +48,8 @@ install_engines: .venv/.installed-engines ## OpenVINO, ONNX Runtime and their co
 	touch $@
 
 demo: install ## everything from nothing: predicts every image of imgs/ through the gateway
-	@$(MAKE) --no-print-directory up
-	$(MAKE) --no-print-directory upload_model
+	@$(COMMAND) up model=$(MODEL) $(ARGS)
+	$(COMMAND) deploy $(CHOICE) if_another_serves=keep $(ARGS)
 	$(COMMAND) demo model=$(MODEL) $(ARGS)
 
 # KServe pins an older protobuf than ours, so its client has an environment of its own.
@@ -142,9 +145,9 @@ rollback: install ## back to the version that served before (MODEL=genre, or NAM
 empty :=
 # Files to add to the model's samples.
 INPUTS ?=
+ADDED = $(if $(INPUTS),'inputs=[$(subst $(empty) $(empty),$(comma),$(strip $(INPUTS)))]')
 record_samples: install ## the serving version's answers become the expected ones (MODEL=genre INPUTS="cat.jpg dog.jpg")
-	@$(COMMAND) record-samples model=$(MODEL) write=config/model/$(MODEL).yaml \
-		$(if $(INPUTS),'inputs=[$(subst $(empty) $(empty),$(COMMA),$(strip $(INPUTS)))]') $(ARGS)
+	@$(COMMAND) record-samples model=$(MODEL) write=config/model/$(MODEL).yaml $(if $(INPUTS),'inputs=[$(subst $(empty) $(empty),$(COMMA),$(strip $(INPUTS)))]') $(ARGS) $(ADDED)
 
 models: install ## what is deployed: versions, default, workers, batching, queue, since when
 	@$(COMMAND) models model=$(MODEL) $(ARGS)
@@ -215,7 +218,7 @@ run_ts_upload_model: generate_mar build_gateway ## swap a version in there (MODE
 compose_up: generate_mar build_ts_cpu build_gateway build_haproxy docker/secrets/grafana_password ## the stack in containers, with MODEL, VERSION deployed
 	@$(COMPOSE) $(if $(PROFILE),--profile $(PROFILE)) up -d --scale torchserve=$(TORCHSERVES)
 	$(DEPLOYER) docker/answers.py http://torchserve:8081/models 120
-	$(MAKE) --no-print-directory compose_upload_model
+	$(DEPLOYER) upload_model.py $(IN_COMPOSE) archive_source=file_browser $(CHOICE) if_another_serves=keep $(ARGS)
 	$(DEPLOYER) docker/answers.py http://haproxy:8080/ping 30
 
 compose_down: ## stop and remove it; what is deployed stays in its volumes

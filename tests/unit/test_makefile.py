@@ -33,6 +33,18 @@ def test_an_archive_of_others_needs_no_settings() -> None:
     assert "rollback model=foreign model.name=pets" in printed("rollback", "NAME=pets")
 
 
+def test_without_version_the_command_knows_that_none_was_given() -> None:
+    assert "-m torchserve_gateway deploy model=genre\n" in printed("upload_model") + "\n"
+    assert "-m torchserve_gateway deploy model=genre if_another_serves=keep" in printed("demo")
+    assert "deploy model=genre 'model.version=\"2.0\"' if_another_serves" in printed("demo", "VERSION=2.0")
+
+
+def test_files_to_record_are_one_list() -> None:
+    commands = printed("record_samples", "MODEL=pets", "INPUTS=cat.jpg dog.jpg")
+    assert "record-samples model=pets write=config/model/pets.yaml 'inputs=[cat.jpg,dog.jpg]'" in commands
+    assert "inputs" not in printed("record_samples")
+
+
 @pytest.mark.parametrize(
     ("target", "source"), [("compose_upload_model", "file_browser"), ("run_ts_upload_model", "model_mars")]
 )

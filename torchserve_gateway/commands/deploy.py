@@ -3,7 +3,9 @@
 Exit codes: 0 the version serves; 1 it does not, and the old version still serves; 2 bad configuration.
 """
 
+import re
 from collections.abc import Sequence
+from functools import partial
 
 from torchserve_gateway.commands.migration.archive_overrides import with_archive_settings
 from torchserve_gateway.deployment.archives.sources import requested_archive
@@ -15,15 +17,41 @@ from torchserve_gateway.settings.command import exit_code, run
 from torchserve_gateway.settings.deployment import UploadSettings
 
 
-def upload_model(settings: UploadSettings) -> None:
+def upload_model(settings: UploadSettings, *, is_named: bool) -> None:
     """Deploys the configured version and prints the serving version.
+
+    Args:
+        settings: the root `config/upload.yaml`.
+        is_named: whether the caller gave the version; otherwise it replaces no other version.
 
     Raises:
         DeploymentError: the version was not deployed.
     """
     record = DeploymentRecord(settings.torchserve.deployments_dir)
-    with record.lock(), requested_archive(settings) as archive:
-        print(deploy(settings, record, upload_plan(settings, archive)))
+    with record.lock():
+        if not is_named and (other := _other_version(record, settings)):
+            if settings.if_another_serves == "keep":
+                print(f"{settings.served.name} {other} serves")
+                return
+            raise DeploymentError(_refusal(settings, other))
+        with requested_archive(settings) as archive:
+            print(deploy(settings, record, upload_plan(settings, archive)))
+
+
+def _other_version(record: DeploymentRecord, settings: UploadSettings) -> str | None:
+    """The serving version, unless it is the configured version."""
+    model = record.read().models.get(settings.served.name)
+    version = model.serving.version if model else None
+    return None if version == settings.model.version else version
+
+
+def _refusal(settings: UploadSettings, serving: str) -> str:
+    model, version = settings.model.name, settings.model.version
+    return (
+        f"nothing was changed: {settings.served.name} {serving} serves, and {version} is only the version in "
+        f"the model's file; make upload_model MODEL={model} VERSION={version} deploys it on purpose, or "
+        f"torchserve-gateway deploy model={model} model.version='\"{version}\"'"
+    )
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,6 +59,8 @@ def main(argv: Sequence[str]) -> int:
 
     def deploy_them() -> int:
         overrides = with_archive_settings(argv)
-        return run("upload", UploadSettings, upload_model, (DeploymentError,), overrides)
+        is_named = any(re.match(r"\+{0,2}model\.version=", each) for each in overrides)
+        run_it = partial(upload_model, is_named=is_named)
+        return run("upload", UploadSettings, run_it, (DeploymentError,), overrides)
 
     return exit_code(deploy_them, (DeploymentError,))

@@ -156,5 +156,7 @@ class UploadSettings(SwapSettings, ArchiveSettings):
 
     archive_source: ArchiveSourceSettings
     """Where the archive comes from."""
+    if_another_serves: Literal["refuse", "keep"]
+    """Whether a deploy without a named version fails or ends where another version serves."""
     request_params: RequestParams
     """TorchServe's parameters."""
