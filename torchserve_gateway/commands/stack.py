@@ -10,8 +10,11 @@ from collections.abc import Callable, Sequence
 import httpx
 
 from torchserve_gateway.commands.own_client import trusting
+from torchserve_gateway.local_stack.deployed_models import ModelNotReadyError, wait_for_models
 from torchserve_gateway.local_stack.preflight import PreflightError, check_before_start
 from torchserve_gateway.local_stack.supervisor import Supervisor, SupervisorConfigError
+from torchserve_gateway.record.errors import RecordError
+from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.local_stack import StackSettings
 
@@ -26,10 +29,12 @@ class StackError(Exception):
 
 
 def up(settings: StackSettings, overrides: Sequence[str]) -> None:
-    """Starts the stack and returns when it answers; a stack that runs already is left alone.
+    """Starts the stack and returns when the deployed versions answer; a stack that runs already is left alone.
 
     Raises:
-        PreflightError, StackError: it does not start; then no part of it is left running.
+        PreflightError: it cannot start.
+        StackError: it does not start, and no part of it is left running; or a deployed version does not load.
+        RecordError: the record of deployed versions cannot be read.
     """
     supervisor = Supervisor(settings)
     if supervisor.pid() is None:
@@ -37,7 +42,13 @@ def up(settings: StackSettings, overrides: Sequence[str]) -> None:
     elif supervisor.runs_with(overrides):
         _until_it_answers(settings, supervisor, fresh=False)
     else:
-        raise StackError("the stack runs with other settings; make down first")
+        raise StackError(_other_settings(settings))
+    try:
+        wait_for_models(settings.torchserve)
+    except ModelNotReadyError as exc:
+        raise StackError(
+            f"{exc}; the stack runs, so make rollback can go back, and the reason is in {settings.log_dir}"
+        ) from exc
     status(settings, overrides)
 
 
@@ -72,6 +83,17 @@ def logs(settings: StackSettings, _: Sequence[str]) -> None:
     if not files:
         raise StackError(f"there are no logs in {settings.log_dir} yet; make up starts the stack")
     os.execvp("tail", ["tail", "-n", "20", "-F", *files])  # noqa: S606 - its arguments are our own files
+
+
+def _other_settings(settings: StackSettings) -> str:
+    record, model = DeploymentRecord(settings.torchserve.deployments_dir).read(), settings.model.name
+    beside = (
+        "" if settings.served.name in record.models else f"make upload_model MODEL={model} deploys {model}; "
+    )
+    return (
+        f"the stack runs with other settings, {record.summary}; {beside}make down first to change the settings "
+        "or the model of /predict"
+    )
 
 
 def _start(settings: StackSettings, supervisor: Supervisor, overrides: Sequence[str]) -> None:
@@ -147,5 +169,5 @@ def _last_lines(supervisor: Supervisor, part: str) -> str:
 
 def run_action(action: Action, argv: Sequence[str]) -> int:
     """Runs `up`, `down`, `status` or `logs` with Hydra overrides and returns the exit code."""
-    failures = (StackError, PreflightError, SupervisorConfigError)
+    failures = (StackError, PreflightError, SupervisorConfigError, RecordError)
     return run("stack", StackSettings, lambda settings: action(settings, argv), failures, argv)
