@@ -13,7 +13,7 @@ import torch
 from tests.archives import with_files, with_manifest
 from tests.http_client import HTTP
 from tests.processes import until
-from tests.running_stack import RunningStack
+from tests.running_stack import RunningStack, run
 
 
 def store(stack: RunningStack) -> dict[str, bytes]:
@@ -65,6 +65,48 @@ def test_deploying_what_serves_changes_nothing(stack: RunningStack) -> None:
     assert result.returncode == 0, result.stderr
     assert "serves already" in result.stderr
     assert store(stack) == before
+
+
+def test_a_version_that_nobody_named_replaces_none_and_the_demo_uses_what_serves(stack: RunningStack) -> None:
+    version = stack.deploy_fresh()
+    refused = run("upload_model.py", *stack.overrides)
+    assert refused.returncode == 1
+    [line] = refused.stderr.splitlines()
+    assert f"genre {version} serves, and 1.0 is only the version in the model's file" in line
+    kept = run("upload_model.py", *stack.overrides, "if_another_serves=keep")
+    assert (kept.returncode, kept.stdout) == (0, f"genre {version} serves\n")
+    demo = run("-m", "torchserve_gateway", "demo", *stack.overrides)
+    assert demo.returncode == 0, demo.stderr
+    assert stack.versions() == [version]
+
+
+def test_a_model_whose_workers_load_is_503_at_once_and_not_504_at_the_deadline(
+    stack: RunningStack, images: list[Path]
+) -> None:
+    archive = stack.add_archive("1.0", model="stuck", handler="stuck")
+    stored = archive.rename(stack.directory / "model_store" / archive.name)
+    management = f"{stack.settings.torchserve.management_url}/models"
+    parameters: dict[str, str | int] = {"url": archive.name, "initial_workers": 1}
+    assert HTTP.post(management, params=parameters, timeout=60).status_code == 202
+    try:
+        for _ in range(2):
+            url = f"{stack.settings.gateway.url}/predictions/stuck"
+            response = HTTP.put(url, content=images[0].read_bytes(), timeout=60)
+            assert response.status_code == 503, response.text
+            assert "stuck is loading: none of its workers is READY yet" in response.json()["detail"]
+            assert response.headers["retry-after"]
+    finally:
+        HTTP.delete(f"{management}/stuck/1.0").raise_for_status()
+        stored.unlink()
+
+
+def test_a_model_that_is_not_there_is_told_with_what_is_deployed(stack: RunningStack) -> None:
+    [version] = stack.versions()
+    response = HTTP.put(f"{stack.settings.gateway.url}/predictions/pets", content=b"x")
+    assert response.status_code == 404
+    detail = response.json()["detail"]
+    assert f"genre {version}" in detail
+    assert "make upload_model MODEL=pets deploys it" in detail
 
 
 def test_new_parameters_need_a_new_version(stack: RunningStack) -> None:

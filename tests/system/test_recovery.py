@@ -41,6 +41,8 @@ def test_a_stack_that_was_stopped_comes_up_with_what_was_deployed(
 ) -> None:
     assert stack.stack("down").returncode == 0
     assert stack.stack("up").returncode == 0
+    # The first request: up has waited for the workers.
+    assert HTTP.get(f"{stack.settings.gateway.url}/health/ready").status_code == 200
     assert until_answered(stack, images[0].read_bytes()).headers["x-model-version"] == "1.5"
 
 

@@ -64,6 +64,10 @@ def test_up_and_down_are_idempotent_and_leave_nothing(tmp_path: Path) -> None:
         other = stack.stack("up", "gateway.deadline_s=5")
         assert other.returncode == 1
         assert "make down first" in other.stderr
+        pets = stack.stack("up", "model.name=pets")
+        assert pets.returncode == 1
+        [line] = pets.stderr.splitlines()
+        assert "nothing is deployed; make upload_model MODEL=pets deploys pets without a restart" in line
     finally:
         assert stack.stack("down").stdout == "stopped\n"
     assert stack.stack("down").stdout == "not running\n"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from tests.conftest import NewStack
 from tests.http_client import HTTP
 from tests.processes import GIVE_UP_S, until
-from tests.running_stack import RunningStack
+from tests.running_stack import RunningStack, run
 from tests.steady_load import steady_load
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
 from torchserve_gateway.settings.composition import PROJECT_ROOT
@@ -228,6 +229,33 @@ def test_models_shows_what_is_deployed(stack: RunningStack) -> None:
     gone = stack.overview("torchserve.management_url=http://127.0.0.1:1")
     assert gone.returncode == 1
     assert gone.stderr.startswith("failed: TorchServe's management API at http://127.0.0.1:1")
+
+
+def test_a_name_at_torchserve_of_its_own_works_with_every_command(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    named = "model.name=drama", "served_model.model_name=posters"
+    first, second = stack.fresh_version(), stack.fresh_version()
+    for version in (first, second):
+        stack.add_archive(version, model="drama")
+        deployed = stack.upload_model(version, *named)
+        assert deployed.stdout == f"posters {version} serves\n", deployed.stderr
+    file = Path(shutil.copy(PROJECT_ROOT / "config/model/genre.yaml", tmp_path / "drama.yaml"))
+    command = "-m", "torchserve_gateway"
+    results = [
+        stack.rollback(*named),
+        stack.overview(*named),
+        run(*command, "demo", *stack.overrides, *named),
+        run(*command, "record-samples", *stack.overrides, *named, f"write={file}"),
+        run("stress.py", *stack.overrides, *named, "clients=2", "rounds=1", "round_s=1"),
+    ]
+    for result in results:
+        assert result.returncode == 0, result.stderr
+    assert results[0].stdout == f"posters {first} serves\n"
+    assert "posters" in results[1].stdout
+    assert results[3].stdout.splitlines()[-1] == f"answers of posters {first} in {file}"
+    assert file.read_text().count("expected_file: ") == 3
+    assert stack.versions("posters") == [first]
 
 
 SLOW = ("model.name=slow", "model.batch_size=1")

@@ -29,7 +29,7 @@ class StackError(Exception):
 
 
 def up(settings: StackSettings, overrides: Sequence[str]) -> None:
-    """Starts the stack and returns when the deployed versions answer; a stack that runs already is left alone.
+    """Starts the stack, unless it runs, and returns when the deployed versions answer.
 
     Raises:
         PreflightError: it cannot start.
@@ -87,11 +87,10 @@ def logs(settings: StackSettings, _: Sequence[str]) -> None:
 
 def _other_settings(settings: StackSettings) -> str:
     record, model = DeploymentRecord(settings.torchserve.deployments_dir).read(), settings.model.name
-    beside = (
-        "" if settings.served.name in record.models else f"make upload_model MODEL={model} deploys {model}; "
-    )
+    is_there = settings.served.name in record.models
+    hint = "" if is_there else f"make upload_model MODEL={model} deploys {model} without a restart; "
     return (
-        f"the stack runs with other settings, {record.summary}; {beside}make down first to change the settings "
+        f"the stack runs with other settings, {record.summary}; {hint}make down first to change the settings "
         "or the model of /predict"
     )
 
