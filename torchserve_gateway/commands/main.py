@@ -138,8 +138,9 @@ def file_browser(overrides: Overrides = None) -> None:
 def deploy(overrides: Overrides = None) -> None:
     """Swaps a version of a model in with no failed request.
 
-    The archive is built first, unless archive_source names another. The new version must answer the sample
-    images; until then, and if it fails, the old version serves.
+    The archive is built first, unless archive_source names another. The new version must answer the samples;
+    until then, and if it fails, the old version serves. Without model.version=... it is the version of the
+    model's file, which replaces no other.
 
     Settings: config/upload.yaml.
 

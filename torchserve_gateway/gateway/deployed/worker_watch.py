@@ -5,9 +5,7 @@ looks when a request is not answered soon, and asks nothing otherwise.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 
@@ -63,38 +61,37 @@ class WorkerWatch:
     def __init__(self, are_loading: Callable[[str, str | None], Awaitable[bool]]) -> None:
         self._are_loading = are_loading
         self._answered: set[Version] = set()
-        self._loading: set[Version] = set()
+        self.loading: set[Version] = set()
+        """Versions that loaded at the last look."""
         self._looked_at: dict[Version, float] = {}
         self._looks: dict[Version, asyncio.Task[None]] = {}
-        self._waiting: dict[Version, set[asyncio.Timeout]] = defaultdict(set)
+        self._waiting: dict[Version, dict[asyncio.Timeout, float]] = {}
+        # One a version: one a request would cost more than the rest of the stage.
+        self._timers: dict[Version, asyncio.TimerHandle] = {}
 
-    async def refuse_if_loading(self, version: Version) -> None:
-        """Looks again if the last look is old.
+    async def refuse_unless_loaded(self, version: Version) -> None:
+        """For a version that loaded at the last look: looks again if that is long ago.
 
         Raises:
             NotReadyError: the version's workers load.
         """
-        if version not in self._loading:
-            return
         if self._is_due(version):
             # Unlike an await of the task, a cancelled request does not cancel it.
             await asyncio.wait((self._look(version),))
-        if version in self._loading:
+        if version in self.loading:
             raise self.refusal(version)
 
-    @contextmanager
-    def waiting(self, version: Version, timeout: asyncio.Timeout) -> Iterator[None]:
-        """Ends the timeout as soon as the version turns out to load, while the block runs."""
-        after_s = LOOK_AFTER_S if version in self._answered else FIRST_LOOK_AFTER_S
-        timer = asyncio.get_running_loop().call_later(after_s, self._look_if_due, version)
-        self._waiting[version].add(timeout)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            self._waiting[version].discard(timeout)
-            if not self._waiting[version]:
-                del self._waiting[version]
+    def begins(self, version: Version, timeout: asyncio.Timeout) -> None:
+        """Notes a request for the version, whose timeout ends as soon as the version turns out to load."""
+        waiting = self._waiting.get(version)
+        if waiting is None:
+            waiting = self._waiting[version] = {}
+            self._check_later(version, self._patience_s(version))
+        waiting[timeout] = monotonic()
+
+    def ends(self, version: Version, timeout: asyncio.Timeout) -> None:
+        """Notes that a request has ended; one that never began is none to end."""
+        self._waiting.get(version, {}).pop(timeout, None)
 
     def answered(self, version: Version) -> None:
         """Notes that the version has a worker."""
@@ -102,7 +99,11 @@ class WorkerWatch:
 
     def disconnected(self) -> None:
         """Notes that TorchServe went away: when it is back, all versions load."""
-        self._answered.clear()
+        if self._answered:
+            self._answered.clear()
+            for version in self._waiting:
+                self._timers[version].cancel()
+                self._check_later(version, FIRST_LOOK_AFTER_S)
 
     def refusal(self, version: Version) -> NotReadyError:
         """The error of a request for a version that loads."""
@@ -114,9 +115,27 @@ class WorkerWatch:
     def _is_due(self, version: Version) -> bool:
         return monotonic() - self._looked_at.get(version, -LOOK_AGAIN_S) >= LOOK_AGAIN_S
 
-    def _look_if_due(self, version: Version) -> None:
+    def _patience_s(self, version: Version) -> float:
+        return LOOK_AFTER_S if version in self._answered else FIRST_LOOK_AFTER_S
+
+    def _check_later(self, version: Version, delay_s: float) -> None:
+        timer = asyncio.get_running_loop().call_later(delay_s, self._check, version)
+        self._timers[version] = timer
+
+    def _check(self, version: Version) -> None:
+        """Looks if the oldest request has waited for long."""
+        waiting = self._waiting[version]
+        if not waiting:
+            del self._waiting[version], self._timers[version]
+            return
+        patience_s = self._patience_s(version)
+        left_s = next(iter(waiting.values())) + patience_s - monotonic()
+        if left_s > 0:
+            self._check_later(version, left_s)
+            return
         if self._is_due(version):
             self._look(version)
+        self._check_later(version, max(patience_s, LOOK_AGAIN_S))
 
     def _look(self, version: Version) -> asyncio.Task[None]:
         """One look for all requests of the version."""
@@ -133,8 +152,8 @@ class WorkerWatch:
             self._looked_at.clear()
         self._looked_at[version] = monotonic()
         if not loading:
-            self._loading.discard(version)
+            self.loading.discard(version)
             return
-        self._loading.add(version)
+        self.loading.add(version)
         for timeout in self._waiting.get(version, ()):
             timeout.reschedule(0)

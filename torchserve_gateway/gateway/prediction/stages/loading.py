@@ -27,12 +27,16 @@ class Loading:
             NotReadyError: the version's workers load.
         """
         version = job.model, job.version
-        await self.watch.refuse_if_loading(version)
+        if version in self.watch.loading:
+            await self.watch.refuse_unless_loaded(version)
         waiting = asyncio.timeout(None)
         try:
             async with waiting:
-                with self.watch.waiting(version, waiting):
+                self.watch.begins(version, waiting)
+                try:
                     prediction = await self.next_stage.predict(job, context)
+                finally:
+                    self.watch.ends(version, waiting)
         except TimeoutError as exc:
             if not waiting.expired():
                 raise
