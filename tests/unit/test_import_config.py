@@ -15,6 +15,7 @@ from tests.commands import command
 from torchserve_gateway.migration import known_keys
 from torchserve_gateway.migration.java_properties import parsed
 from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.deployment import SwapSettings
 from torchserve_gateway.settings.local_stack import StackSettings
 
 THEIRS = r"""
@@ -101,6 +102,7 @@ def test_a_file_that_exists_is_kept(folder: Path) -> None:
 def test_without_a_name_the_yaml_is_printed(folder: Path) -> None:
     result = command("import-config", "config.properties")
     assert result.exit_code == 0, result.stderr
+    assert "torchserve.environment.OMP_NUM_THREADS=" in result.stdout
     table, _, printed = result.stdout.partition("\n# config/torchserve/<name>.yaml")
     assert "job_queue_size" in table
     content = yaml.safe_load(printed.partition("\n")[2])
@@ -116,6 +118,38 @@ def test_models_that_torchserve_would_load_become_deploys(folder: Path) -> None:
         f"make upload_model MAR={store}/foo.mar NAME=m ARGS='{settings}'",
         f"make upload_model MAR={store}/bar.mar",
     ]
+
+
+KSERVE = """
+inference_address=http://0.0.0.0:8085
+management_address=http://0.0.0.0:8085
+metrics_address=http://0.0.0.0:8082
+grpc_inference_port=7070
+grpc_management_port=7071
+enable_envvars_config=true
+install_py_dep_per_model=true
+enable_metrics_api=true
+metrics_mode=prometheus
+service_envelope=kservev2
+number_of_netty_threads=32
+job_queue_size=1000
+model_store=/mnt/models/model-store
+model_snapshot={"name": "startup.cfg", "modelCount": 1, "models": {"mnist": {"1.0": {\\
+  "defaultVersion": true, "marName": "mnist.mar", "minWorkers": 1, "maxWorkers": 5, "batchSize": 1}}}}
+"""
+
+
+def test_the_configuration_of_kserves_runtime_is_taken(folder: Path) -> None:
+    (folder / "config.properties").write_text(KSERVE)
+    found = imported("--name", "kserve")
+    assert found["service_envelope"]["verdict"] == "refused"
+    assert "a port of its own" in found["management_address"]["reason"]
+    # Refuses an address that both APIs share.
+    torchserve = load("rollback", SwapSettings, ["torchserve=kserve"]).torchserve
+    assert (torchserve.inference_url, torchserve.management_url) == (
+        "http://127.0.0.1:8085",
+        "http://127.0.0.1:8081",
+    )
 
 
 def test_all_models_of_the_store_and_those_of_a_snapshot(folder: Path) -> None:

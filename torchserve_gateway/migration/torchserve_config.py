@@ -3,42 +3,16 @@
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit
 
 from torchserve_gateway.migration import known_keys as known
+from torchserve_gateway.migration.addresses import address, with_management_apart
+from torchserve_gateway.migration.decision import Decision, kept
 from torchserve_gateway.migration.environment import Value
-from torchserve_gateway.settings.torchserve import is_loopback
 
-Verdict = Literal["kept", "overridden", "refused"]
-
-ADDRESS = re.compile(r"(https?)://([^:^/]+)(?::([0-9]+))?", re.IGNORECASE)
-# Ports of addresses without a port (org.pytorch.serve.util.Connector), by TLS.
-DEFAULT_PORTS = {
-    "inference_address": {False: 80, True: 443},
-    "management_address": {False: 8081, True: 8444},
-    "metrics_address": {False: 8082, True: 8445},
-}
 ENVELOPES_OF_KSERVE = ("kserve", "kservev2")
 JAVA_OPTIONS = "JAVA_TOOL_OPTIONS"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The fate of one key."""
-
-    key: str
-    value: str
-    """As in the file, or the text of the environment variable."""
-    verdict: Verdict
-    setting: str = ""
-    """Our setting, with its value where it is another; empty if there is none."""
-    reason: str = ""
-    """Why it is not kept, or a remark."""
-    entry: tuple[tuple[str, ...], object] | None = None
-    """Path in `config/torchserve/<name>.yaml` and value."""
 
 
 def decisions(values: Mapping[str, Value], folder: Path) -> list[Decision]:
@@ -46,7 +20,8 @@ def decisions(values: Mapping[str, Value], folder: Path) -> list[Decision]:
 
     folder: the one that relative paths count from, where `torchserve` is started.
     """
-    return [_with_variable(_decided(key, value, folder), value) for key, value in values.items()]
+    decided = [_with_variable(_decided(key, value, folder), value) for key, value in values.items()]
+    return with_management_apart(decided)
 
 
 def _with_variable(decided: Decision, value: Value) -> Decision:
@@ -76,16 +51,12 @@ def _decided(key: str, value: Value, folder: Path) -> Decision:
         return _RULES[key](key, value, folder)
     if key in known.KEPT:
         # Limits are numbers for us, too.
-        kept = value.text if key in known.NUMBERS else value.written
-        return _kept(key, value.written, ("properties", key), _scalar(kept), known.KEPT[key])
+        text = value.text if key in known.NUMBERS else value.written
+        return kept(key, value.written, ("properties", key), _scalar(text), known.KEPT[key])
     if key in known.OVERRIDDEN:
         return Decision(key, value.written, "overridden", reason=known.OVERRIDDEN[key])
     reason = known.REFUSED.get(key) or _unknown(key)
     return Decision(key, value.written, "refused", reason=reason)
-
-
-def _kept(key: str, text: str, path: tuple[str, ...], value: object, remark: str = "") -> Decision:
-    return Decision(key, text, "kept", f"torchserve.{'.'.join(path)}", remark, (path, value))
 
 
 def _unknown(key: str) -> str:
@@ -105,44 +76,17 @@ def _absolute(text: str, folder: Path) -> Path:
     return folder / Path(text).expanduser()
 
 
-def _address(key: str, value: Value, _: Path) -> Decision:
-    text, setting = value.text.strip(), known.ADDRESSES[key]
-    match = ADDRESS.fullmatch(text)
-    if match is None and not text.lower().startswith("unix:"):
-        reason = "no address that TorchServe takes, such as http://127.0.0.1:8080"
-        return Decision(key, text, "refused", reason=reason)
-    tls = match is not None and match[1].lower() == "https"
-    host = match[2] if match and is_loopback(match[2]) else "127.0.0.1"
-    port = match[3] if match and match[3] else DEFAULT_PORTS[key][tls]
-    url = f"http://{host}:{port}"
-    entry = (setting,), url
-    if url == text:
-        return Decision(key, text, "kept", f"torchserve.{setting}", entry=entry)
-    named = f"torchserve.{setting}={url}"
-    return Decision(key, text, "overridden", named, _why_loopback(match, tls), entry)
-
-
-def _why_loopback(match: re.Match[str] | None, tls: bool) -> str:
-    if match is None:
-        return "the gateway calls TorchServe over TCP"
-    if not is_loopback(match[2]):
-        return "only the gateway calls TorchServe, and clients call gateway.host and gateway.port"
-    if tls:
-        return "TLS is the gateway's: gateway.tls.certificate and gateway.tls.key"
-    return f"the port is written out: {urlsplit(match[0]).scheme}'s default in TorchServe"
-
-
 def _port(key: str, value: Value, _: Path) -> Decision:
-    return _kept(key, value.written, (key,), int(value.text))
+    return kept(key, value.written, (key,), int(value.text))
 
 
 def _path(key: str, value: Value, folder: Path) -> Decision:
     path = str(_absolute(value.text, folder))
-    return _kept(key, value.written, ("properties", key), path, known.KEPT_PATHS[key])
+    return kept(key, value.written, ("properties", key), path, known.KEPT_PATHS[key])
 
 
 def _model_store(key: str, value: Value, folder: Path) -> Decision:
-    return _kept(key, value.written, ("model_store",), str(_absolute(value.text, folder)))
+    return kept(key, value.written, ("model_store",), str(_absolute(value.text, folder)))
 
 
 def _allowed_urls(key: str, value: Value, _: Path) -> Decision:
@@ -155,7 +99,7 @@ def _allowed_urls(key: str, value: Value, _: Path) -> Decision:
                 key, value.written, "refused", reason=f"{pattern} is no regular expression: {exc}"
             )
     remark = "any URL: name the places of your archives" if _is_any(patterns) else ""
-    return _kept(key, value.written, ("allowed_urls",), patterns, remark)
+    return kept(key, value.written, ("allowed_urls",), patterns, remark)
 
 
 def _is_any(patterns: list[str]) -> bool:
@@ -164,11 +108,11 @@ def _is_any(patterns: list[str]) -> bool:
 
 def _tokens(key: str, value: Value, _: Path) -> Decision:
     required = value.text.strip().lower() != "true"
-    return _kept(key, value.written, ("token_authorization",), required)
+    return kept(key, value.written, ("token_authorization",), required)
 
 
 def _jvm(key: str, value: Value, _: Path) -> Decision:
-    return _kept(key, value.written, ("environment", JAVA_OPTIONS), value.text, "read by Java itself")
+    return kept(key, value.written, ("environment", JAVA_OPTIONS), value.text, "read by Java itself")
 
 
 def _envelope(key: str, value: Value, _: Path) -> Decision:
@@ -177,11 +121,11 @@ def _envelope(key: str, value: Value, _: Path) -> Decision:
             "the gateway speaks KServe's protocols itself; this envelope fails batches of several requests"
         )
         return Decision(key, value.written, "refused", reason=reason)
-    return _kept(key, value.written, ("properties", key), value.written)
+    return kept(key, value.written, ("properties", key), value.written)
 
 
 _RULES: dict[str, Callable[[str, Value, Path], Decision]] = {
-    **dict.fromkeys(known.ADDRESSES, _address),
+    **dict.fromkeys(known.ADDRESSES, lambda key, value, _: address(key, value.text.strip())),
     **dict.fromkeys(known.PORTS, _port),
     **dict.fromkeys(known.KEPT_PATHS, _path),
     "model_store": _model_store,

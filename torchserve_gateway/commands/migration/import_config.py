@@ -7,22 +7,25 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from torchserve_gateway.migration.decision import Decision
 from torchserve_gateway.migration.environment import resolved
 from torchserve_gateway.migration.errors import MigrationError
 from torchserve_gateway.migration.java_properties import ENCODING, parsed
 from torchserve_gateway.migration.startup_models import deploys
-from torchserve_gateway.migration.torchserve_config import Decision, decisions, rows, settings_of
+from torchserve_gateway.migration.torchserve_config import decisions, rows, settings_of
 from torchserve_gateway.settings.command import exit_code
 from torchserve_gateway.settings.composition import CONFIG_DIR, ConfigurationError, compose_yaml
 from torchserve_gateway.settings.project import ProjectSettings
 
 TABLE_WIDTH = 150
+GROUPS = ("environment", "properties")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Imported:
     decisions: list[Decision]
     settings: dict[str, object]
     """Content of `config/torchserve/<name>.yaml` below its defaults list."""
+    added: dict[str, object]
+    """Our own properties and environment variables that the file does not set."""
     deploys: list[str]
     """Commands that deploy the models of the file."""
 
@@ -50,6 +55,7 @@ def import_config(file: Path, name: str | None, *, as_json: bool, force: bool) -
         content = {
             "decisions": list(rows(imported.decisions)),
             "torchserve": imported.settings,
+            "added": imported.added,
             "deploys": imported.deploys,
         }
         print(json.dumps(content, indent=1))
@@ -77,19 +83,27 @@ def imported_from(file: Path) -> Imported:
         raise MigrationError(f"{file} cannot be read: {exc}") from exc
     decided = decisions(values, Path.cwd())
     settings = settings_of(decided)
-    _check(settings)
-    store = settings.get("model_store")
-    return Imported(decided, settings, deploys(values, Path(str(store)) if store else None))
-
-
-def _check(settings: dict[str, object]) -> None:
     composed = yaml.safe_load(compose_yaml("gateway"))
+    _check(settings, composed)
+    store = settings.get("model_store")
+    commands = deploys(values, Path(str(store)) if store else None)
+    return Imported(decided, settings, _added(settings, composed["torchserve"]), commands)
+
+
+def _added(settings: dict[str, object], ours: dict[str, Any]) -> dict[str, object]:
+    return {
+        f"torchserve.{group}.{key}": value
+        for group in GROUPS
+        for key, value in ours[group].items()
+        if key not in _group(settings, group)
+    }
+
+
+def _check(settings: dict[str, object], composed: dict[str, Any]) -> None:
     ours = composed["torchserve"]
-    merged = {**ours, **settings}
-    merged |= {group: {**ours[group], **_group(settings, group)} for group in ("environment", "properties")}
+    merged = {**ours, **settings} | {group: {**ours[group], **_group(settings, group)} for group in GROUPS}
     merged["management_urls"] = [merged["management_url"]]
-    limit = merged["properties"]["max_request_size"]
-    gateway = {**composed["gateway"], "max_request_bytes": limit}
+    gateway = {**composed["gateway"], "max_request_bytes": merged["properties"]["max_request_size"]}
     try:
         ProjectSettings.model_validate({**composed, "torchserve": merged, "gateway": gateway})
     except ValidationError as exc:
@@ -129,8 +143,10 @@ def _print_table(imported: Imported) -> None:
         table.add_row(row["key"], row["value"], row["verdict"], row["setting"], row["reason"])
     # Values are not markup.
     Console(width=TABLE_WIDTH, markup=False, highlight=False).print(table)
-    for command in imported.deploys:
-        print(command)
+    added = ", ".join(f"{key}={json.dumps(value)}" for key, value in imported.added.items())
+    print(f"\nours, where the file says nothing: {added}")
+    if imported.deploys:
+        print("\n".join(["\nits models:", *imported.deploys]))
 
 
 def _say(as_json: bool, line: str) -> None:
