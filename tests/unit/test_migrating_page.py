@@ -3,7 +3,7 @@
 import re
 import shlex
 
-from torchserve_gateway.commands.onboarding.adopt import AdoptSettings
+from torchserve_gateway.commands.migration.adopt import AdoptSettings
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.deployment import UploadSettings
 
