@@ -15,6 +15,7 @@ from ts_serialize.archive_parts import ArchiveRequest, ModelParts
 from ts_serialize.checkpoint import CheckpointError, original_network
 from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.conversion.network_files import NetworkFiles, network_files
+from ts_serialize.eager_network import eager_network
 from ts_serialize.network_check import CheckedNetwork, NetworkCheck, NetworkError
 from ts_serialize.network_input import Expectation
 from ts_serialize.preprocessing import input_size
@@ -83,7 +84,10 @@ def check_checkpoint(model: ModelParts) -> CheckedNetwork:
     path = model.checkpoint.path
     try:
         check_parts(model)
-        network = original_network(path, model.engine, model.model_file)
+        if model.model_file:
+            network = eager_network(path, model.model_file, model.extra_files)
+        else:
+            network = original_network(path, model.engine)
         return NetworkCheck(network, expectation(model))()
     except ContentError as exc:
         raise ArchiveError(str(exc)) from exc

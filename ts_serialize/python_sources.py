@@ -55,10 +55,7 @@ def _parsed(file: Path) -> ast.Module:
     try:
         return ast.parse(file.read_bytes())
     except SyntaxError as exc:
-        raise SourceError(f"{file}, line {exc.lineno}: {exc.msg}") from exc
-    # Null bytes, and no UTF-8.
-    except ValueError as exc:
-        raise SourceError(f"{file} is no Python: {exc}") from exc
+        raise SourceError(f"{file}, line {exc.lineno or 1}: {exc.msg}") from exc
 
 
 def _classes(tree: ast.Module) -> list[str]:

@@ -7,15 +7,13 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from ts.context import Context, RequestProcessor
 
+from tests.archive_worker import BATCH_SIZE, Worker, loaded
 from tests.exported_checkpoint import export_checkpoint
 from torchserve_gateway.deployment.archives.verification import verified
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
@@ -24,7 +22,6 @@ from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import as_override, load
 from ts_serialize.archive import ArchiveError, build_archive
 from ts_serialize.engines.torchscript_network import TorchScriptNetwork, computes_bf16
-from ts_serialize.handler import ImageClassificationHandler
 
 PACKAGES = {
     "torchscript": ("torch",),
@@ -47,15 +44,6 @@ PARAMETERS = [
     pytest.param(*choice, id="-".join(choice), marks=[pytest.mark.long] if choice in SLOW else [])
     for choice in CHOICES
 ]
-BATCH_SIZE = 8
-
-
-class NullMetrics:
-    """Drops what a handler reports."""
-
-    def add_metric(self, *_: Any, **__: Any) -> None: ...
-
-    def add_time(self, *_: Any, **__: Any) -> None: ...
 
 
 @pytest.fixture(autouse=True)
@@ -87,28 +75,6 @@ def weights_of(engine: str, exported: Path) -> list[str]:
     return [as_override("model.weights.path", exported)] if engine == "torch_export" else []
 
 
-def context(directory: Path) -> Context:
-    manifest = json.loads((directory / "MAR-INF" / "MANIFEST.json").read_text())
-    context = Context("genre", str(directory), manifest, BATCH_SIZE, None, "0.12.0", metrics=NullMetrics())
-    context.model_yaml_config = {}
-    return context
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A handler that has loaded an archive."""
-
-    handler: ImageClassificationHandler
-    directory: Path
-
-    def answers(self, images: list[Path], explain: bool = False) -> list[dict[str, Any]]:
-        rows = [{"body": image.read_bytes()} for image in images]
-        batch = context(self.directory)
-        batch.request_processor = [RequestProcessor({"explain": str(explain)}) for _ in rows]
-        answers: list[dict[str, Any]] = self.handler.handle(rows, batch)
-        return answers
-
-
 Load = Callable[[Path], Worker]
 
 
@@ -116,19 +82,7 @@ Load = Callable[[Path], Worker]
 def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
     """Unpacks an archive and loads it as a worker of TorchServe does."""
 
-    def load_archive(archive: Path) -> Worker:
-        directory = tmp_path / archive.parent.name
-        with zipfile.ZipFile(archive) as content:
-            content.extractall(directory)
-        # TorchServe puts the folder there, and has one archive in a process.
-        monkeypatch.syspath_prepend(directory)
-        for engine in PACKAGES:
-            monkeypatch.delitem(sys.modules, f"{engine}_network", raising=False)
-        handler = ImageClassificationHandler()
-        handler.initialize(context(directory))
-        return Worker(handler, directory)
-
-    return load_archive
+    return lambda archive: loaded(archive, tmp_path / archive.parent.name, monkeypatch)
 
 
 @pytest.fixture(scope="module")

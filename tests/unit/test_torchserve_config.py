@@ -49,6 +49,22 @@ def test_tokens_are_on_where_others_reach_torchserve(overrides: list[str], disab
     assert properties(*overrides)["disable_token_authorization"] == disabled
 
 
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("0", "0"),
+        ("1", "1"),
+        ("-1", "-1"),
+        ("0.5", "0.5"),
+        ("false", "false"),
+        ("true", "true"),
+        ("'0'", "0"),
+    ],
+)
+def test_a_property_is_written_as_it_was_set(value: str, line: str) -> None:
+    assert properties(f"+torchserve.properties.number_of_gpu={value}")["number_of_gpu"] == line
+
+
 def test_torchserve_finds_a_kill_program_where_the_machine_has_none(tmp_path: Path) -> None:
     folder = provide_kill(tmp_path / "bin")
     victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

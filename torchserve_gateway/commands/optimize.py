@@ -48,6 +48,11 @@ def optimize(settings: OptimizeSettings) -> None:
     model = settings.model
     if settings.write and not settings.write.is_file():
         raise OptimizationError(f"{settings.write} does not exist, so it cannot get the engine")
+    if not model.is_classifier or model.model_file:
+        raise OptimizationError(
+            f"{model.name} cannot be converted: engines are for TorchScript and torch.export, served by our "
+            "own handler (model.handler, model.model_file)"
+        )
     fetch_weights(model.checkpoint)
     if is_exported(model.checkpoint.path):
         model = model.model_copy(update={"engine": TORCH_EXPORT, "precision": FP32})

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from torchserve_gateway.deployment.archives.requirements import warn_unless_installed
 from torchserve_gateway.deployment.archives.verification import Archive
 from torchserve_gateway.deployment.golden_check import GoldenCheck
 from torchserve_gateway.deployment.parameters import as_torchserve_will_run
@@ -88,6 +89,7 @@ def planned(settings: SwapSettings, asked: DeployedVersion, archive: Archive) ->
     """
     model, deadline_s = settings.served.name, settings.gateway.deadline_s
     wanted = as_torchserve_will_run(model, asked, archive.config, deadline_s)
+    warn_unless_installed(f"{model} {wanted.version}", archive.requirements, settings.torchserve)
     return Deployment(
         model=model,
         wanted=wanted,

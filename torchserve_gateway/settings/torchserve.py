@@ -5,7 +5,17 @@ from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field_validator, model_validator
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from torchserve_gateway.settings.composition import Settings, WorkingPath
 
@@ -63,7 +73,7 @@ class TorchServeSettings(Settings):
     """Environment variables of the workers."""
     allowed_urls: list[str]
     """Regular expressions of URLs that archives are taken from, besides the file browser's."""
-    properties: dict[str, bool | PositiveInt | str]
+    properties: dict[str, StrictBool | StrictInt | StrictFloat | str]
     """Lines of config.properties in TorchServe's names and units."""
 
     @field_validator("inference_url", "management_url", "metrics_url")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchserve_gateway.deployment.archives.model_config import ModelConfig, model_config_of
+from torchserve_gateway.deployment.archives.requirements import requirements_of
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.downloads import sha256
 from torchserve_gateway.record.engine import Engine, engine_of
@@ -36,6 +37,8 @@ class Archive:
     """Its model-config.yaml, if it has one."""
     engine: Engine | None = None
     """Its engine and parity, if packing noted them."""
+    requirements: str | None = None
+    """Name of its requirements file, if it has one."""
 
 
 def verified(file: Path, source: str, version: str, expected_sha256: str | None) -> Archive:
@@ -56,10 +59,10 @@ def verified(file: Path, source: str, version: str, expected_sha256: str | None)
     logger.info("%s has %ssha256 %s", source, "the expected " if expected_sha256 else "", digest)
     config = inspected(file, source, version)
     try:
-        engine = engine_of(file)
+        engine, requirements = engine_of(file), requirements_of(file)
     except UNREADABLE as exc:
         raise ArchiveRefusedError(f"{source} is no model archive: {exc}") from exc
-    return Archive(source, file.name, file, file.name, digest, config, engine)
+    return Archive(source, file.name, file, file.name, digest, config, engine, requirements)
 
 
 def inspected(file: Path, source: str, version: str) -> ModelConfig | None:
