@@ -7,9 +7,6 @@ from pathlib import Path
 
 import torch
 
-# Registers its operators, such as nms, which a file may use.
-import torchvision  # noqa: F401
-
 
 @contextmanager
 def without_deprecation() -> Iterator[None]:
@@ -26,7 +23,19 @@ def loaded(path: Path) -> torch.jit.ScriptModule:
         RuntimeError, ValueError: the file is not TorchScript.
     """
     with without_deprecation():
-        model: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+        try:
+            return _loaded(path)
+        except RuntimeError as exc:
+            if "torchvision::" not in str(exc):
+                raise
+            # Registers its operators, such as nms; takes two seconds to import.
+            import torchvision  # noqa: F401, PLC0415
+
+            return _loaded(path)
+
+
+def _loaded(path: Path) -> torch.jit.ScriptModule:
+    model: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     return model
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from torch import nn
 from tests.archive_worker import Worker, loaded
 from tests.composed_settings import load_once
 from torchserve_gateway.settings.archive import ArchiveSettings
-from torchserve_gateway.settings.composition import as_override
+from torchserve_gateway.settings.composition import PROJECT_ROOT, as_override
 from ts_serialize.archive import ArchiveError, build_archive
 
 SIZE = 28
@@ -182,6 +183,18 @@ def test_a_file_with_operators_of_torchvision_is_served(
     network = WithBoxes()
     worker = loaded(built(tmp_path, scripted(network)), tmp_path / "unpacked", monkeypatch)
     assert answer(worker, picture) == pytest.approx(softmax(wanted(network, picture)), abs=1e-5)
+
+
+def test_a_file_with_operators_of_torchvision_is_checked_where_nothing_else_imports_it(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "net.pt"
+    torch.jit.save(scripted(WithBoxes()), file)
+    code = (
+        f"from ts_serialize.torchscript import loaded; from pathlib import Path; loaded(Path({str(file)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, cwd=PROJECT_ROOT, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def eager(folder: Path, state: object, *overrides: str, source: str = EAGER) -> Path:
