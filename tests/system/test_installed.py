@@ -1,14 +1,17 @@
 """Wheels in an empty environment: the stack from an empty folder, and the client."""
 
 import json
+import re
 from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from tests.free_ports import free_ports
 from tests.installed import Environment, copy_of_checkout, copy_of_client, with_wheel
 from tests.running_stack import RunningStack
+from tests.small_network import SmallNetwork
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 MODULES = (
@@ -76,6 +79,37 @@ def test_a_model_of_the_users_own_is_served_from_an_empty_folder(
     assert (folder / "var" / "model_store" / "poster-1.0.mar").is_file()
     assert {each.name for each in folder.iterdir()} == {"config", "model_mars", "var"}
     assert packaged_files(installed) == before
+
+
+def served(environment: Environment, folder: Path, settings: list[str]) -> httpx.Response:
+    """`torchserve-gateway serve`, then an answer from the URL that it prints."""
+    quick = ("model.workers=1", "settle_s=0.2")
+    done = environment.run(
+        folder, "torchserve-gateway", "serve", "pets.pt", "--labels", "labels.txt", *settings, *quick
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    [url] = re.findall(r"^(http://\S+/predictions/pets) answers after", done.stdout, re.MULTILINE)
+    answer = httpx.post(url, content=(PROJECT_ROOT / "imgs" / "horror.jpg").read_bytes(), timeout=60)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def test_a_models_file_is_served_by_one_command_and_a_new_one_is_its_next_version(
+    installed: Environment, folder: Path
+) -> None:
+    torch.jit.save(torch.jit.script(SmallNetwork()), folder / "pets.pt")
+    (folder / "labels.txt").write_text("".join(f"pet {number}\n" for number in range(10)))
+    settings = own_ports()
+    try:
+        first = served(installed, folder, settings)
+        assert set(first.json()) == {f"pet {number}" for number in range(10)}
+        (folder / "labels.txt").write_text("".join(f"animal {number}\n" for number in range(10)))
+        second = served(installed, folder, settings)
+    finally:
+        down = installed.run(folder, "torchserve-gateway", "down", *settings)
+    assert down.returncode == 0, down.stderr
+    assert set(second.json()) == {f"animal {number}" for number in range(10)}
+    assert [each.headers["X-Model-Version"] for each in (first, second)] == ["1.0", "2.0"]
 
 
 def test_the_client_predicts_from_an_environment_of_its_own(

@@ -14,6 +14,7 @@ from torchserve_gateway.settings.deployment import UploadSettings
 from torchserve_gateway.version import __version__
 
 COMMANDS = (
+    *("serve", "new-model"),
     *("up", "down", "status", "logs", "app", "torchserve", "file-browser", "deploy", "rollback", "models"),
     "record-samples",
     *("generate-mar", "download-weights", "optimize", "stress", "demo", "config", "key", "manage", "grpc"),

@@ -14,7 +14,7 @@ EDGES = re.compile(r"(\d+)(?:[x,](\d+))?")
 
 @dataclass(frozen=True)
 class Asked:
-    """What the caller says about a model."""
+    """Arguments about a model."""
 
     weights: str
     """Path or URL of the model."""

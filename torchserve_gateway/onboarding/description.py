@@ -25,7 +25,7 @@ class Described:
     file: Path
     """The file that describes it."""
     lines: tuple[str, ...]
-    """What was found and done, for people."""
+    """Findings and changes, for people."""
 
 
 def describe(asked: Asked, *, update: bool) -> Described:

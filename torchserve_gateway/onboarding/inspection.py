@@ -36,7 +36,7 @@ class Found:
     batches: bool
     """Whether it takes several images at once."""
     lines: tuple[str, ...]
-    """What was found, for people."""
+    """Findings, for people."""
 
 
 @dataclass(frozen=True)

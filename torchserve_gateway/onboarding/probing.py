@@ -41,7 +41,7 @@ class Probed:
 
     input: Input
     answer: object
-    """What the network answers to one image."""
+    """Answer to one image."""
     batches: bool
     """Whether it also answers two images at once."""
 

@@ -34,7 +34,7 @@ class Weights:
     tensors: dict[str, torch.Tensor]
     """All of them, on the CPU."""
     kind: str
-    """What the file is, for people."""
+    """Description of the file, for people."""
 
 
 def weights_in(path: Path) -> Weights | None:
