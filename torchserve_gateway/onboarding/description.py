@@ -10,8 +10,8 @@ from torchserve_gateway.onboarding.asked import Asked
 from torchserve_gateway.onboarding.errors import OnboardingError
 from torchserve_gateway.onboarding.inspection import Found, inspect_file
 from torchserve_gateway.onboarding.labels import labels_setting
-from torchserve_gateway.onboarding.model_file import shown, update_model_file, write_model_file
-from torchserve_gateway.onboarding.source import WEIGHTS_FOLDER, local_file, model_name
+from torchserve_gateway.onboarding.model_file import update_model_file, write_model_file
+from torchserve_gateway.onboarding.source import WEIGHTS_FOLDER, local_file, model_name, shown
 from torchserve_gateway.settings.model_parts.weights import WeightsSettings
 from ts_serialize.torchscript import without_deprecation
 
@@ -38,10 +38,10 @@ def describe(asked: Asked, *, update: bool) -> Described:
     Raises:
         OnboardingError: something is missing or does not fit.
     """
-    name = model_name(asked.name, asked.weights)
-    file = Path.cwd() / "config" / "model" / f"{name}.yaml"
     size = asked.size
     source = local_file(asked.weights, asked.sha256)
+    name = model_name(asked.name, asked.weights)
+    file = Path.cwd() / "config" / "model" / f"{name}.yaml"
     found = inspect_file(source.path, size, asked.architecture_file)
     labels = labels_setting(asked.labels, source.path, found.outputs)
     weights = source if found.as_it_is else _converted(found, source)

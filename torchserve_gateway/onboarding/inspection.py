@@ -8,6 +8,7 @@ import torch
 from torchserve_gateway.onboarding.architecture import network_of
 from torchserve_gateway.onboarding.errors import OnboardingError
 from torchserve_gateway.onboarding.probing import Input, Probed, probed
+from torchserve_gateway.onboarding.source import shown
 from torchserve_gateway.onboarding.state_dicts import Weights, weights_in
 from torchserve_gateway.onboarding.traced_input import is_traced, traced_shape
 from ts_serialize.checkpoint_kinds import EXPORTED, ZIP_MEMBERS, other_kind
@@ -62,7 +63,7 @@ def inspect_file(file: Path, size: tuple[int, int] | None, architecture: Path | 
     try:
         opened = _opened(file, architecture)
     except (OSError, RuntimeError, ValueError) as exc:
-        reason = f"{file} cannot be loaded by torch {torch.__version__}: {_first_line(exc)}"
+        reason = f"{shown(file)} cannot be loaded by torch {torch.__version__}: {_first_line(exc)}"
         raise OnboardingError(reason) from exc
     others = sorted({str(each.dtype) for each in _floats(opened.network) if each.dtype != torch.float32})
     trained = opened.network.training and opened.engine == TORCHSCRIPT
@@ -72,9 +73,9 @@ def inspect_file(file: Path, size: tuple[int, int] | None, architecture: Path | 
         seen = probed(network, size, opened.example)
         outputs = _outputs(network, seen)
     except NetworkError as exc:
-        raise OnboardingError(f"{file} ({opened.kind}) {exc}") from exc
+        raise OnboardingError(f"{shown(file)} ({opened.kind}) {exc}") from exc
     except OnboardingError as exc:
-        raise OnboardingError(f"{file} ({opened.kind}) {exc}", **exc.options) from exc
+        raise OnboardingError(f"{shown(file)} ({opened.kind}) {exc}", **exc.options) from exc
     shape = f"{seen.input.channels} x {seen.input.height} x {seen.input.width}"
     lines = [
         f"{file.name}: {opened.kind}",
@@ -93,7 +94,7 @@ def inspect_file(file: Path, size: tuple[int, int] | None, architecture: Path | 
 
 def _opened(file: Path, architecture: Path | None) -> _Opened:
     if not file.exists():
-        raise OnboardingError(f"{file} does not exist")
+        raise OnboardingError(f"{shown(file)} does not exist")
     kind = other_kind(file)
     if kind is None:
         example = traced_shape(file)
@@ -104,12 +105,12 @@ def _opened(file: Path, architecture: Path | None) -> _Opened:
         return _exported(file)
     if kind == ARCHIVE:
         raise OnboardingError(
-            f"{file} is a model archive already, which needs no description: make upload_model MAR={file} "
-            "deploys it as it is"
+            f"{shown(file)} is a model archive already, which needs no description: make upload_model "
+            f"MAR={shown(file)} deploys it as it is"
         )
     weights = weights_in(file)
     if weights is None:
-        raise OnboardingError(f"{file} is {kind}")
+        raise OnboardingError(f"{shown(file)} is {kind}")
     return _built(file, weights, architecture)
 
 
@@ -128,8 +129,8 @@ def _built(file: Path, weights: Weights, architecture: Path | None) -> _Opened:
     if architecture is None:
         names = ", ".join(list(weights.tensors)[:2])
         raise OnboardingError(
-            f"{file} is {weights.kind} ({names} ...): name the Python file with its torch.nn.Module class, "
-            "which takes no arguments",
+            f"{shown(file)} is {weights.kind} ({names} ...): name the Python file with its torch.nn.Module "
+            "class, which takes no arguments",
             architecture="network.py",
         )
     network = network_of(architecture, weights.tensors)

@@ -8,6 +8,7 @@ from pathlib import Path
 from torchserve_gateway.onboarding.errors import OnboardingError
 from torchserve_gateway.onboarding.inspection import Found
 from torchserve_gateway.onboarding.probing import Input
+from torchserve_gateway.onboarding.source import shown
 from torchserve_gateway.settings.model_parts.weights import WeightsSettings
 
 MARK = "# Written by torchserve-gateway from "
@@ -146,12 +147,6 @@ def set_version(file: Path, version: str) -> None:
         OnboardingError: it cannot be changed.
     """
     _replace(file, _set(_read(file), "version", f'"{version}"', file))
-
-
-def shown(path: Path) -> str:
-    """The path as the caller would type it: from the working folder, if it lies there."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _set(text: str, key: str, value: str, file: Path) -> str:

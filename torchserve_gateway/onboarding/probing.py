@@ -26,9 +26,9 @@ class Input:
     channels: int
     """3 for colour, 1 for grey."""
     height: int
-    """Pixels."""
+    """Height in pixels."""
     width: int
-    """Pixels."""
+    """Width in pixels."""
     origin: str
     """How it is known, for people."""
     guessed: bool

@@ -1,5 +1,6 @@
 """The file behind WEIGHTS: a path, or a URL with a checksum; and the model's name."""
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -21,6 +22,8 @@ def local_file(weights: str, checksum: str | None) -> WeightsSettings:
     Raises:
         OnboardingError: no checksum for a URL, no such file, or another checksum.
     """
+    if not weights:
+        raise OnboardingError("which model? Name its file", weights="model.pt", labels="labels.txt")
     url = weights if "://" in weights else None
     if url and not checksum:
         raise OnboardingError(
@@ -58,6 +61,12 @@ def model_name(asked: str | None, weights: str) -> str:
             f"name {name!r}: a model's name has letters, digits, _, . and -, and begins with letter or digit",
             name="my-model",
         ) from exc
+
+
+def shown(path: Path) -> str:
+    """The path as the caller would type it: from the working folder, if it lies there."""
+    here, normal = Path.cwd(), Path(os.path.normpath(path))
+    return str(normal.relative_to(here)) if normal.is_relative_to(here) else str(normal)
 
 
 def _file_name(weights: str) -> str:

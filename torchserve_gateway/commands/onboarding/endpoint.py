@@ -16,7 +16,8 @@ from torchserve_gateway.deployment.archives.building import built_archive
 from torchserve_gateway.load_test.images import image_files
 from torchserve_gateway.local_stack.supervisor import Supervisor
 from torchserve_gateway.onboarding.description import Described
-from torchserve_gateway.onboarding.model_file import set_version, shown
+from torchserve_gateway.onboarding.model_file import set_version
+from torchserve_gateway.onboarding.source import shown
 from torchserve_gateway.onboarding.versions import version_of
 from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.composition import existing_or_own, load

@@ -38,7 +38,7 @@ def _serve(asked: Asked, overrides: Sequence[str], verb: str) -> None:
     except OnboardingError as exc:
         # make runs every target's command with this variable.
         line = asked.with_options(exc.options).command(verb, make="MAKELEVEL" in os.environ)
-        raise NotServedError(f"{exc}\nnext: {line}" if exc.options else str(exc)) from exc
+        raise NotServedError(f"{exc}\n{'next' if exc.options else 'then again'}: {line}") from exc
     print("\n".join(described.lines))
     phases.end("look into the file")
     try:
