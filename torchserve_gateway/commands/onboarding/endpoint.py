@@ -10,9 +10,11 @@ from pathlib import Path
 import httpx
 
 from torchserve_gateway.commands import stack
-from torchserve_gateway.commands.deploy import upload_model
 from torchserve_gateway.commands.own_client import authorization, trusting
 from torchserve_gateway.deployment.archives.building import built_archive
+from torchserve_gateway.deployment.archives.sources import requested_archive
+from torchserve_gateway.deployment.deploy import deploy
+from torchserve_gateway.deployment.plan import upload_plan
 from torchserve_gateway.load_test.images import image_files
 from torchserve_gateway.local_stack.supervisor import Supervisor
 from torchserve_gateway.onboarding.description import Described
@@ -72,7 +74,7 @@ def endpoint(described: Described, image: Path | None, overrides: Sequence[str],
         phases.end("pack")
         wait()
         phases.end("start")
-        upload_model(_upload(version, ["archive_source=model_mars", *choice]))
+        _deploy(_upload(version, ["archive_source=model_mars", *choice]))
         phases.end("deploy")
         picture = image or image_files(existing_or_own(Path("imgs")))[0]
         url = f"{running.gateway.url}/predictions/{described.name}"
@@ -80,6 +82,12 @@ def endpoint(described: Described, image: Path | None, overrides: Sequence[str],
         phases.end("predict")
     print(f"\n{url} answers after {phases.summary()}\n\n  curl -T {shown(picture)} {url}\n")
     print("Stop: torchserve-gateway down, or make down")
+
+
+def _deploy(settings: UploadSettings) -> None:
+    record = DeploymentRecord(settings.torchserve.deployments_dir)
+    with record.lock(), requested_archive(settings) as archive:
+        print(deploy(settings, record, upload_plan(settings, archive)))
 
 
 def _packed(described: Described, choice: Sequence[str]) -> str:
