@@ -1,6 +1,6 @@
 """A gateway of four models: genre, another classifier, boxes in images, and any input and output."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import httpx
@@ -13,14 +13,14 @@ from torchserve_gateway.settings.project import ProjectSettings
 
 OTHER: dict[str, object] = {"version": "1.0", "handler": "tests/handlers/answering.py"}
 IMAGE = {"resize": [8, 8], "mean": [0.5], "std": [0.5], "max_pixels": 10_000}
-MODELS: dict[str, dict[str, object]] = {
+MODELS: Mapping[str, Mapping[str, object]] = {
     "animals": OTHER | {"labels": ["cat", "dog"], "image": IMAGE},
     "boxes": OTHER | {"image": IMAGE},
     "echo": OTHER,
 }
 
 
-def several(*overrides: str, **changes: dict[str, object]) -> ProjectSettings:
+def several(*overrides: str, **changes: Mapping[str, object]) -> ProjectSettings:
     """Settings of these models. changes: other values of a model's keys."""
     others = {
         name: ModelSettings.model_validate({"name": name, **model, **changes.get(name, {})})

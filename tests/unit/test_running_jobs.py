@@ -33,12 +33,11 @@ class Running:
 
 def running(*outcomes: Outcome, max_wait_s: float = 60) -> Running:
     limits = AdmissionSettings(max_in_flight=1, max_waiting=1, max_wait_s=max_wait_s)
-    followed = routing()
-    models = ServedModels(load("gateway", ProjectSettings, []), followed)
+    models = ServedModels(load("gateway", ProjectSettings, []))
     torchserve = NextStage(*outcomes)
     torchserve.go.clear()
     return Running(
-        RunningJobs(Admission(limits, followed, models), BackgroundTasks(), lambda _: 30, torchserve),
+        RunningJobs(Admission(limits, routing(), models), BackgroundTasks(), lambda _: 30, torchserve),
         torchserve,
     )
 

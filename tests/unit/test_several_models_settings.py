@@ -44,7 +44,7 @@ def test_the_chosen_model_comes_first_then_the_others(
     settings = loaded(*overrides)
     assert list(settings.models) == names
     assert settings.gateway.default_model == names[0]
-    assert settings.models[names[0]] is settings.model
+    assert settings.models[names[0]] == settings.model
 
 
 def test_overrides_are_the_chosen_models(loaded: Load) -> None:

@@ -99,7 +99,12 @@ def prediction_stages(settings: ProjectSettings, torchserve: TorchServe, state: 
     return chained(
         stages.Deadline,
         # A key's holder may not see what else is deployed.
-        partial(stages.VersionChoice, routing, explains=not gateway.auth.enabled),
+        partial(
+            stages.VersionChoice,
+            routing,
+            explains=not gateway.auth.enabled,
+            configured=state.models.configured.keys(),
+        ),
         partial(stages.Shadow, routing, state.copies, *copy_limits, copied),
         *([partial(stages.Cache, routing, store, state.cache_counts)] if store else []),
         partial(stages.RunningJobs, state.admission, state.jobs, state.models.deadline_s),

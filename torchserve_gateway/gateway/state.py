@@ -46,7 +46,7 @@ class GatewayState:
             ConfigurationError: the API keys cannot be read.
         """
         gateway, routing = settings.gateway, Routing()
-        models = ServedModels(settings, routing)
+        models = ServedModels(settings)
         directory = settings.torchserve.deployments_dir
         return cls(
             routing=routing,

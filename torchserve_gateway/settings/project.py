@@ -51,9 +51,14 @@ class ProjectSettings(Settings):
 
     @property
     def models(self) -> Mapping[str, ModelSettings]:
-        """The served models with a file, by name; the chosen model is the first."""
-        others = {each.name: each for each in self.other_models.values() if each.name != self.model.name}
-        return {self.model.name: self.model, **others}
+        """The served models with a file, by their name at TorchServe; the chosen model is the first."""
+        chosen = self.served
+        others = {
+            each.name: each
+            for each in self.other_models.values()
+            if each.name not in (self.model.name, chosen.name)
+        }
+        return {chosen.name: chosen, **others}
 
     @property
     def served(self) -> ModelSettings:
@@ -97,7 +102,7 @@ class ProjectSettings(Settings):
             if model.limits.deadline_s:
                 deadline_s, setting = model.limits.deadline_s, f"limits.deadline_s of {model.name}"
             if deadline_s >= model.response_timeout:
-                of = "" if model is self.model else f" of {model.name}"
+                of = "" if model.name == self.served.name else f" of {model.name}"
                 raise ValueError(
                     f"{setting} = {deadline_s:g} must be below model.response_timeout{of} = "
                     f"{model.response_timeout}: at that age TorchServe kills the worker and its batch"

@@ -6,6 +6,7 @@ that are not on record go to TorchServe unchanged.
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Collection
 
 from torchserve_gateway.record.record import Record
 from torchserve_gateway.record.reports import VersionCounts
@@ -49,11 +50,14 @@ class Routing:
             )
         return requested
 
-    def explained(self, error: ModelNotFoundError, model: str, requested: str | None) -> ModelNotFoundError:
-        """TorchServe's error with what is deployed, and the command that helps."""
+    def explained(
+        self, error: ModelNotFoundError, model: str, requested: str | None, configured: Collection[str] = ()
+    ) -> ModelNotFoundError:
+        """TorchServe's error with what is deployed or configured, and the command that helps."""
         deployed = self.record.models.get(model)
         if deployed is None:
-            hint = f"{self.record.summary}; make upload_model MODEL={model} deploys it"
+            files = f"; configured: {', '.join(configured)}" if len(configured) > 1 else ""
+            hint = f"{self.record.summary}{files}; make upload_model MODEL={model} deploys it"
         elif requested in (None, deployed.serving.version):
             version = deployed.serving.version
             hint = f"{version} is on record; make upload_model MODEL={model} VERSION={version} brings it back"

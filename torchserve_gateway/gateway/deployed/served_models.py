@@ -1,14 +1,12 @@
-"""The gateway's own limits and checks by model, and the names of the models that there are."""
+"""The gateway's own limits and checks by model."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.settings.gateway import GatewaySettings
 from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.settings.project import ProjectSettings
-from torchserve_gateway.torchserve_api.errors import ModelNotFoundError
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +68,7 @@ class ServedModel:
 class ServedModels:
     """Models with a file in config/model/; all others share the gateway's limits and pass unchecked."""
 
-    def __init__(self, settings: ProjectSettings, routing: Routing) -> None:
-        self._routing = routing
+    def __init__(self, settings: ProjectSettings) -> None:
         self._others = ServedModel.unknown(settings.gateway, settings.model)
         self.configured: Mapping[str, ServedModel] = {
             name: ServedModel.of(settings.gateway, model) for name, model in settings.models.items()
@@ -90,22 +87,3 @@ class ServedModels:
     def deadline_s(self, model: str) -> float:
         """The longest time that a request of the model may take."""
         return self.of(model).deadline_s
-
-    @property
-    def longest_deadline_s(self) -> float:
-        """The longest time that any request may take."""
-        return max(each.deadline_s for each in (*self.configured.values(), self._others))
-
-    @property
-    def names(self) -> list[str]:
-        """Models that are configured or on record."""
-        return list(dict.fromkeys((*self.configured, *self._routing.record.models)))
-
-    def explained(self, error: ModelNotFoundError, model: str) -> ModelNotFoundError:
-        """TorchServe's 404 for a model, with the names that there are and the command that deploys."""
-        deployed = ", ".join(self._routing.record.models) or "nothing"
-        configured = ", ".join(self.configured)
-        hint = f"; make upload_model MODEL={model} deploys it" if model in self.configured else ""
-        return ModelNotFoundError(
-            error.status, error.type, f"{error}; deployed: {deployed}; configured: {configured}{hint}"
-        )

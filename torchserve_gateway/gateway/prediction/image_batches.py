@@ -25,7 +25,7 @@ from torchserve_gateway.gateway.prediction.answers import Answer
 from torchserve_gateway.gateway.prediction.stage import Stage
 from torchserve_gateway.gateway.telemetry.request_context import RequestContext
 from torchserve_gateway.settings.gateway import GatewaySettings
-from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, TorchServeError
+from torchserve_gateway.torchserve_api.errors import TorchServeError
 from torchserve_gateway.torchserve_api.inference import Job
 from ts_serialize.image_header import InputError
 
@@ -119,8 +119,6 @@ class ImageBatches:
                 prediction = await self.stages.predict(own, context)
             context.count(prediction)
             return Outcome(Answer.of(prediction, is_classifiers=bool(served.labels)), prediction.version)
-        except ModelNotFoundError as exc:
-            return Outcome(error=exc if job.version else self.models.explained(exc, job.model))
         except (GatewayError, InputError, TorchServeError) as exc:
             return Outcome(error=exc)
 

@@ -19,7 +19,6 @@ from torchserve_gateway.gateway.prediction.arrivals import Arrivals
 from torchserve_gateway.gateway.prediction.stage import Stage
 from torchserve_gateway.gateway.schemas import Explanation, answer_schema, torchserve_body, upload_form
 from torchserve_gateway.gateway.telemetry.request_context import RequestContext
-from torchserve_gateway.torchserve_api.errors import ModelNotFoundError
 from torchserve_gateway.torchserve_api.inference import Job, Operation, Prediction
 
 Endpoint = Callable[..., Awaitable[Response]]
@@ -64,18 +63,14 @@ class _Uploads:
         model = self._arrivals.settings.default_model if named is None else named
         context = self._arrivals.let_in(request, model)
         headers = forwarded_headers(request, self._arrivals.settings)
-        models = self._arrivals.models
-        served = models.of(model)
+        served = self._arrivals.models.of(model)
         limits = served.max_request_bytes, self._arrivals.body_timeout_s(context)
         if served.max_pixels is None:
             body, content_type = await _unchecked(request, *limits)
         else:
             body, content_type = await _image(request, *limits, served.max_pixels), OCTET_STREAM
         job = Job(model, None, body, content_type, headers)
-        try:
-            prediction = await _prediction(self._stages, job, context)
-        except ModelNotFoundError as exc:
-            raise models.explained(exc, model) from exc
+        prediction = await _prediction(self._stages, job, context)
         if prediction.error:
             raise prediction.error
         return _answer(prediction, context)

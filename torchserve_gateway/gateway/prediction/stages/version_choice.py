@@ -1,5 +1,6 @@
 """Stage: the version that the routing chooses for a request."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from torchserve_gateway.gateway.deployed.routing import Routing
@@ -17,6 +18,8 @@ class VersionChoice:
     next_stage: Stage
     explains: bool = True
     """Whether an error names what is deployed."""
+    configured: Collection[str] = ()
+    """Models that such an error names besides."""
 
     async def predict(self, job: Job, context: RequestContext) -> Prediction:
         """As `Stage.predict`.
@@ -33,4 +36,4 @@ class VersionChoice:
         except ModelNotFoundError as exc:
             if not self.explains:
                 raise
-            raise self.routing.explained(exc, job.model, job.version) from exc
+            raise self.routing.explained(exc, job.model, job.version, self.configured) from exc
