@@ -25,6 +25,11 @@ SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples too
 
 # Every target of the list, none of which is a file.
 .PHONY: $(shell sed -nE 's/^([a-z_]+):.*## .*/\1/p' $(MAKEFILE_LIST))
+.PHONY: help install install_engines demo check test test_all lint download_weights generate_mar optimize train \
+	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback models watch manage grpc grpc_stubs api_key run_stress \
+	bench bench_gateway bench_engine scaling dashboard format lock clean \
+	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
+	compose_up compose_down compose_upload_model compose_rollback compose_models compose_api_key test_containers
 
 help: ## this list
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24
@@ -152,6 +157,9 @@ record_samples: install ## the serving version's answers become the expected one
 models: install ## what is deployed: versions, default, workers, batching, queue, since when
 	@$(COMMAND) models model=$(MODEL) $(ARGS)
 
+watch: install ## live: images/s, latency, queue, batch size, workers by version; Ctrl-C ends
+	@$(COMMAND) watch model=$(MODEL) $(ARGS)
+
 manage: install ## the Management API by hand, see docs/management.md (ARGS="list --json")
 	@$(COMMAND) manage $(ARGS)
 
@@ -253,6 +261,7 @@ bench: .venv/.installed-dev ## side-by-side measurements
 	$(RUN) -m tools.bench.preprocessing
 	$(RUN) -m tools.bench.swaps
 	$(RUN) -m tools.bench.overload
+	$(RUN) -m tools.bench.live_view
 	$(RUN) -m tools.bench.memory
 	$(RUN) -m tools.bench.hostile
 

@@ -45,6 +45,8 @@ IMAGE = SMALL["PNG"]
 # These answer without a key; everything else that the application has needs one.
 OPEN = {
     "/",
+    "/page/about",
+    "/page/{name}",
     "/docs",
     "/docs/oauth2-redirect",
     "/redoc",
@@ -57,7 +59,12 @@ OPEN = {
     "/v2/health/live",
     "/v2/health/ready",
 }
-RIGHTS = {"/models": "models", "/models/{model}": "models", "/metrics": "metrics"}
+RIGHTS = {
+    "/models": "models",
+    "/models/{model}": "models",
+    "/metrics": "metrics",
+    "/live/events": "models",
+}
 
 
 def routes_below(routes: list[BaseRoute]) -> Iterator[tuple[str, str]]:

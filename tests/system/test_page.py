@@ -341,13 +341,10 @@ def test_the_live_view_shows_load_a_swap_and_errors_and_survives_a_restart(page:
     page.deploy(number="2.0", trial=Trial(kind="canary", version="3.0", share=0.05))
     page.wait(lambda: "genre 2.0 serves, replaces 1.10" in page.text("#marks"))
     assert "canary genre 3.0 at 5 %" in page.text("#marks")
-    page.wait(lambda: "UnsupportedImageFormat" in page.text("#errors") or page.text("#errors")[0] == "1")
-    images = page.all(".chart .now")[0]
-    assert images.text != "\u2013"
+    page.wait(lambda: page.text("#errors").split() == ["1", "UnsupportedFormatError"])
     page.wait(lambda: "canary 5 %" in page.text("#versions"))
     page.wait(lambda: "2/2" in page.text("#versions"))
     assert page.all(".chart .mark")
-    page.chrome.execute_cdp_cmd("Network.enable", {})
     page.stop()
     page.wait(lambda: "cannot be reached" in page.text("#live-state"))
     page.start()
@@ -426,4 +423,4 @@ def show_traffic(site: Site) -> None:
             sleep(0.05)
     site.deploy(number="2.0")
     site.wait(lambda: "genre 2.0" in site.text("#marks"))
-    site.wait(lambda: "2/2" in site.text("#versions") or "\u2013" in site.text("#versions"))
+    site.wait(lambda: "2/2" in site.text("#versions"))

@@ -19,6 +19,7 @@ COMMANDS = (
     "record-samples",
     *("generate-mar", "download-weights", "optimize", "stress", "demo", "config", "key", "manage", "grpc"),
     *("adopt", "import-config"),
+    "watch",
 )
 # Import names by the requirements file that brings them.
 ONLY_IN = {
@@ -84,7 +85,7 @@ def test_torchserves_image_needs_no_packages_of_the_gateway() -> None:
     assert modules.isdisjoint({*ONLY_IN["gateway"], *ONLY_IN["local"]})
 
 
-@pytest.mark.parametrize("action", ["up", "deploy", "models", "stress", "demo"])
+@pytest.mark.parametrize("action", ["up", "deploy", "models", "stress", "demo", "watch"])
 def test_a_wrong_setting_is_one_line(action: str) -> None:
     result = command(action, "gateway.prot=1")
     assert result.exit_code == 2

@@ -248,6 +248,19 @@ def models(overrides: Overrides = None) -> None:
 
 
 @app.command()
+def watch(overrides: Overrides = None) -> None:
+    """Shows images per second, latency, queue and versions of the running gateway, once a second.
+
+    A table on a terminal, a line a second in a pipe. Settings: config/gateway.yaml.
+
+    Example: torchserve-gateway watch gateway.port=6003
+    """
+    from torchserve_gateway.commands.watch import main
+
+    _exit(main(overrides or []))
+
+
+@app.command()
 def generate_mar(overrides: Overrides = None) -> None:
     """Builds an archive in model_mars/.
 

@@ -63,14 +63,13 @@ class History:
         Args:
             workers: READY and wanted workers by model and version; empty if unknown.
         """
-        before, oldest = self._reads[-1], self._reads[0]
-        read = _Read(self._clock(), self._reader.read())
+        before, read = self._reads[-1], _Read(self._clock(), self._reader.read())
         self._reads.append(read)
         lanes = self._admission.lanes.values()
         record, self._record = self._record, self._routing.record
         facts = {
             "time": round(time(), 1),
-            **self._means(read, oldest),
+            **self._means(read, self._reads[0]),
             "waiting": sum(lane.waiting for lane in lanes),
             "in_flight": sum(lane.in_flight for lane in lanes),
             "errors": read.counters.errors_since(before.counters),

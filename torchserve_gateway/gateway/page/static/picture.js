@@ -17,7 +17,7 @@ export class Picture {
     this.close = element("button", { class: "close", "aria-label": `Take ${this.name} away`, onclick: () => this.remove() }, "×");
     const title = element("h3", { title: this.name }, this.name);
     this.node = element("li", { class: "card picture" }, element("div", { class: "thumb" }, this.frame),
-      element("div", { class: "text" }, title, this.body, this.foot), this.close);
+      element("div", { class: "text" }, title, this.body), this.foot, this.close);
     this.showWaiting("Waiting for its turn…");
   }
 
