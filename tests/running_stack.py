@@ -49,6 +49,8 @@ class RunningStack:
                 f"torchserve.deployments_dir={directory}/deployments",
                 f"torchserve.key_file={directory}/var/torchserve/key_file.json",
                 f"gateway.port={gateway}",
+                # On any machine; a test that is about several says so.
+                "gateway.processes=1",
                 f"file_browser.port={browser}",
                 *extra,
             ),

@@ -36,8 +36,8 @@ RATE = 15
 
 @pytest.fixture(scope="module")
 def stack(new_stack: NewStack) -> Iterator[RunningStack]:
-    """A stack of its own, whose TorchServe is killed and whose versions fail."""
-    with new_stack("strategies").running("1.0") as stack:
+    """A stack of its own, whose TorchServe is killed and whose versions fail; its gateway is two processes."""
+    with new_stack("strategies", "gateway.processes=2").running("1.0") as stack:
         yield stack
 
 

@@ -2,24 +2,28 @@
 
 import asyncio
 import logging
+import random
+import time
 from typing import Any
 
 import pytest
 from limits import parse
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-from torchserve_gateway.gateway.access.rate_limit_storage import BoundedMemoryStorage
+from torchserve_gateway.gateway.access.rate_limit_storage import BoundedMemoryStorage, SharedMemoryStorage
 from torchserve_gateway.gateway.access.rate_limits import RateLimits, network_of
 from torchserve_gateway.gateway.errors import RateLimitedError
+from torchserve_gateway.gateway.processes.rate_table import RateTable
+from torchserve_gateway.gateway.processes.siblings import Shared
 from torchserve_gateway.gateway.telemetry.request_context import RequestContext
 from torchserve_gateway.settings.composition import ConfigurationError, load
 from torchserve_gateway.settings.gateway import RateLimitSettings
 from torchserve_gateway.settings.project import ProjectSettings
 
 
-def limits(**settings: Any) -> RateLimits:
+def limits(*, shared: RateTable | None = None, **settings: Any) -> RateLimits:
     unset = dict.fromkeys(("per_key", "per_address", "failed_keys_per_address", "redis_url"))
-    return RateLimits(RateLimitSettings(**{**unset, "redis_timeout_s": 0.2, **settings}))
+    return RateLimits(RateLimitSettings(**{**unset, "redis_timeout_s": 0.2, **settings}), shared)
 
 
 def request(client: str = "192.0.2.1", caller: str | None = None) -> RequestContext:
@@ -112,3 +116,35 @@ def test_a_limit_that_is_none_is_named(rate: str) -> None:
         ConfigurationError, match=r"gateway.rate_limit.per_key = .*(write it as|0 would refuse)"
     ):
         load("gateway", ProjectSettings, [f"gateway.rate_limit.per_key='{rate}'"])
+
+
+async def test_processes_that_share_memory_count_together() -> None:
+    table = Shared(2).rates
+    processes = [limits(shared=table, per_key="5/day") for _ in range(2)]
+    outcomes = [await accepted(processes[n % 2], request(caller="a")) for n in range(8)]
+    assert outcomes == [True] * 5 + [False] * 3
+    assert await accepted(processes[0], request(caller="b"))
+    context = request(caller="b")
+    await processes[1].charge(context, 1)
+    assert context.rate_limits['"key";q=5;w=86400'].startswith('"key";r=3;t=')
+
+
+@pytest.mark.parametrize("rate", ["5/second", "7/minute", "100/hour"])
+async def test_shared_memory_limits_as_the_library_does(monkeypatch: pytest.MonkeyPatch, rate: str) -> None:
+    item, choice, now = parse(rate), random.Random(rate), 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    ours = SlidingWindowCounterRateLimiter(SharedMemoryStorage(Shared(1).rates))
+    library = SlidingWindowCounterRateLimiter(BoundedMemoryStorage())
+    for _ in range(300):
+        now += choice.random() * item.get_expiry() / 3
+        cost = choice.choice((1, 1, 3))
+        assert await ours.hit(item, "a", cost=cost) == await library.hit(item, "a", cost=cost)
+        assert await ours.get_window_stats(item, "a") == await library.get_window_stats(item, "a")
+
+
+async def test_shared_memory_forgets_callers_before_it_is_full() -> None:
+    storage = SharedMemoryStorage(Shared(1).rates)
+    limiter = SlidingWindowCounterRateLimiter(storage)
+    for number in range(10_000):
+        assert await limiter.hit(parse("1/day"), str(number))
+    assert not await limiter.hit(parse("1/day"), "9999")

@@ -8,9 +8,8 @@ import pytest
 from tests.unit.stages import ANSWER, JOB, NextStage, Outcome, context, routing, ticks
 from torchserve_gateway.gateway.deployed.served_models import ServedModels
 from torchserve_gateway.gateway.errors import OverloadedError
-from torchserve_gateway.gateway.prediction.admission import Admission
+from torchserve_gateway.gateway.prediction.admission import Admission, AnyLane
 from torchserve_gateway.gateway.prediction.background_tasks import BackgroundTasks
-from torchserve_gateway.gateway.prediction.lanes import Lane
 from torchserve_gateway.gateway.prediction.stages import RunningJobs
 from torchserve_gateway.settings.composition import load
 from torchserve_gateway.settings.gateway import AdmissionSettings
@@ -26,7 +25,7 @@ class Running:
     torchserve: NextStage
 
     @property
-    def lane(self) -> Lane:
+    def lane(self) -> AnyLane:
         """The model's slots."""
         return self.stage.admission.lane("genre")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 
 import httpx
@@ -29,6 +29,8 @@ from torchserve_gateway.gateway.prediction.circuit import Circuit
 from torchserve_gateway.gateway.prediction.image_batches import ImageBatches
 from torchserve_gateway.gateway.prediction.stage import Stage, chained
 from torchserve_gateway.gateway.problems import install_error_handlers
+from torchserve_gateway.gateway.processes.metric_snapshots import SharedMetrics
+from torchserve_gateway.gateway.processes.siblings import Sibling
 from torchserve_gateway.gateway.protocols import kserve_v1, open_inference
 from torchserve_gateway.gateway.state import GatewayState
 from torchserve_gateway.gateway.telemetry import metrics, tracing
@@ -42,6 +44,7 @@ def create_app(
     settings: ProjectSettings,
     transport: httpx.AsyncBaseTransport | None = None,
     lost_log_lines: Callable[[], int] = int,
+    sibling: Sibling | None = None,
 ) -> FastAPI:
     """The gateway as an ASGI application.
 
@@ -49,6 +52,7 @@ def create_app(
         settings: The composed and validated configuration.
         transport: Reaches TorchServe; tests pass their own.
         lost_log_lines: Counts the log lines that could not be written.
+        sibling: This process's view of the gateway's other processes; None: there are none.
 
     Raises:
         ConfigurationError: the API keys cannot be read.
@@ -60,11 +64,16 @@ def create_app(
             traces.get_tracer("gateway"),
         )
     torchserve = TorchServe.at(settings.torchserve, transport)
-    state = GatewayState.of(settings)
+    state = GatewayState.of(settings, sibling)
+
+    scraped = state_metrics.collected(state, lost_log_lines)
+    measured = metrics.Metrics(state.routing, *scraped)
+    shared = SharedMetrics(sibling.shared.metrics, sibling.number, measured.registry) if sibling else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with torchserve.http, state.followed(), live.running():
+        heeding = sibling.listening(shared.publish) if sibling and shared else nullcontext()
+        async with torchserve.http, state.followed(), heeding, live.running():
             yield
         if traces:
             await asyncio.to_thread(traces.shutdown)
@@ -78,10 +87,9 @@ def create_app(
         redirect_slashes=False,
         telemetry=tracing.telemetry(traces),
     )
-    scraped = state_metrics.collected(state, lost_log_lines)
-    measured = metrics.Metrics(state.routing, *scraped)
     live = LiveStreams.of(settings, torchserve, state, measured)
-    direct = _add_routes(app, settings, torchserve, state, measured, live)
+    collect = shared.collect if shared else measured.collect
+    direct = _add_routes(app, settings, torchserve, state, collect, live)
     install_error_handlers(app)
     add_middleware(app, settings.gateway, measured, direct, traced=traces is not None)
     app.state.admission, app.state.routing = state.admission, state.routing
@@ -123,7 +131,7 @@ def _add_routes(
     settings: ProjectSettings,
     torchserve: TorchServe,
     state: GatewayState,
-    measured: metrics.Metrics,
+    collect: metrics.AskMetrics,
     live: LiveStreams,
 ) -> Callable[[ASGIApp], ASGIApp]:
     """Adds all routes; returns the middleware that answers plain predictions without them."""
@@ -143,7 +151,7 @@ def _add_routes(
     app.include_router(open_inference.model_routes(arrivals, batches, fleet, readiness), **predict)
     app.include_router(health_routes.routes(torchserve, readiness))
     app.include_router(model_routes.routes(fleet), **access.guard("models"))
-    metrics_page = metrics.routes(measured, fleet.metrics, settings.torchserve.metrics_url)
+    metrics_page = metrics.routes(collect, fleet.metrics, settings.torchserve.metrics_url)
     app.include_router(metrics_page, **access.guard("metrics"))
     app.include_router(live_routes.routes(live), **access.guard("models"))
     app.include_router(page_routes.sample_routes(settings), **predict)

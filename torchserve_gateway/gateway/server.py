@@ -1,21 +1,27 @@
-"""Serves the gateway with uvicorn until a signal stops it."""
+"""Serves the gateway with uvicorn, in one process or in several, until a signal stops it."""
 
-import asyncio
 import gc
 import logging
 import resource
 import signal
+import socket
 import sys
-from types import FrameType
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
 from torchserve_gateway.gateway.application import create_app
 from torchserve_gateway.gateway.http1.protocol import BoundedHttpProtocol
-from torchserve_gateway.gateway.prediction.admission import Admission
+from torchserve_gateway.gateway.processes.accepting import bound_sockets
+from torchserve_gateway.gateway.processes.draining import DrainingServer, SiblingServer
+from torchserve_gateway.gateway.processes.number import number_of_processes, usable_cores
+from torchserve_gateway.gateway.processes.parent import Parent, hold_signals
+from torchserve_gateway.gateway.processes.siblings import Shared, Sibling
 from torchserve_gateway.gateway.telemetry.log_lines import configure_logging
 from torchserve_gateway.gateway.telemetry.log_output import LogOutput
+from torchserve_gateway.record.reports import report_of
+from torchserve_gateway.settings.command import exit_code
 from torchserve_gateway.settings.composition import ConfigurationError
 from torchserve_gateway.settings.gateway import GatewaySettings
 from torchserve_gateway.settings.project import ProjectSettings
@@ -47,26 +53,6 @@ def server_config(app: FastAPI, settings: GatewaySettings) -> uvicorn.Config:
     )
 
 
-class DrainingServer(uvicorn.Server):
-    """Stops in two steps: it refuses new requests, then, delay_s seconds later, closes its sockets.
-
-    A second signal closes them at once.
-    """
-
-    def __init__(self, config: uvicorn.Config, admission: Admission, delay_s: float) -> None:
-        super().__init__(config)
-        self._admission = admission
-        self._delay_s = delay_s
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Runs at SIGTERM and SIGINT."""
-        if self._admission.draining:
-            super().handle_exit(sig, frame)
-            return
-        self._admission.drain()
-        asyncio.get_running_loop().call_later(self._delay_s, super().handle_exit, sig, frame)
-
-
 def allow_connections() -> None:
     """Raises the limit of open files to the hard limit: idle clients alone use up the usual 1024."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -84,30 +70,31 @@ def serve(settings: ProjectSettings) -> int:
     """Runs until SIGTERM or SIGINT; requests in flight are finished.
 
     Returns:
-        0, or 1 if the address cannot be bound.
+        0, or 1 if the address cannot be bound; with several processes the code of a process that does not
+        start.
 
     Raises:
         ConfigurationError: the API keys or the certificate cannot be read.
     """
-    log = LogOutput(sys.stdout.fileno())
+    processes = number_of_processes(settings, usable_cores())
+    shared = Shared(processes) if processes > 1 else None
+    if shared:
+        # Before any other thread, which would take them.
+        hold_signals()
+    log = LogOutput(sys.stdout.fileno(), alone=shared.log if shared else None)
     configure_logging(settings.gateway.log_format, log)
     try:
-        return _serve(settings, log)
+        allow_connections()
+        return _supervise(settings, shared) if shared else _serve_alone(settings, log)
     finally:
         log.close(CLOSE_LOG_S)
 
 
-def _serve(settings: ProjectSettings, log: LogOutput) -> int:
-    allow_connections()
+def _serve_alone(settings: ProjectSettings, log: LogOutput) -> int:
     app = create_app(settings, lost_log_lines=lambda: log.lost)
     config = server_config(app, settings.gateway)
     _load_certificate(config)
-    if settings.gateway.is_open_to_a_network:
-        logger.warning(
-            "whoever reaches %s may use this gateway: gateway.auth.enabled is false and gateway.host is not "
-            "loopback; see docs/security.md",
-            settings.gateway.url,
-        )
+    _warn_if_open(settings.gateway)
     server = DrainingServer(config, app.state.admission, settings.gateway.shutdown_delay_s)
     # uvicorn shuts down properly and then sends itself the signal again; by default that would end in an
     # exit code other than 0.
@@ -118,3 +105,60 @@ def _serve(settings: ProjectSettings, log: LogOutput) -> int:
     gc.freeze()
     server.run()
     return 0 if server.started else 1
+
+
+def _supervise(settings: ProjectSettings, shared: Shared) -> int:
+    gateway = settings.gateway
+    try:
+        sockets = bound_sockets(gateway.host, gateway.port)
+    except OSError as exc:
+        logger.error("%s cannot be bound: %s", gateway.url, exc)
+        return 1
+    _warn_if_open(gateway)
+    logger.info("%d processes serve %s", shared.processes, gateway.url)
+    # The processes share the pages of what is imported until something writes to them.
+    gc.collect()
+    gc.freeze()
+    parent = Parent(
+        shared,
+        sockets,
+        run=lambda sibling: exit_code(partial(_serve_beside_others, settings, sockets, sibling), ()),
+        forget=partial(_remove_report, settings),
+        stop_s=gateway.shutdown_delay_s + gateway.shutdown_grace_s,
+    )
+    return parent.supervise()
+
+
+def _serve_beside_others(settings: ProjectSettings, sockets: list[socket.socket], sibling: Sibling) -> int:
+    log = LogOutput(sys.stdout.fileno(), alone=sibling.shared.log)
+    configure_logging(settings.gateway.log_format, log)
+    try:
+        app = create_app(settings, lost_log_lines=lambda: log.lost, sibling=sibling)
+        config = server_config(app, settings.gateway)
+        _load_certificate(config)
+        delay_s = settings.gateway.shutdown_delay_s
+        gc.collect()
+        gc.freeze()
+        SiblingServer(config, app.state.admission, delay_s, sibling).run(sockets=sockets)
+    finally:
+        log.close(CLOSE_LOG_S)
+    return 0
+
+
+def _remove_report(settings: ProjectSettings, ended: Sibling) -> None:
+    """Removes a killed process's report: a deploy would wait for the requests that it took with it."""
+    report = report_of(settings.torchserve.deployments_dir, ended.name)
+    try:
+        report.unlink(missing_ok=True)
+        report.with_suffix(".part").unlink(missing_ok=True)
+    except OSError as exc:
+        logger.error("%s cannot be removed: %s", report, exc)
+
+
+def _warn_if_open(settings: GatewaySettings) -> None:
+    if settings.is_open_to_a_network:
+        logger.warning(
+            "whoever reaches %s may use this gateway: gateway.auth.enabled is false and gateway.host is not "
+            "loopback; see docs/security.md",
+            settings.url,
+        )

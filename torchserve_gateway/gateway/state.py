@@ -13,12 +13,17 @@ from torchserve_gateway.gateway.prediction.admission import Admission
 from torchserve_gateway.gateway.prediction.background_tasks import BackgroundTasks
 from torchserve_gateway.gateway.prediction.cache_stores import CacheStore, store_of
 from torchserve_gateway.gateway.prediction.stages import CacheCounts, IsolationCounts
+from torchserve_gateway.gateway.processes.siblings import Sibling
 from torchserve_gateway.settings.project import ProjectSettings
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayState:
-    """One gateway's state; replicas share nothing but the record and, where configured, Redis."""
+    """The state of one process of a gateway.
+
+    Gateways share nothing but the record and, where configured, Redis; processes of one gateway also share
+    `processes.siblings`.
+    """
 
     routing: Routing
     deployments: Deployments
@@ -39,8 +44,12 @@ class GatewayState:
     """None where no key is needed."""
 
     @classmethod
-    def of(cls, settings: ProjectSettings) -> "GatewayState":
+    def of(cls, settings: ProjectSettings, sibling: Sibling | None = None) -> "GatewayState":
         """The state of a gateway that has had no request.
+
+        Args:
+            settings: The configuration.
+            sibling: This process's view of those that it shares the state with; None: it is alone.
 
         Raises:
             ConfigurationError: the API keys cannot be read.
@@ -50,15 +59,17 @@ class GatewayState:
         directory = settings.torchserve.deployments_dir
         return cls(
             routing=routing,
-            deployments=Deployments(routing, directory, gateway.deployments_refresh_s),
+            deployments=Deployments(
+                routing, directory, gateway.deployments_refresh_s, sibling.name if sibling else None
+            ),
             models=models,
-            admission=Admission(gateway.admission, routing, models),
+            admission=Admission(gateway.admission, routing, models, sibling.lane if sibling else None),
             cache_store=store_of(gateway.cache) if gateway.cache.enabled else None,
             cache_counts=CacheCounts(),
             isolation_counts=IsolationCounts(),
             jobs=BackgroundTasks(),
             copies=BackgroundTasks(),
-            rate_limits=RateLimits(gateway.rate_limit),
+            rate_limits=RateLimits(gateway.rate_limit, sibling.shared.rates if sibling else None),
             keyring=Keyring(gateway.auth) if gateway.auth.enabled else None,
         )
 

@@ -27,6 +27,11 @@ GONE_AFTER_S = 3.0
 POLL_INTERVAL_S = 0.2
 
 
+def report_of(directory: Path, gateway: str) -> Path:
+    """The file of a gateway's reports beside the record in `directory`."""
+    return directory / DIRECTORY / f"{gateway}.json"
+
+
 class Comparison(BaseModel):
     """Answers to shadow copies compared with the clients' answers."""
 

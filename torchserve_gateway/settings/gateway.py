@@ -155,6 +155,8 @@ class GatewaySettings(Settings):
     """Address that the gateway binds to."""
     port: Port
     """TCP port."""
+    processes: PositiveInt | None
+    """Processes that share the port; None: as many as the workers need, by the cores."""
     auth: AuthSettings
     """API keys."""
     rate_limit: RateLimitSettings

@@ -16,8 +16,9 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
-from torchserve_gateway.gateway.access.rate_limit_storage import BoundedMemoryStorage
+from torchserve_gateway.gateway.access.rate_limit_storage import BoundedMemoryStorage, SharedMemoryStorage
 from torchserve_gateway.gateway.errors import RateLimitedError, TooManyFailuresError
+from torchserve_gateway.gateway.processes.rate_table import RateTable
 from torchserve_gateway.gateway.telemetry.request_context import RequestContext
 from torchserve_gateway.settings.gateway import RateLimitSettings
 
@@ -63,18 +64,22 @@ class Charged:
 class RateLimits:
     """Counts requests and refuses those over a limit.
 
+    Args:
+        settings: The limits.
+        shared: Counters that the processes of this gateway share; None: there is one process.
+
     Attributes:
         unchecked: Number of requests that passed uncounted because Redis was unreachable.
     """
 
-    def __init__(self, settings: RateLimitSettings) -> None:
+    def __init__(self, settings: RateLimitSettings, shared: RateTable | None = None) -> None:
         self._per_key = _parsed(settings.per_key)
         self._per_address = _parsed(settings.per_address)
         self._failures = _parsed(settings.failed_keys_per_address)
         self._timeout_s = settings.redis_timeout_s
         # Our own pool, because the library offers no way to close its connections.
         self._pool = ConnectionPool.from_url(settings.redis_url) if settings.redis_url else None
-        self._limiter = SlidingWindowCounterRateLimiter(_storage(self._pool))
+        self._limiter = SlidingWindowCounterRateLimiter(_storage(self._pool, shared))
         self._redis_is_down = False
         self._ask_again_at = 0.0
         self.unchecked = 0
@@ -189,9 +194,11 @@ def _parsed(rate: str | None) -> limits.RateLimitItem | None:
     return limits.parse(rate) if rate else None
 
 
-def _storage(pool: ConnectionPool | None) -> RedisStorage | BoundedMemoryStorage:
+def _storage(
+    pool: ConnectionPool | None, shared: RateTable | None
+) -> RedisStorage | BoundedMemoryStorage | SharedMemoryStorage:
     if pool is None:
-        return BoundedMemoryStorage()
+        return SharedMemoryStorage(shared) if shared else BoundedMemoryStorage()
     return RedisStorage(
         "async+redis://",
         implementation="redispy",

@@ -11,20 +11,27 @@ from torchserve_gateway.gateway.deployed.following import Trouble, repeated
 from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.record.errors import RecordError
 from torchserve_gateway.record.record import DeploymentRecord
-from torchserve_gateway.record.reports import DIRECTORY, GatewayReport
+from torchserve_gateway.record.reports import GatewayReport, report_of
 
 logger = logging.getLogger(__name__)
 
 
 class Deployments:
-    """Reads the record and writes a report for the deployer every refresh_s seconds."""
+    """Reads the record and writes a report for the deployer every refresh_s seconds.
 
-    def __init__(self, routing: Routing, directory: Path, refresh_s: float) -> None:
+    Args:
+        routing: Follows the record.
+        directory: Folder of the record.
+        refresh_s: Seconds between two reports.
+        name: Identifies this process in its reports; None: a new name.
+    """
+
+    def __init__(self, routing: Routing, directory: Path, refresh_s: float, name: str | None = None) -> None:
         self._routing = routing
         self._record = DeploymentRecord(directory)
         self._refresh_s = refresh_s
-        self._gateway = uuid.uuid4().hex
-        self._report = directory / DIRECTORY / f"{self._gateway}.json"
+        self._gateway = name or uuid.uuid4().hex
+        self._report = report_of(directory, self._gateway)
         self._sequence = 0
         self._refreshing = asyncio.Lock()
         self._trouble = Trouble(logger)

@@ -5,12 +5,13 @@ answered after its client has gone.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.gateway.deployed.served_models import ServedModels
 from torchserve_gateway.gateway.errors import DrainingError, OverloadedError
 from torchserve_gateway.gateway.prediction.lanes import Lane, Slot
+from torchserve_gateway.gateway.processes.shared_lanes import SharedLane, SharedSlot
 from torchserve_gateway.settings.gateway import AdmissionSettings
 from torchserve_gateway.torchserve_api.errors import DeadlineExceededError
 
@@ -19,19 +20,35 @@ BATCHES_PER_WORKER = 2
 # Lane that all models share that are neither on record nor configured: invented names must not make lanes.
 UNKNOWN_MODELS = ""
 
+AnyLane = Lane | SharedLane
+NewLane = Callable[[str, int], AnyLane]
+"""Makes the lane of a model with so many slots."""
+
+
+def _own_lane(_: str, limit: int) -> Lane:
+    """A lane of this process alone."""
+    return Lane(limit)
+
 
 class Admission:
     """Limits the requests that are with TorchServe and those that wait, by model."""
 
-    def __init__(self, settings: AdmissionSettings, routing: Routing, models: ServedModels) -> None:
+    def __init__(
+        self,
+        settings: AdmissionSettings,
+        routing: Routing,
+        models: ServedModels,
+        new_lane: NewLane | None = None,
+    ) -> None:
         self._settings = settings
         self._routing = routing
         self._models = models
-        self._lanes: dict[str, Lane] = {}
+        self._new_lane = new_lane or _own_lane
+        self._lanes: dict[str, AnyLane] = {}
         self._draining = False
 
     @property
-    def lanes(self) -> Mapping[str, Lane]:
+    def lanes(self) -> Mapping[str, AnyLane]:
         """By model, of those that had a request; UNKNOWN_MODELS for all that are not known."""
         return self._lanes
 
@@ -54,7 +71,7 @@ class Admission:
             raise DrainingError("this gateway is stopping")
         self._unless_full(model)
 
-    async def slot(self, model: str, left_s: float) -> Slot:
+    async def slot(self, model: str, left_s: float) -> Slot | SharedSlot:
         """Takes a slot of the model. A caller that is cancelled while it waits gives up its place.
 
         Args:
@@ -76,7 +93,7 @@ class Admission:
                 ) from exc
             raise self._overloaded(model, lane) from exc
 
-    def _unless_full(self, model: str) -> Lane:
+    def _unless_full(self, model: str) -> AnyLane:
         lane = self.lane(model)
         must_wait = lane.in_flight >= lane.limit
         is_full = must_wait and lane.waiting >= self._settings.max_waiting
@@ -84,14 +101,14 @@ class Admission:
             raise self._overloaded(model, lane)
         return lane
 
-    def lane(self, model: str) -> Lane:
+    def lane(self, model: str) -> AnyLane:
         """The model's lane, with the limit that follows from the versions deployed now."""
         is_known = model in self._routing.record.models or model in self._models.configured
         name = model if is_known else UNKNOWN_MODELS
         limit = self._limit(name)
         lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[name] = Lane(limit)
+            lane = self._lanes[name] = self._new_lane(name, limit)
         lane.resize(limit)
         return lane
 
@@ -108,7 +125,7 @@ class Admission:
         workers = serving.initial_workers * deployed.replicas
         return BATCHES_PER_WORKER * workers * serving.batch_size
 
-    def _overloaded(self, model: str, lane: Lane) -> OverloadedError:
+    def _overloaded(self, model: str, lane: AnyLane) -> OverloadedError:
         return OverloadedError(
             f"{model} is overloaded: {lane.in_flight} requests are in flight and {lane.waiting} wait; "
             f"one more would wait about {lane.expected_wait_s:.1f} s, at most "

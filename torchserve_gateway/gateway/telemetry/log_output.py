@@ -6,6 +6,7 @@ A full disk, a closed pipe or a reader that stands still costs log lines, never 
 import os
 import time
 from collections import deque
+from contextlib import AbstractContextManager, nullcontext
 from threading import Condition, Thread
 
 # Characters of the lines that may wait for a slow reader: some 10,000 ordinary lines.
@@ -20,10 +21,17 @@ class LogOutput:
     Args:
         descriptor: Open file descriptor that gets the lines.
         max_waiting: Characters that may wait to be written; a line above that is lost.
+        alone: Held while lines are written, so that other processes' lines do not come between.
     """
 
-    def __init__(self, descriptor: int, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        max_waiting: int = MAX_WAITING,
+        alone: AbstractContextManager[None] | None = None,
+    ) -> None:
         self._descriptor = descriptor
+        self._alone = alone or nullcontext()
         self._max_waiting = max_waiting
         self._lines: deque[str] = deque()
         self._waiting = 0
@@ -65,7 +73,8 @@ class LogOutput:
     def _run(self) -> None:
         while lines := self._next_lines():
             text = "".join(lines)
-            written = _is_written(self._descriptor, text)
+            with self._alone:
+                written = _is_written(self._descriptor, text)
             with self._changed:
                 self._waiting -= len(text)
                 self._lost += 0 if written else len(lines)

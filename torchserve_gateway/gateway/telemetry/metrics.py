@@ -38,8 +38,8 @@ NO_MODEL = ("", "")
 
 Collect = Callable[[], Iterable[Metric]]
 """Reads gauges and counters at scrape time."""
-AskFleet = Callable[[], Awaitable[Iterable[Metric]]]
-"""Asks the TorchServes for their workers and queues."""
+AskMetrics = Callable[[], Awaitable[Iterable[Metric]]]
+"""Asks others for their metrics."""
 
 
 MetricT = TypeVar("MetricT", Counter, Histogram)
@@ -112,6 +112,10 @@ class Metrics:
         for each in collect:
             self.registry.register(_StateCollector(each))
 
+    async def collect(self) -> Iterable[Metric]:
+        """All metrics of this process."""
+        return self.registry.collect()
+
     def observe(self, scope: Scope, context: RequestContext) -> None:
         """Counts one request that has ended."""
         method = scope["method"] if scope["method"] in METHODS else OTHER
@@ -180,8 +184,14 @@ class MetricsMiddleware:
                 self.metrics.observe(scope, context)
 
 
-def routes(metrics: Metrics, ask_fleet: AskFleet, torchserve_metrics_url: str) -> APIRouter:
-    """`GET /metrics`."""
+def routes(collect: AskMetrics, ask_fleet: AskMetrics, torchserve_metrics_url: str) -> APIRouter:
+    """`GET /metrics`.
+
+    Args:
+        collect: Returns the gateway's own metrics.
+        ask_fleet: Asks the TorchServes for their workers and queues.
+        torchserve_metrics_url: Address of TorchServe's own page.
+    """
     router = APIRouter(tags=["health"])
 
     @router.get(
@@ -193,7 +203,8 @@ def routes(metrics: Metrics, ask_fleet: AskFleet, torchserve_metrics_url: str) -
     )
     async def scrape(request: Request) -> Response:
         asked = await ask_fleet()
-        page = _StateCollector(lambda: chain(metrics.registry.collect(), asked))
+        collected = await collect()
+        page = _StateCollector(lambda: chain(collected, asked))
         # prometheus_client's own choice of a format fails on a version that is no number.
         if "application/openmetrics-text" in request.headers.get("accept", ""):
             return Response(
