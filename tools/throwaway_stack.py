@@ -114,6 +114,8 @@ def throwaway_stack(*overrides: str) -> Iterator[ThrowawayStack]:
                 f"torchserve.deployments_dir={directory}/deployments",
                 f"torchserve.key_file={directory}/key_file.json",
                 f"gateway.port={gateway}",
+                # Measurements are of one process, by its id.
+                "gateway.processes=1",
                 *overrides,
             ),
         )

@@ -191,6 +191,16 @@ def _ask_until_it_stops(url: str) -> int:
     return answered
 
 
+@pytest.mark.long
+def test_a_process_that_hangs_is_replaced(whole: Pair) -> None:
+    pids = whole.pids
+    os.kill(pids[1], signal.SIGSTOP)
+    until_gone(pids[1])
+    whole.until_both_serve()
+    assert f"process {pids[1]} has hung" in str(whole.log())
+    assert predict(whole.url).status_code == 200
+
+
 def test_ctrl_c_stops_all_and_the_port_is_free_again(tmp_path: Path) -> None:
     with running(tmp_path, "gateway.shutdown_delay_s=0.1") as pair:
         os.killpg(pair.process.pid, signal.SIGINT)

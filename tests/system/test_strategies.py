@@ -36,7 +36,7 @@ RATE = 15
 
 @pytest.fixture(scope="module")
 def stack(new_stack: NewStack) -> Iterator[RunningStack]:
-    """A stack of its own, whose TorchServe is killed and whose versions fail; its gateway is two processes."""
+    """A stack of its own, whose TorchServe is killed and whose versions fail; two gateway processes."""
     with new_stack("strategies", "gateway.processes=2").running("1.0") as stack:
         yield stack
 

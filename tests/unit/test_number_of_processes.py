@@ -11,8 +11,11 @@ from torchserve_gateway.gateway.processes.number import number_of_processes, usa
 
 @pytest.mark.parametrize(
     ("cores", "workers", "processes"),
-    [(1, "null", 1), (2, "null", 1), (4, "null", 1), (8, "null", 2), (16, "null", 4), (64, "null", 16)]
-    + [(0.5, "null", 1), (6.5, "null", 2), (2, "8", 1), (64, "1", 4), (64, "2", 8), (8, "1", 2)],
+    [
+        *((0.5, "null", 1), (1, "null", 1), (2, "null", 1), (4, "null", 1), (6.5, "null", 2)),
+        *((8, "null", 2), (16, "null", 4), (64, "null", 16)),
+        *((2, "8", 1), (8, "1", 2), (64, "1", 4), (64, "2", 8)),
+    ],
 )
 def test_by_default_there_are_as_many_as_the_workers_need(cores: float, workers: str, processes: int) -> None:
     settings = gateway_settings("gateway.processes=null", f"model.workers={workers}")

@@ -156,7 +156,7 @@ ROWS: dict[str, list[Panel]] = {
             "CPU of the gateway",
             {"{{instance}}": f'rate(process_cpu_seconds_total{{job="gateway"}}{RATE})'},
             "percentunit",
-            "Share of a core: a gateway is a single process.",
+            "Cores in use, over all processes of a gateway; each uses at most one.",
         ),
         Panel(
             "Requests by TorchServe",

@@ -103,7 +103,8 @@ def prediction_stages(settings: ProjectSettings, torchserve: TorchServe, state: 
     circuit = Circuit(upstream.breaker_failures, upstream.breaker_open_s)
     call = stages.TorchServeCall(inference)
     copied = stages.VersionCounting(routing, call)
-    copy_limits = gateway.shadow_max_in_flight, gateway.shadow_probability_tolerance
+    max_copies = max(1, gateway.shadow_max_in_flight // state.processes)
+    copy_limits = max_copies, gateway.shadow_probability_tolerance
     return chained(
         stages.Deadline,
         # A key's holder may not see what else is deployed.

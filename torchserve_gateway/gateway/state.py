@@ -42,6 +42,8 @@ class GatewayState:
     rate_limits: RateLimits
     keyring: Keyring | None
     """None where no key is needed."""
+    processes: int
+    """Processes of this gateway."""
 
     @classmethod
     def of(cls, settings: ProjectSettings, sibling: Sibling | None = None) -> "GatewayState":
@@ -71,6 +73,7 @@ class GatewayState:
             copies=BackgroundTasks(),
             rate_limits=RateLimits(gateway.rate_limit, sibling.shared.rates if sibling else None),
             keyring=Keyring(gateway.auth) if gateway.auth.enabled else None,
+            processes=sibling.shared.processes if sibling else 1,
         )
 
     @asynccontextmanager

@@ -1,7 +1,7 @@
 """Measures the gateway in front of an upstream that answers at once.
 
-Every row gets the same clients in rounds that alternate. CPU time is the server process's own, so clients and
-upstream on the same cores do not count.
+Every row gets the same clients in rounds that alternate. CPU time is the server's own, all of its processes
+together, so clients and upstream on the same cores do not count.
 """
 
 import json
@@ -67,9 +67,15 @@ class Row:
         self.cpu_ms.append((self._cpu_s() - before) / answered * 1000)
 
     def _cpu_s(self) -> float:
-        # proc(5): user and system time are the 12th and 13th field after the program's name.
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return sum(_cpu_s_of(each) for each in (str(pid), *children))
+
+
+def _cpu_s_of(pid: str) -> float:
+    # proc(5): user and system time are the 12th and 13th field after the program's name.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Servers:
@@ -117,7 +123,9 @@ def requests() -> tuple[bytes, bytes]:
     return raw, head("/predict", "multipart/form-data; boundary=b", len(form)) + form
 
 
-def gateway(servers: Servers, folder: Path, upstream: int, port: int) -> subprocess.Popen[bytes]:
+def gateway(
+    servers: Servers, folder: Path, upstream: int, port: int, processes: int
+) -> subprocess.Popen[bytes]:
     """Starts the gateway with its default configuration and a version on record."""
     version = DeployedVersion(
         version="1.0", source="genre-1.0.mar", archive="genre-1.0.mar", sha256="0" * 64,
@@ -127,6 +135,7 @@ def gateway(servers: Servers, folder: Path, upstream: int, port: int) -> subproc
     return servers.start(
         port,
         *(sys.executable, "app.py", f"gateway.port={port}", f"torchserve.deployments_dir={folder}"),
+        f"gateway.processes={processes}",
         f"torchserve.inference_url=http://127.0.0.1:{upstream}",
         "torchserve.management_url=http://127.0.0.1:1",
     )
@@ -134,16 +143,18 @@ def gateway(servers: Servers, folder: Path, upstream: int, port: int) -> subproc
 
 def rows(servers: Servers, folder: Path) -> list[Row]:
     """Starts all servers."""
-    upstream, ours, small, nginx = free_ports(4)
+    upstream, ours, two, small, nginx = free_ports(5)
     raw, form = requests()
     servers.start(
         upstream, sys.executable, "-m", "tools.bench.gateway_cost.instant_torchserve", str(upstream)
     )
-    process = gateway(servers, folder, upstream, ours)
+    process = gateway(servers, folder, upstream, ours, processes=1)
     found = [
         Row("gateway, raw image", process, Load(ours, raw, BODY)),
         Row("gateway, form", process, Load(ours, form, BODY)),
     ]
+    process = gateway(servers, folder, upstream, two, processes=2)
+    found.append(Row("2 processes, raw image", process, Load(two, raw, BODY)))
     command = (sys.executable, "-m", "uvicorn", "--no-access-log", "--port", str(small))
     url = f"http://127.0.0.1:{upstream}"
     process = servers.start(small, *command, "tools.bench.gateway_cost.small_proxy:app", TORCHSERVE=url)
@@ -177,12 +188,12 @@ def main() -> None:
                 row.measure()
     proxy = next(row for row in measured if row.name.startswith("20-line"))
     print(f"{CLIENTS} clients, {IMAGE.name}, median of {ROUNDS} rounds")
-    print(f"{'':<22}{'requests/s':>12}{'CPU ms a request':>18}{'requests/s of CPU':>19}{'CPU / proxy':>13}")
+    print(f"{'':<24}{'requests/s':>12}{'CPU ms a request':>18}{'requests/s of CPU':>19}{'CPU / proxy':>13}")
     for row in measured:
         cpu_ms = statistics.median(row.cpu_ms)
         ratio = statistics.median(a / b for a, b in zip(row.cpu_ms, proxy.cpu_ms, strict=True))
         rate = statistics.median(row.rates)
-        print(f"{row.name:<22}{rate:>12.0f}{cpu_ms:>18.3f}{1000 / cpu_ms:>19.0f}{ratio:>13.2f}")
+        print(f"{row.name:<24}{rate:>12.0f}{cpu_ms:>18.3f}{1000 / cpu_ms:>19.0f}{ratio:>13.2f}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def gateway_before_stand_in(directory: Path, *overrides: str) -> Iterator[tuple[
             f"torchserve.metrics_url=http://127.0.0.1:{management}",
             f"torchserve.deployments_dir={directory}/deployments",
         )
-        everything = (*settings, *TIME_OUTS, *overrides)
+        everything = (*settings, *TIME_OUTS, "gateway.processes=1", *overrides)
         url, log = f"http://127.0.0.1:{gateway}", directory / "gateway.log"
         with gateway_process(url, everything, log) as running:
             yield running, StandIn(child, inference)

@@ -17,8 +17,10 @@ logger = logging.getLogger("gateway")
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
 SIGNALS = (signal.SIGCHLD, *STOPS)
-# Seconds between two looks while a process starts, or is about to.
-LOOK_AGAIN_S = 0.05
+# Seconds between two looks while a process starts, is about to, or stops; and otherwise.
+LOOK_AGAIN_S, LOOK_EVERY_S = 0.05, 5.0
+# A process whose event loop has not run for so many seconds is replaced.
+HANGS_AFTER_S = 30.0
 # A process that ends sooner counts as a failure, after which its replacement waits.
 SHORT_LIFE_S = 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
@@ -91,6 +93,7 @@ class Parent:
                 if pid:
                     self._ended(child, os.waitstatus_to_exitcode(status))
             if self._kill_at is None:
+                self._kill_hanging()
                 self._start_due()
             elif monotonic() > self._kill_at:
                 self._kill()
@@ -104,7 +107,7 @@ class Parent:
         settled = len(self._children) == self._shared.processes and all(
             self._shared.has_started(number) for number in self._children
         )
-        return LONGEST_PAUSE_S if settled and self._kill_at is None else LOOK_AGAIN_S
+        return LOOK_EVERY_S if settled and self._kill_at is None else LOOK_AGAIN_S
 
     def _start_due(self) -> None:
         for number in range(self._shared.processes):
@@ -173,6 +176,13 @@ class Parent:
             self._kill_at = monotonic() + self._stop_s + STOP_MARGIN_S
         for child in self._children.values():
             os.kill(child.pid, CLOSE_NOW if again else signal.SIGTERM)
+
+    def _kill_hanging(self) -> None:
+        for number, child in self._children.items():
+            silent_s = self._shared.silent_s(number)
+            if self._shared.has_started(number) and silent_s > HANGS_AFTER_S:
+                logger.error("process %d has hung for %.0f s and is killed", child.pid, silent_s)
+                os.kill(child.pid, signal.SIGKILL)
 
     def _kill(self) -> None:
         for child in self._children.values():

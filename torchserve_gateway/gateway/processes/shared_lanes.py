@@ -101,8 +101,8 @@ class SharedLane:
     def give_back(self, kept_s: float) -> None:
         """Frees a slot that a job kept for so many seconds, and gives it to whose turn it is."""
         self.mean_s += MEAN_WEIGHT * (kept_s - self.mean_s)
-        self._slots.give_back(self._lane, self._process)
-        self.pass_on()
+        if self._slots.give_back(self._lane, self._process):
+            self.pass_on()
 
     def pass_on(self) -> None:
         """Gives free slots to the waiters of this process that are next, then wakes the process that is."""

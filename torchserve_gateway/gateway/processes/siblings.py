@@ -5,6 +5,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from time import monotonic
 
 from torchserve_gateway.gateway.deployed.following import repeated
 from torchserve_gateway.gateway.processes.accepting import ConnectionCounts
@@ -40,6 +41,7 @@ class Shared:
         self.slots = SlotTable(processes, self._counting)
         self.rates = RateTable(self._counting)
         self._started = integers(processes)
+        self._seen = integers(processes)
         self.metrics = MetricSnapshots(processes, self._snapshots, self.inboxes, self.has_started)
 
     def forked(self) -> None:
@@ -53,7 +55,16 @@ class Shared:
 
     def started(self, process: int) -> None:
         """Notes that the process accepts connections."""
+        self.runs(process)
         self._started[process] = 1
+
+    def runs(self, process: int) -> None:
+        """Notes that the process's event loop runs."""
+        self._seen[process] = int(monotonic())
+
+    def silent_s(self, process: int) -> float:
+        """Seconds since its event loop was last seen to run, for a process that has started."""
+        return monotonic() - self._seen[process]
 
     def ended(self, process: int) -> None:
         """Forgets a process that has ended, however it ended; its metrics stay."""
@@ -107,6 +118,7 @@ class Sibling:
                 publish()
 
         async def publish_again() -> None:
+            self.shared.runs(self.number)
             publish()
 
         loop.add_reader(inboxes.fileno(self.number), heed)

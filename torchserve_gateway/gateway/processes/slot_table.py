@@ -39,7 +39,8 @@ class SlotTable:
 
     def total(self, lane: int, field: int) -> int:
         """The sum of HELD or WAITING over all processes."""
-        return sum(self._cells[self._cell(lane, each, field)] for each in range(self._processes))
+        first = self._cell(lane, 0, field)
+        return sum(self._cells[first : first + self._processes])
 
     def take(self, lane: int, process: int, limit: int) -> int:
         """Takes a slot for a new request, or counts the request as waiting.
@@ -73,10 +74,11 @@ class SlotTable:
             self._add(lane, process, WAITING, -1)
             self._cells[self._cell(lane, process, FIRST_SINCE)] = first_since
 
-    def give_back(self, lane: int, process: int) -> None:
-        """Frees a slot."""
+    def give_back(self, lane: int, process: int) -> bool:
+        """Frees a slot; returns whether a request waits for it."""
         with self._mutex:
             self._add(lane, process, HELD, -1)
+            return bool(self._first_waiters(lane))
 
     def next_process(self, lane: int, process: int, limit: int) -> int | None:
         """The other process whose first waiter came first; None if none waits or no slot is free."""
@@ -99,12 +101,15 @@ class SlotTable:
 
     def _first_waiters(self, lane: int) -> list[tuple[int, int]]:
         """Since when the first waiter of each process with waiters waits, and the process."""
+        first = self._cell(lane, 0, FIRST_SINCE)
+        since = self._cells[first : first + self._processes].tolist()
+        if not any(since):
+            return []
         stuck = monotonic_ns() - STUCK_AFTER_NS
-        first = [(self._cells[self._cell(lane, each, FIRST_SINCE)], each) for each in range(self._processes)]
-        return [(since, each) for since, each in first if since and since > stuck]
+        return [(began, each) for each, began in enumerate(since) if began and began > stuck]
 
     def _add(self, lane: int, process: int, field: int, number: int) -> None:
         self._cells[self._cell(lane, process, field)] += number
 
     def _cell(self, lane: int, process: int, field: int) -> int:
-        return (lane * self._processes + process) * len(FIELDS) + field
+        return (lane * len(FIELDS) + field) * self._processes + process
