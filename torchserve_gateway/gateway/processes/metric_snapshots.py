@@ -49,8 +49,8 @@ class MetricSnapshots:
             file = self._files[process][self._newest[process]]
             return os.pread(file, os.fstat(file).st_size, 0)
 
-    async def of_others(self, process: int) -> list[Metric]:
-        """The metrics of all other processes, as of now where they answer in time."""
+    async def of_others(self, process: int) -> list[tuple[bytes, bool]]:
+        """The metrics of all other processes, as of now where they answer in time, and whether each runs."""
         others = [each for each in range(len(self._files)) if each != process]
         with self._mutex:
             self._asked[0] += 1
@@ -63,11 +63,7 @@ class MetricSnapshots:
                 break
             # No event of asyncio spans processes.
             await asyncio.sleep(POLL_INTERVAL_S)
-        return [metric for each in others for metric in self._last_of(each)]
-
-    def _last_of(self, process: int) -> list[Metric]:
-        metrics = decoded(self.of(process))
-        return metrics if self._has_started(process) else growing(metrics)
+        return [(self.of(each), self._has_started(each)) for each in others]
 
 
 class SharedMetrics:
@@ -80,16 +76,21 @@ class SharedMetrics:
         self._snapshots, self._process, self._registry = snapshots, process, registry
         self._before = growing(decoded(snapshots.of(process)))
 
-    def publish(self) -> None:
-        """Publishes this process's metrics."""
-        self._snapshots.publish(self._process, encoded(self._own()))
+    def publish(self) -> list[Metric]:
+        """Publishes this process's metrics and returns them."""
+        own = summed(self._registry.collect(), self._before)
+        self._snapshots.publish(self._process, encoded(own))
+        return own
 
     async def collect(self) -> list[Metric]:
         """The metrics of all processes together."""
         others = await self._snapshots.of_others(self._process)
         # A count that was seen must not be lost with this process.
-        self.publish()
-        return summed(self._own(), others)
+        own = self.publish()
+        # In a thread: the event loop has requests to serve.
+        return await asyncio.to_thread(_of_all, own, others)
 
-    def _own(self) -> list[Metric]:
-        return summed(self._registry.collect(), self._before)
+
+def _of_all(own: list[Metric], others: list[tuple[bytes, bool]]) -> list[Metric]:
+    found = [(decoded(published), runs) for published, runs in others]
+    return summed(own, (each for metrics, runs in found for each in (metrics if runs else growing(metrics))))

@@ -101,7 +101,7 @@ class Sibling:
         self.shared.started(self.number)
 
     @contextlib.asynccontextmanager
-    async def listening(self, publish: Callable[[], None]) -> AsyncIterator[None]:
+    async def listening(self, publish: Callable[[], object]) -> AsyncIterator[None]:
         """Heeds the messages of the other processes.
 
         Args:
