@@ -8,6 +8,7 @@ import pytest
 from tests.composed_settings import gateway_settings
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.gateway.deployed.routing import Routing
+from torchserve_gateway.gateway.deployed.served_models import ServedModels
 from torchserve_gateway.gateway.live.changes import changes
 from torchserve_gateway.gateway.live.counters import CounterReader, quantile_s
 from torchserve_gateway.gateway.live.history import KEPT_SAMPLES, History
@@ -29,7 +30,7 @@ class Gateway:
         self.cache = CacheCounts()
         self.metrics = Metrics(self.routing)
         settings = gateway_settings()
-        self.admission = Admission(settings.gateway.admission, self.routing, settings.model)
+        self.admission = Admission(settings.gateway.admission, self.routing, ServedModels(settings))
         reader = CounterReader(self.metrics, self.routing, self.cache)
         self.history = History(reader, self.routing, self.admission, lambda: self.now)
         self.history.start()
@@ -92,7 +93,7 @@ def test_errors_are_counted_by_kind_in_the_second_in_which_they_happen() -> None
 
 def test_answers_from_the_cache_are_images_too() -> None:
     gateway = Gateway()
-    gateway.cache.results["hit"] += 4
+    gateway.cache.by_model["genre"]["hit"] += 4
     assert gateway.sample()["images_per_s"] == 4
 
 

@@ -3,6 +3,7 @@
 import time
 
 from torchserve_gateway.gateway.deployed.routing import Routing
+from torchserve_gateway.gateway.deployed.served_models import ServedModels
 from torchserve_gateway.gateway.live.counters import CounterReader
 from torchserve_gateway.gateway.live.history import KEPT_SAMPLES, History
 from torchserve_gateway.gateway.prediction.admission import Admission
@@ -39,7 +40,7 @@ def _history(models: int) -> History:
             context.error_type = "UnsupportedFormatError"
             metrics.observe({"method": "POST", "route": type("Route", (), {"path_format": path})}, context)
             routing.counts_of(name, "1.0").observe(0.02)
-    admission = Admission(settings.gateway.admission, routing, settings.model)
+    admission = Admission(settings.gateway.admission, routing, ServedModels(settings))
     history = History(CounterReader(metrics, routing, CacheCounts()), routing, admission)
     history.start()
     return history
@@ -56,8 +57,8 @@ def main() -> None:
         _, samples = history.since(0)
         size_kb = sum(map(len, samples)) / 1000
         print(
-            f"live view, {models} models on {len(ROUTES)} routes each: {per_sample_ms:.2f} ms of CPU a second, "
-            f"{size_kb:.0f} kB kept"
+            f"live view, {models} models on {len(ROUTES)} routes each: {per_sample_ms:.2f} ms of CPU "
+            f"a second, {size_kb:.0f} kB kept"
         )
 
 
