@@ -6,7 +6,6 @@
 MODEL ?= genre
 # Models that `make up` serves, with a comma between them; the first is the default.
 MODELS ?= $(MODEL)
-VERSION ?= 1.0
 # Empty: the version in the model's file; then upload_model replaces no other version.
 VERSION ?=
 # Hydra overrides for any target: make run_stress ARGS="clients=16 rounds=3"
@@ -17,7 +16,6 @@ TORCH_INDEX ?=
 RUN := .venv/bin/python
 # The installed command, torchserve-gateway.
 COMMAND := $(RUN) -m torchserve_gateway
-CHOICE := model=$(MODEL) 'model.version="$(VERSION)"'
 COMMA := ,
 SERVED = model=$(firstword $(subst $(COMMA), ,$(MODELS)))$(if $(findstring $(COMMA),$(MODELS)), 'gateway.models=[$(MODELS)]')
 CHOICE := model=$(MODEL)$(if $(VERSION), 'model.version="$(VERSION)"')
@@ -25,11 +23,6 @@ SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples too
 
 # Every target of the list, none of which is a file.
 .PHONY: $(shell sed -nE 's/^([a-z_]+):.*## .*/\1/p' $(MAKEFILE_LIST))
-.PHONY: help install install_engines demo check test test_all lint download_weights generate_mar optimize train \
-	evaluate up down status logs run_ts run_app run_nginx_filebrowser upload_model rollback models watch manage grpc grpc_stubs api_key run_stress \
-	bench bench_gateway bench_engine scaling dashboard format lock clean \
-	build_ts_cpu build_ts_cuda build_gateway build_haproxy run_ts_cpu run_ts_cuda run_ts_upload_model \
-	compose_up compose_down compose_upload_model compose_rollback compose_models compose_api_key test_containers
 
 help: ## this list
 	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24

@@ -9,7 +9,7 @@ Mark = dict[str, str]
 
 
 def changes(before: Record, now: Record) -> list[Mark]:
-    """What happened between two revisions; empty if they are the same."""
+    """Marks of the changes between two revisions; empty if they are the same."""
     if before.revision == now.revision:
         return []
     found = (_of_model(name, before.models.get(name), model) for name, model in now.models.items())
