@@ -86,7 +86,7 @@ def test_a_model_whose_workers_load_is_503_at_once_and_not_504_at_the_deadline(
     archive = stack.add_archive("1.0", model="stuck", handler="stuck")
     stored = archive.rename(stack.directory / "model_store" / archive.name)
     management = f"{stack.settings.torchserve.management_url}/models"
-    parameters: dict[str, str | int] = {"url": archive.name, "initial_workers": 1}
+    parameters: dict[str, str | int] = {"url": archive.name, "initial_workers": 1, "synchronous": "false"}
     assert HTTP.post(management, params=parameters, timeout=60).status_code == 202
     try:
         for _ in range(2):
