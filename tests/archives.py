@@ -9,6 +9,7 @@ from typing import Any
 
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.project import ProjectSettings
+from ts_serialize.engine_choice import ENGINE_FILE
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 HANDLERS = PROJECT_ROOT / "tests" / "handlers"
@@ -47,4 +48,6 @@ def with_handler(archive: bytes, name: str) -> bytes:
     real = load("gateway", ProjectSettings).model.handler
     imported = {str(real.relative_to(PROJECT_ROOT)): real.read_bytes()}
     handler = {f"{name}.py": (HANDLERS / f"{name}.py").read_bytes(), real.name: None}
+    # The engine of a network that a handler of its own loads is not known.
+    handler[ENGINE_FILE] = None
     return with_manifest(with_files(archive, imported | handler), handler=f"{name}.py")
