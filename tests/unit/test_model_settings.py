@@ -1,6 +1,7 @@
 """A model's settings: every key has a default, files are read, and parts that do not fit are named."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,16 @@ def test_the_file_of_defaults_names_every_key_with_the_default_of_the_settings()
     )
     assert by_file == by_code
     assert DEFAULTS.keys() | {"name", "version"} == ModelSettings.model_fields.keys()
+
+
+def test_the_page_lists_every_key_with_its_default() -> None:
+    page = (PROJECT_ROOT / "docs" / "own-model.md").read_text()
+    table = page.split("\n## Keys\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", table, re.MULTILINE)
+    assert {key for key, _ in rows} == ModelSettings.model_fields.keys()
+    defaults = {key: yaml.safe_load(cell.strip("`")) for key, cell in rows if cell.startswith("`")}
+    wrong = {key: value for key, value in defaults.items() if value != DEFAULTS[key] and key != "limits"}
+    assert wrong == {}
 
 
 def test_a_model_file_with_name_and_handler_is_enough(
@@ -184,6 +195,10 @@ def test_a_thousand_labels_do_not_fill_the_terminal() -> None:
         (
             ["model.samples=[{input: a, expected: 1, expected_class: b}]"],
             "the right answer of a is given by expected_class or probability and by expected; keep one",
+        ),
+        (
+            ["model.samples=[{input: a, expected_class: false}]"],
+            "expected_class is false: YAML reads no",
         ),
         (["model.samples=[{input: a, expcted: 1}]"], "model.samples.0.expcted = 1"),
     ],

@@ -26,7 +26,7 @@ def read_labels(value: object) -> list[str]:
         return _of_file(existing_or_own(Path(value)))
     if isinstance(value, Sequence):
         for position, label in enumerate(value):
-            _refuse_other_than_text(position, label)
+            refuse_other_than_text(f"entry {position}", label)
         return [str(label) for label in value]
     raise ValueError("give a list of class names, or the path of a labels.txt or an index_to_name.json")
 
@@ -42,21 +42,30 @@ def refuse_twice(labels: Sequence[str]) -> None:
         raise ValueError(f"labels name {', '.join(twice)} more than once; each class needs its own name")
 
 
-def _refuse_other_than_text(position: int, label: object) -> None:
+def refuse_other_than_text(what: str, label: object) -> None:
+    """Checks the name of a class.
+
+    Args:
+        what: place of the name, for the message.
+        label: the name, or what YAML made of it.
+
+    Raises:
+        ValueError: it is empty, or YAML read it as another value.
+    """
     if isinstance(label, str):
         if not label.strip():
-            raise ValueError(f"entry {position} is empty; give class {position} a name")
+            raise ValueError(f"{what} is empty; give the class a name")
         return
     if label is None or isinstance(label, bool):
-        word = json.dumps(label)
+        words = UNQUOTED[label]
         raise ValueError(
-            f"entry {position} is {word}: YAML reads {UNQUOTED[label]} so unless it is quoted; "
-            f'quote the name of class {position}, for example "{UNQUOTED[label].split(",")[0]}"'
+            f"{what} is {json.dumps(label)}: YAML reads {words} so unless it is quoted; quote the name of the "
+            f'class, for example "{words.split(",")[0]}"'
         )
     if isinstance(label, int | float):
-        raise ValueError(f'entry {position} is the number {label}; a class name is text, quote it: "{label}"')
+        raise ValueError(f'{what} is the number {label}; a class name is text, quote it: "{label}"')
     raise ValueError(
-        f"entry {position} is {label!r}; a class name is text, quote it if it has a colon, brackets or braces"
+        f"{what} is {label!r}; a class name is text, quote it if it has a colon, brackets or braces"
     )
 
 

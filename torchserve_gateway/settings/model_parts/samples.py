@@ -3,13 +3,20 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from torchserve_gateway.settings.composition import ResourcePath, Settings
+from torchserve_gateway.settings.model_parts.labels import refuse_other_than_text
 
 # Of an `input` by its suffix; an image is sent as bytes.
 MEDIA_TYPES = {".json": "application/json", ".txt": "text/plain"}
 OCTET_STREAM = "application/octet-stream"
+
+
+def _class_name(value: object) -> object:
+    if value is not None:
+        refuse_other_than_text("expected_class", value)
+    return value
 
 
 class SampleSettings(Settings):
@@ -21,7 +28,7 @@ class SampleSettings(Settings):
     """Request body: any file. Instead of `image`."""
     content_type: str | None = None
     """Content-Type of the request; None: by the suffix of `input`."""
-    expected_class: str | None = None
+    expected_class: Annotated[str | None, BeforeValidator(_class_name)] = None
     """The class on top of an answer {class: probability}; None: not known."""
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
     """Probability of the class on top; None: any."""
