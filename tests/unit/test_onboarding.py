@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from torchserve_gateway.onboarding.errors import OnboardingError
 from torchserve_gateway.onboarding.inspection import inspect_file
 from torchserve_gateway.onboarding.probing import probed
 from torchserve_gateway.onboarding.versions import next_version
-from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.deployment import UploadSettings
 from ts_serialize.torchscript import loaded
 
@@ -424,6 +425,19 @@ def test_a_failure_ends_with_the_next_command(monkeypatch: pytest.MonkeyPatch) -
     assert (
         result.stderr.splitlines()[-1] == "next: make new_model WEIGHTS=pets.pt LABELS=labels.txt NAME=pets"
     )
+
+
+def test_the_typed_effort_of_others_is_counted() -> None:
+    [_, section] = (PROJECT_ROOT / "docs" / "own-model.md").read_text().split("\n## Typed effort\n")
+    section = section.split("\n## ")[0]
+    said = dict(re.findall(r"^\| (\w+)[^|]* \| (\d+) \|$", section, re.MULTILINE))
+    for name, code in re.findall(
+        r"^(\w+)[^\n]*:\n\n```(?:python)?\n(.*?)```", section, re.MULTILINE | re.DOTALL
+    ):
+        # A program is started by a command.
+        commands = 0 if name == "TorchServe" else 1
+        assert int(said.pop(name)) == len(list(filter(str.strip, code.splitlines()))) + commands
+    assert said == {"this": "1"}
 
 
 @pytest.mark.parametrize(("taken", "wanted"), [({"1.0", "9.0", "10.0"}, "11.0"), ({"beta"}, "1.0")])
