@@ -86,6 +86,10 @@ class RunningStack:
         """`make models`."""
         return run("-m", "torchserve_gateway", "models", *self.overrides, *extra)
 
+    def adopt(self, *extra: str) -> subprocess.CompletedProcess[str]:
+        """`make adopt`."""
+        return run("-m", "torchserve_gateway", "adopt", *self.overrides, *extra)
+
     def grpc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`make grpc`."""
         return run("-m", "torchserve_gateway", "grpc", *arguments, *self.overrides)

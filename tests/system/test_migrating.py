@@ -35,6 +35,8 @@ SECTION = PAGE.split("## From plain TorchServe")[1].split("\n## ")[0]
 BLOCKS = re.findall(r"```\n(.*?)```", SECTION, re.DOTALL)
 # Requests that are in the worker's batch at once.
 BATCH = 4
+# Of a client, between its requests.
+PAUSE_S = 0.2
 
 
 class Sure(torch.nn.Module):
@@ -217,7 +219,8 @@ class Load:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self) -> None:
-        while not self.stop.is_set():
+        # Pauses, so that loading workers get the cores.
+        while not self.stop.wait(PAUSE_S):
             self.outcomes[predicted(self.theirs, self.image)] += 1
 
     @contextmanager

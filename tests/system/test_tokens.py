@@ -108,6 +108,10 @@ def test_the_management_commands_work_and_name_what_is_wrong_with_the_tokens(sta
     assert f"no new management token; is {key_file} its key file?" in refused.stderr
 
 
+def test_what_a_deploy_recorded_is_what_adopting_finds(stack: RunningStack) -> None:
+    assert "genre 1.0: on record already" in succeeded(stack.adopt())
+
+
 def test_without_the_key_file_a_deploy_says_so(stack: RunningStack, tmp_path: Path) -> None:
     result = stack.upload_model("1.0", f"torchserve.key_file={tmp_path}/nonesuch.json")
     assert result.returncode == 1

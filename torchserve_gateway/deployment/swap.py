@@ -135,7 +135,8 @@ class Swap:
                 runs = await self._serve_again_on(torchserve, runs, serving)
                 await torchserve.management.set_default(deployment.model, runs.version)
         logger.info("%s %s serves already", deployment.model, runs.version)
-        current = serving.serving.model_copy(update=runs.parameters())
+        changed = {**runs.parameters(), "idempotent": deployment.wanted.idempotent}
+        current = serving.serving.model_copy(update=changed)
         update = {"serving": current, "replicas": len(self._target.replicas)}
         self._target.record.write(deployment.model, serving.model_copy(update=update))
 

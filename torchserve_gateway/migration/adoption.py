@@ -175,6 +175,6 @@ def _without_archive(found: DeployedVersion, terms: Terms) -> Iterator[str]:
 
 
 def _summary(version: DeployedVersion) -> str:
-    return (
-        f"{version.initial_workers} workers, batches of {version.batch_size} in {version.max_batch_delay} ms"
-    )
+    workers = version.initial_workers
+    noun = "worker" if workers == 1 else "workers"
+    return f"{workers} {noun}, batches of {version.batch_size} in {version.max_batch_delay} ms"

@@ -64,8 +64,10 @@ def import_config(file: Path, name: str | None, *, as_json: bool, force: bool) -
     if target:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
-        _say(as_json, f"written to {target}; use it with ARGS=torchserve={name}, for example:")
-        _say(as_json, f"make up ARGS=torchserve={name}")
+        _say(
+            as_json,
+            f"written to {target}; torchserve={name} uses it: torchserve-gateway up torchserve={name}",
+        )
     elif not as_json:
         print(f"\n# config/torchserve/<name>.yaml; NAME=<name> writes it\n{text}", end="")
 
