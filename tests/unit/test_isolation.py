@@ -74,6 +74,13 @@ async def test_a_job_without_company_is_not_repeated() -> None:
     assert not any(counts.results.values())
 
 
+async def test_a_job_may_have_had_company_from_another_process() -> None:
+    later, counts = NextStage(FAILED, ANSWER), IsolationCounts()
+    stage = Isolation(routing(), 32, counts, later, processes=2)
+    assert await outcomes(stage, GOOD) == [200]
+    assert counts.results["answered"] == 1
+
+
 async def test_a_flood_of_bad_requests_adds_few_jobs() -> None:
     worker, counts = OneBatch(FAILED), IsolationCounts()
     stage = Isolation(routing(), 4, counts, worker)

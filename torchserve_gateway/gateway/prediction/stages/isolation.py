@@ -45,15 +45,32 @@ class Isolation:
     TorchServe cannot be told to run a job alone. Repeats of a model go one at a time, so that the job that
     failed the batch meets none of its former neighbours again. The repeats add at most one job of a model to
     TorchServe's load. A job that had no company is not repeated.
+
+    Each process of a gateway counts its own jobs: with several processes no job is known to have had no
+    company, and each process repeats one job at a time.
+
+    Args:
+        routing: says which models may be asked again.
+        max_isolated: jobs of a model that wait for their repeat, in all processes.
+        counts: of the repeats.
+        processes: of the gateway.
+        next_stage: sends the job.
     """
 
-    __slots__ = ("_counts", "_max_isolated", "_next", "_routing", "_traffic")
+    __slots__ = ("_counts", "_max_isolated", "_next", "_routing", "_sees_all", "_traffic")
 
     def __init__(
-        self, routing: Routing, max_isolated: int, counts: IsolationCounts, next_stage: Stage
+        self,
+        routing: Routing,
+        max_isolated: int,
+        counts: IsolationCounts,
+        next_stage: Stage,
+        *,
+        processes: int = 1,
     ) -> None:
         self._routing = routing
-        self._max_isolated = max_isolated
+        self._max_isolated = -(-max_isolated // processes)
+        self._sees_all = processes == 1
         self._counts = counts
         self._next = next_stage
         self._traffic: dict[str, _Traffic] = defaultdict(_Traffic)
@@ -67,7 +84,8 @@ class Isolation:
         if not self._routing.may_repeat(job.model, job.version) or job.operation != "predict":
             return await self._next.predict(job, context)
         traffic = self._traffic[job.model]
-        came_alone, number = traffic.in_flight == 0, traffic.sent + 1
+        came_alone = self._sees_all and traffic.in_flight == 0
+        number = traffic.sent + 1
         try:
             prediction = await self._sent(job, context, traffic)
             if not fails_the_batch(prediction.status, prediction.body):
