@@ -43,7 +43,7 @@ schema = schemathesis.openapi.from_dict(
     config=schemathesis.Config.from_dict(
         {
             # What other models take is not in the document.
-            "parameters": {"path.model": "genre"},
+            "parameters": {"path.model": "genre", "query.model": "genre"},
             "operations": [TENSORS, FILES],
             "checks": REFUSALS,
         }

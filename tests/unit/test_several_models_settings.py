@@ -53,12 +53,20 @@ def test_overrides_are_the_chosen_models(loaded: Load) -> None:
     assert settings.models["posters"].image is not None
 
 
+def test_the_chosen_model_is_no_other_files_namesake(loaded: Load) -> None:
+    with pytest.raises(ConfigurationError, match="the chosen model and posters_v2"):
+        loaded("model=twin", "gateway.models=[posters.v2,genre]")
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [
         ("gateway.models=[genre,nope]", "Could not find 'model/nope'"),
         ("gateway.models=[genre,echo,genre]", "genre is named more than once"),
-        ("gateway.models=[genre,twin,posters.v2]", "which both name their model posters"),
+        (
+            "gateway.models=[genre,twin,posters.v2]",
+            "twin and posters_v2, of gateway.models, both name their model posters",
+        ),
         ("gateway.models=genre", "gateway.models = 'genre': Input should be a valid list"),
         ("gateway.models=[1]", "gateway.models.0 = 1"),
         ("gateway.models=[../genre]", "gateway.models.0 = '../genre'"),

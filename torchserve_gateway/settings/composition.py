@@ -151,7 +151,14 @@ def _compose(root: str, overrides: Sequence[str]) -> dict[str, object]:
     try:
         with initialize_config_dir(config_dir=str(CONFIG_DIR), version_base="1.3"):
             composed = compose(config_name=root, overrides=list(overrides))
-            if others := _other_models(composed):
+            if files := _other_models(composed):
+                choices = compose(root, list(overrides), return_hydra_config=True).hydra.runtime.choices
+                # A dot in a key would be a level of its own.
+                others = (
+                    f"+model@other_models.{file.replace('.', '_')}={file}"
+                    for file in files
+                    if file != choices.get("model")
+                )
                 composed = compose(config_name=root, overrides=[*overrides, *others])
         container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     # Odd files make Hydra, OmegaConf and PyYAML raise anything: ValueError, RecursionError ...
@@ -161,14 +168,11 @@ def _compose(root: str, overrides: Sequence[str]) -> dict[str, object]:
 
 
 def _other_models(composed: DictConfig) -> list[str]:
-    """Overrides that add the files of `gateway.models` as the group `other_models`."""
+    """Files of `gateway.models`; none where the settings' own check will say what is wrong."""
     names = OmegaConf.select(composed, "gateway.models")
-    # The settings' own check says what is wrong with any other value.
     files = list(names) if isinstance(names, ListConfig) else []
-    if not all(isinstance(file, str) and re.fullmatch(r"[\w.-]+", file) for file in files):
-        return []
-    # A dot in a key would be a level of its own.
-    return [f"+model@other_models.{file.replace('.', '_')}={file}" for file in dict.fromkeys(files)]
+    are_names = all(isinstance(file, str) and re.fullmatch(r"[\w.-]+", file) for file in files)
+    return list(dict.fromkeys(files)) if are_names else []
 
 
 def _reason(root: str, exc: Exception) -> str:

@@ -53,11 +53,7 @@ class ProjectSettings(Settings):
     def models(self) -> Mapping[str, ModelSettings]:
         """The served models with a file, by their name at TorchServe; the chosen model is the first."""
         chosen = self.served
-        others = {
-            each.name: each
-            for each in self.other_models.values()
-            if each.name not in (self.model.name, chosen.name)
-        }
+        others = {each.name: each for each in self.other_models.values()}
         return {chosen.name: chosen, **others}
 
     @property
@@ -73,11 +69,11 @@ class ProjectSettings(Settings):
 
     @model_validator(mode="after")
     def _models_have_names_of_their_own(self) -> "ProjectSettings":
-        files: dict[str, str] = {}
+        files = {self.served.name: "the chosen model"}
         for file, model in self.other_models.items():
             if model.name in files:
                 both = f"{files[model.name]} and {file}"
-                raise ValueError(f"gateway.models has {both}, which both name their model {model.name}")
+                raise ValueError(f"{both}, of gateway.models, both name their model {model.name}")
             files[model.name] = file
         return self
 
