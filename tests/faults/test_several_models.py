@@ -228,3 +228,5 @@ async def test_openapi_shows_how_a_model_is_chosen() -> None:
     for path in ("/predict", "/predict/batch"):
         [parameter] = paths[path]["post"]["parameters"]
         assert (parameter["name"], parameter["in"], parameter["required"]) == ("model", "query", False)
+    # Some of these models take any body.
+    assert paths["/predict"]["post"]["requestBody"]["content"].keys() == {"multipart/form-data", "*/*"}

@@ -28,7 +28,10 @@ def routes(arrivals: Arrivals, stages: Stage) -> APIRouter:
     """`POST /predict` and `POST|PUT /predictions|explanations/{model}[/{version}]`."""
     router = APIRouter(tags=["predictions"])
     answer = answer_schema(each.labels for each in arrivals.models.configured.values())
-    _add_upload_route(router, _Uploads(arrivals, stages), answer)
+    uploaded = upload_form("file")
+    if any(each.takes_any_input for each in arrivals.models.configured.values()):
+        uploaded["requestBody"]["content"]["*/*"] = {"schema": {}}
+    _add_upload_route(router, _Uploads(arrivals, stages), uploaded, answer)
     passed = _PassedOn(arrivals, stages)
     _add_torchserve_routes(router, "prediction", passed.endpoints("predict"), answer, torchserve_body())
     described = "the class to explain; empty or without it: the most probable one"
@@ -40,13 +43,13 @@ def routes(arrivals: Arrivals, stages: Stage) -> APIRouter:
     return router
 
 
-def _add_upload_route(router: APIRouter, uploads: "_Uploads", answer: Any) -> None:
+def _add_upload_route(router: APIRouter, uploads: "_Uploads", body: dict[str, Any], answer: Any) -> None:
     @router.post(
         "/predict",
         summary="Predict one image, or another input, with the default model or another",
         response_model=answer,
         responses=PROBLEMS,
-        openapi_extra=upload_form("file"),
+        openapi_extra=body,
     )
     async def predict(request: Request, model: QueryModel = None) -> Response:
         return await uploads.predict(request, model)
