@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds that a process with fewer connections gets before this process takes a waiting connection.
 OTHERS_FIRST_S = 0.002
+# Of so many connections, a process may have one more than the others without letting them go first.
+TOLERATED = 8
 # Seconds until a process tries again that has no descriptor left for another connection.
 EXHAUSTED_PAUSE_S = 1.0
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -119,7 +121,8 @@ class Acceptor:
         return connections
 
     def _ready(self, listening: socket.socket) -> None:
-        if self._report() > self._counts.fewest():
+        connections = self._report()
+        if connections - connections // TOLERATED > self._counts.fewest():
             self._pause(listening, OTHERS_FIRST_S)
         else:
             self._accept(listening)
@@ -130,8 +133,8 @@ class Acceptor:
 
     def _resume(self, listening: socket.socket) -> None:
         if listening in self._sockets:
-            self._accept(listening)
             self._loop.add_reader(listening, self._ready, listening)
+            self._accept(listening)
 
     def _accept(self, listening: socket.socket) -> None:
         try:

@@ -1,8 +1,10 @@
 """uvicorn's server, stopping in two steps: alone, or as a process among others."""
 
 import asyncio
+import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Protocol
@@ -11,6 +13,8 @@ import uvicorn
 
 from torchserve_gateway.gateway.processes.accepting import Acceptor
 from torchserve_gateway.gateway.processes.siblings import Sibling
+
+logger = logging.getLogger(__name__)
 
 
 class Drainable(Protocol):
@@ -84,7 +88,13 @@ class SiblingServer(DrainingServer):
             self.server_state.connections,
             self._protocol,
         )
-        self._acceptor.start(sockets or [])
+        try:
+            self._acceptor.start(sockets or [])
+        except OSError as exc:
+            # Another server bound the port at the same time and was the first to listen.
+            logger.error("port %d is in use: %s", self.config.port, exc)
+            await self.lifespan.shutdown()
+            sys.exit(1)
         self._sibling.tell_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
