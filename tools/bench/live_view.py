@@ -57,8 +57,8 @@ def main() -> None:
         _, samples = history.since(0)
         size_kb = sum(map(len, samples)) / 1000
         print(
-            f"live view, {models} models on {len(ROUTES)} routes each: {per_sample_ms:.2f} ms of CPU "
-            f"a second, {size_kb:.0f} kB kept"
+            f"live view, {models} models on {len(ROUTES)} routes: {per_sample_ms:.2f} ms of CPU a second, "
+            f"{size_kb:.0f} kB kept"
         )
 
 

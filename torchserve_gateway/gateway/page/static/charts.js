@@ -8,6 +8,7 @@ const LEAST_SPAN_S = 120;
 const [WIDTH, HEIGHT, TOP, BOTTOM] = [600, 150, 16, 20];
 // Samples come every second; a longer pause is a gap.
 const GAP_S = 5;
+const LABEL_PX = 50;
 
 export class Chart {
   /** `series`: functions of a sample by name, or a function of all samples that returns them. */
@@ -48,13 +49,17 @@ export class Chart {
     this.showValues(lines, at, top);
   }
 
+  /** Labels of the marks, the newest first; a label that would cover another is left out. */
   showMarks(marked, x) {
-    this.marks.replaceChildren(...marked.flatMap((each) => each.marks.map((mark) => {
-      const share = x(each) / WIDTH;
-      const node = element("span", { class: share > 0.85 ? "left" : "" }, mark.label);
+    const least = LABEL_PX / (this.marks.clientWidth || WIDTH);
+    let free = 1.05;
+    this.marks.replaceChildren(...marked.flatMap((each) => each.marks.map((mark) => [x(each) / WIDTH, mark.label])).reverse().flatMap(([share, label]) => {
+      if (share + least > free) return [];
+      free = share;
+      const node = element("span", { class: share > 1 - least ? "left" : "" }, label);
       node.style.left = `${share * 100}%`;
-      return node;
-    })));
+      return [node];
+    }));
   }
 
   showValues(lines, at, top) {

@@ -95,8 +95,6 @@ export class TryView {
     const added = files.map((file) => new Picture(file, this.model, this.about, (picture) => this.changed(picture)));
     this.pictures.unshift(...added);
     this.results.prepend(...added.map((each) => each.node));
-    this.fileName = SAFE_NAME.test(files[0].name) ? files[0].name : "picture.jpg";
-    this.showCode();
     announce(files.length === 1 ? `${added[0].name} added` : `${files.length} pictures added`);
     this.pump();
   }
@@ -108,6 +106,10 @@ export class TryView {
 
   changed(picture) {
     if (picture.state === "gone") this.pictures = this.pictures.filter((each) => each !== picture);
+    if (picture.state === "answered") {
+      this.fileName = SAFE_NAME.test(picture.file.name) ? picture.file.name : "picture.jpg";
+      this.showCode();
+    }
     if (picture.state === "failed" && picture.failure.wantsKey) this.askForKey(picture.failure.message);
     this.showTally();
     // Not at once: the constructor of a picture calls this before it is in the list.
@@ -123,6 +125,7 @@ export class TryView {
     const count = (...states) => this.pictures.filter((each) => states.includes(each.state)).length;
     const [all, answered, failed, open] = [this.pictures.length, count("answered"), count("failed"), count("waiting", "sending")];
     byId("result-bar").hidden = !all;
+    byId("drop").classList.toggle("compact", all > 0);
     byId("cancel-all").hidden = !open;
     byId("clear").hidden = Boolean(open);
     const parts = [`${answered} of ${all} answered`, failed && `${failed} failed`, open && `${open} to go`];
