@@ -58,7 +58,7 @@ def test_an_upload_in_swagger_ui_shows_the_prediction(
     assert [url for url in loaded if not url.startswith((gateway, "data:"))] == []
 
 
-def test_every_file_of_the_page_is_served_by_the_gateway(stack: RunningStack) -> None:
+def test_every_file_of_swagger_ui_is_served_by_the_gateway(stack: RunningStack) -> None:
     gateway = stack.settings.gateway.url
     page = HTTP.get(f"{gateway}/docs").text
     assert "cdn" not in page

@@ -38,7 +38,8 @@ def demo(settings: StressSettings) -> None:
         for file in files:
             table.add_row(file.name, *_top_two(http, settings.served.name, file))
     Console(width=TABLE_WIDTH).print(table)
-    print(f"\nSwagger UI: {settings.gateway.url}/docs")
+    page = "Web page:  " if settings.gateway.page.enabled else "Swagger UI:"
+    print(f"\n{page} {settings.gateway.url}/")
     print(
         f"Predict:    curl -T {settings.images_dir.name}/{files[0].name} "
         f"{settings.gateway.url}/predictions/{settings.served.name}"

@@ -9,7 +9,7 @@ Mark = dict[str, str]
 
 
 def changes(before: Record, now: Record) -> list[Mark]:
-    """Marks of the changes between two revisions; empty if they are the same."""
+    """Deploys, rollbacks and steps of trials between two revisions; empty if they are the same."""
     if before.revision == now.revision:
         return []
     found = (_of_model(name, before.models.get(name), model) for name, model in now.models.items())

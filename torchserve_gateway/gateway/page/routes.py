@@ -1,12 +1,12 @@
 """The web page at `/`, its files, and sample pictures of the default model."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.settings.project import ProjectSettings
@@ -34,9 +34,9 @@ HEADERS = {
 class PageFiles(StaticFiles):
     """The static files, with the headers of the page."""
 
-    async def get_response(self, path: str, scope: Mapping[str, object]) -> Response:
+    async def get_response(self, path: str, scope: Scope) -> Response:
         """The file, or 304 for an ETag that is still its own."""
-        response = await super().get_response(path, dict(scope))
+        response = await super().get_response(path, scope)
         response.headers.update(HEADERS)
         return response
 
