@@ -58,6 +58,12 @@ def test_nothing_of_the_checkout_is_imported(installed: Environment, folder: Pat
     assert all(not each.is_relative_to(PROJECT_ROOT) or ".venv" in each.parts for each in paths)
 
 
+def test_the_files_of_the_web_page_are_installed(installed: Environment) -> None:
+    folder = Path("torchserve_gateway/gateway/page/static")
+    there = {file.name for file in (installed.site_packages / folder).iterdir()}
+    assert there == {file.name for file in (PROJECT_ROOT / folder).iterdir()}
+
+
 def test_a_model_of_the_users_own_is_served_from_an_empty_folder(
     installed: Environment, folder: Path, images: list[Path]
 ) -> None:

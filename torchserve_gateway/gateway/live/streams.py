@@ -87,7 +87,8 @@ class LiveStreams:
             await self._news.wait()
             # A slow client gets at most a ring of samples, whatever it missed.
             taken, samples = self._history.since(taken)
-            yield "".join(_event("sample", each) for each in samples)
+            if samples:
+                yield "".join(_event("sample", each) for each in samples)
 
     async def _sample(self) -> None:
         self._history.sample(self._workers)

@@ -80,7 +80,7 @@ function ago(seconds) {
 
 function niceTop(value) {
   const power = 10 ** Math.floor(Math.log10(value || 1));
-  return [1, 2, 5, 10].map((each) => each * power).find((each) => each >= value);
+  return [1, 1.5, 2, 3, 5, 7.5, 10].map((each) => each * power).find((each) => each >= value);
 }
 
 function path(points, y) {

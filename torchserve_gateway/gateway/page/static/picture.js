@@ -10,7 +10,7 @@ export class Picture {
     Object.assign(this, { file, model, about, changed, state: "waiting", failure: null });
     this.name = file.name || "pasted picture";
     this.url = URL.createObjectURL(file);
-    this.image = element("img", { src: this.url, alt: "", onerror: () => this.showKind() });
+    this.image = element("img", { src: this.url, alt: "", loading: "lazy", decoding: "async", onerror: () => this.showKind() });
     this.frame = element("div", { class: "frame" }, this.image);
     this.body = element("div", { class: "answer" });
     this.foot = element("div", { class: "foot" });

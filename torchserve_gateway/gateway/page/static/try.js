@@ -83,6 +83,7 @@ export class TryView {
     document.addEventListener("drop", (event) => {
       event.preventDefault();
       over(false);
+      if (byId("try").hidden) byId("tab-try").click();
       const files = [...event.dataTransfer.files];
       if (files.length) this.add(files);
       else this.notice("That was a link or text. Save the picture first, then drop the file.");
