@@ -105,6 +105,19 @@ evaluate: install ## the demo checkpoint's accuracy on posters it was not traine
 
 up: install ## TorchServe and the gateway in the background (MODELS=genre,imagenet: several models)
 	@$(COMMAND) up $(SERVED) $(ARGS)
+EXAMPLES := .venv/.installed-examples
+$(EXAMPLES): .venv/.installed requirements-examples.txt
+	@tools/install.sh requirements-examples.txt
+	touch $@
+
+train_digits: $(EXAMPLES) ## the weights of examples/digits anew
+	@$(RUN) -m examples.digits.train $(ARGS)
+
+send_digits: $(EXAMPLES) ## sends held-out digits to the running model digits: Predicted, Actual, accuracy
+	@$(RUN) -m examples.digits.send $(ARGS)
+
+up: install ## TorchServe and the gateway in the background
+	@$(COMMAND) up model=$(MODEL) $(ARGS)
 
 down: install ## stop them
 	@$(COMMAND) down $(ARGS)

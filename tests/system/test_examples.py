@@ -1,0 +1,59 @@
+"""Every example through the gateway and a real TorchServe answers as its model does in this process."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import torch
+
+from examples.digits.dataset import digits, png
+from examples.digits.network import DigitNetwork
+from examples.digits.train import inputs
+from tests.conftest import NewStack
+from tests.http_client import HTTP
+from tests.running_stack import RunningStack
+from torchserve_gateway.settings.composition import PROJECT_ROOT
+
+EXAMPLES = PROJECT_ROOT / "examples"
+
+
+class Deployed:
+    """The stack of all examples; each is deployed when a test asks for it."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self._stack = stack
+
+    def deploy(self, model: str) -> None:
+        built = self._stack.generate_mar("1.0", f"model={model}")
+        assert built.returncode == 0, built.stderr
+        deployed = self._stack.upload_model("1.0", f"model={model}")
+        assert deployed.returncode == 0, deployed.stderr
+
+    def answers(self, model: str, bodies: list[bytes], content_type: str) -> list[Any]:
+        """Of requests that are sent at once, so that TorchServe batches them."""
+        url = f"{self._stack.settings.gateway.url}/predictions/{model}"
+
+        def answer(body: bytes) -> Any:
+            response = HTTP.post(url, content=body, headers={"Content-Type": content_type})
+            assert response.status_code == 200, response.text
+            is_json = response.headers["content-type"].startswith("application/json")
+            return response.json() if is_json else response.text
+
+        with ThreadPoolExecutor(len(bodies)) as pool:
+            return list(pool.map(answer, bodies))
+
+
+@pytest.fixture(scope="module")
+def deployed(new_stack: NewStack) -> Iterator[Deployed]:
+    with new_stack("examples").running() as stack:
+        yield Deployed(stack)
+
+
+def test_digits(deployed: Deployed) -> None:
+    deployed.deploy("digits")
+    _, held_out = digits()
+    network = DigitNetwork().eval()
+    network.load_state_dict(torch.load(EXAMPLES / "digits/digits.pt", weights_only=True))
+    expected = [str(int(digit)) for digit in network(inputs(held_out)[:12]).argmax(dim=1)]
+    assert deployed.answers("digits", [png(each) for each in held_out.pictures[:12]], "image/png") == expected
