@@ -103,8 +103,7 @@ train: install ## the demo checkpoint anew: draws posters, trains, evaluates
 evaluate: install ## the demo checkpoint's accuracy on posters it was not trained on
 	@$(RUN) -m examples.genre.evaluate $(ARGS)
 
-up: install ## TorchServe and the gateway in the background (MODELS=genre,imagenet: several models)
-	@$(COMMAND) up $(SERVED) $(ARGS)
+# Examples, see examples/README.md.
 EXAMPLES := .venv/.installed-examples
 $(EXAMPLES): .venv/.installed requirements-examples.txt
 	@tools/install.sh requirements-examples.txt
@@ -116,8 +115,11 @@ train_digits: $(EXAMPLES) ## the weights of examples/digits anew
 send_digits: $(EXAMPLES) ## sends held-out digits to the running model digits: Predicted, Actual, accuracy
 	@$(RUN) -m examples.digits.send $(ARGS)
 
-up: install ## TorchServe and the gateway in the background
-	@$(COMMAND) up model=$(MODEL) $(ARGS)
+build_imagenet: $(EXAMPLES) ## the weights of examples/imagenet, from a package, as TorchScript
+	@$(RUN) -m examples.imagenet.build model=imagenet $(ARGS)
+
+up: install ## TorchServe and the gateway in the background (MODELS=genre,imagenet: several models)
+	@$(COMMAND) up $(SERVED) $(ARGS)
 
 down: install ## stop them
 	@$(COMMAND) down $(ARGS)

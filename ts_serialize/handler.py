@@ -33,6 +33,8 @@ class ImageClassificationHandler(BatchHandler):
     """
 
     model: torch.nn.Module
+    top_k: int | None = None
+    """Classes in an answer; None: all."""
 
     def load(self, context: Any) -> None:
         """Loads model, class list and preprocessing.
@@ -78,10 +80,9 @@ class ImageClassificationHandler(BatchHandler):
                 f"the model's output has shape {tuple(outputs.shape)}, "
                 f"the class list wants ({len(outputs)}, {len(self.labels)})"
             )
-        # A network that ends in a softmax has none to come.
-        softmax = torch.softmax(outputs.float(), dim=1) if self.gives_logits else outputs.float()
-        probabilities, indices = softmax.sort(dim=1, descending=True)
-        return list(zip(probabilities.tolist(), indices.tolist(), strict=True))
+        top = slice(self.top_k)
+        probabilities, indices = self._probabilities(outputs).sort(dim=1, descending=True)
+        return list(zip(probabilities[:, top].tolist(), indices[:, top].tolist(), strict=True))
 
     def encode(self, output: tuple[list[float], list[int]]) -> dict[str, float]:
         """Names the classes of an output of `unbatch`."""
@@ -107,11 +108,18 @@ class ImageClassificationHandler(BatchHandler):
         """Metadata for `GET /models/{model}?customized=true` of the Management API."""
         return {"labels": self.labels, "image": self.preprocessing}
 
+    def _probabilities(self, outputs: torch.Tensor) -> torch.Tensor:
+        # A network that ends in a softmax has none to come.
+        return torch.softmax(outputs.float(), dim=1) if self.gives_logits else outputs.float()
+
     def _explanation(
         self, image: torch.Tensor, probabilities: dict[str, float], target: str | None
     ) -> dict[str, Any]:
         label = target or next(iter(probabilities))
-        grid = attributions(self.model, image, self.labels.index(label), self.batch_size)
+        index = self.labels.index(label)
+        if label not in probabilities:
+            probabilities = {label: float(self._probabilities(self.predict(image[None]))[0, index])}
+        grid = attributions(self.model, image, index, self.batch_size)
         return {"class": label, "probability": probabilities[label], "attributions": grid}
 
 

@@ -12,8 +12,10 @@ from examples.digits.network import DigitNetwork
 from examples.digits.train import inputs
 from tests.conftest import NewStack
 from tests.http_client import HTTP
-from tests.running_stack import RunningStack
-from torchserve_gateway.settings.composition import PROJECT_ROOT
+from tests.running_stack import RunningStack, run
+from torchserve_gateway.settings.composition import PROJECT_ROOT, load
+from torchserve_gateway.settings.project import ProjectSettings
+from ts_serialize.image_input import decode_image, image_transform
 
 EXAMPLES = PROJECT_ROOT / "examples"
 
@@ -24,10 +26,16 @@ class Deployed:
     def __init__(self, stack: RunningStack) -> None:
         self._stack = stack
 
-    def deploy(self, model: str) -> None:
-        built = self._stack.generate_mar("1.0", f"model={model}")
+    def deploy(self, model: str, *, weights: bool = False) -> None:
+        """Deploys the model; weights: its own command makes them first."""
+        overrides = [f"model={model}"]
+        if weights:
+            overrides.append(f"model.weights.path={self._stack.directory}/{model}.pt")
+            made = run("-m", f"examples.{model}.build", *overrides)
+            assert made.returncode == 0, made.stderr
+        built = self._stack.generate_mar("1.0", *overrides)
         assert built.returncode == 0, built.stderr
-        deployed = self._stack.upload_model("1.0", f"model={model}")
+        deployed = self._stack.upload_model("1.0", *overrides)
         assert deployed.returncode == 0, deployed.stderr
 
     def answers(self, model: str, bodies: list[bytes], content_type: str) -> list[Any]:
@@ -57,3 +65,22 @@ def test_digits(deployed: Deployed) -> None:
     network.load_state_dict(torch.load(EXAMPLES / "digits/digits.pt", weights_only=True))
     expected = [str(int(digit)) for digit in network(inputs(held_out)[:12]).argmax(dim=1)]
     assert deployed.answers("digits", [png(each) for each in held_out.pictures[:12]], "image/png") == expected
+
+
+@pytest.mark.long
+def test_imagenet(deployed: Deployed) -> None:
+    build = pytest.importorskip(
+        "examples.imagenet.build", reason="requirements-examples.txt is not installed", exc_type=ImportError
+    )
+    deployed.deploy("imagenet", weights=True)
+    image = load("gateway", ProjectSettings, ["model=imagenet"]).model.preprocessing.model_dump()
+    photographs = [file.read_bytes() for file in sorted((EXAMPLES / "imagenet/samples").iterdir())]
+    batch = torch.stack([image_transform(image)(decode_image(each, 10**8, 256)) for each in photographs * 3])
+    with torch.inference_mode():
+        values, indices = torch.softmax(build.network()(batch), dim=1).topk(5)
+    answers = deployed.answers("imagenet", photographs * 3, "image/jpeg")
+    for answer, probabilities, order in zip(answers, values.tolist(), indices.tolist(), strict=True):
+        assert answer == pytest.approx(
+            dict(zip([build.labels()[each] for each in order], probabilities, strict=True)), abs=1e-5
+        )
+    assert [next(iter(each)) for each in answers[:3]] == ["Egyptian cat", "espresso", "missile"]

@@ -232,3 +232,22 @@ def test_the_handler_describes_its_classes_and_its_preprocessing(
     [described] = handler.handle([{}], request)
     assert described["labels"] == settings.model.labels
     assert described["image"] == settings.model.preprocessing.model_dump()
+
+
+def test_the_likeliest_classes_alone_are_answered_and_any_can_be_explained(
+    model_dir: Path, images: list[Path]
+) -> None:
+    class TopThree(ImageClassificationHandler):
+        top_k = 3
+
+    handler, whole = TopThree(), ImageClassificationHandler()
+    for each in (handler, whole):
+        each.initialize(context(model_dir, 0))
+    row = {"body": images[0].read_bytes()}
+    [(_, everything)] = answers(whole, model_dir, [row])
+    [(_, top)] = answers(handler, model_dir, [row])
+    assert top == pytest.approx(dict(list(everything.items())[:3]), abs=1e-6)
+    last = list(everything)[-1]
+    [(status, explained)] = answers(handler, model_dir, [row | {"target": last}], explained=[0])
+    assert status == 200
+    assert explained["probability"] == pytest.approx(everything[last], abs=1e-6)

