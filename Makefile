@@ -115,6 +115,9 @@ train_digits: $(EXAMPLES) ## the weights of examples/digits anew
 send_digits: $(EXAMPLES) ## sends held-out digits to the running model digits: Predicted, Actual, accuracy
 	@$(RUN) -m examples.digits.send $(ARGS)
 
+train_iris: $(EXAMPLES) ## the weights of examples/iris anew
+	@$(RUN) -m examples.iris.train model=iris $(ARGS)
+
 build_imagenet: $(EXAMPLES) ## the weights of examples/imagenet, from a package, as TorchScript
 	@$(RUN) -m examples.imagenet.build model=imagenet $(ARGS)
 

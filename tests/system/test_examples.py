@@ -1,5 +1,6 @@
 """Every example through the gateway and a real TorchServe answers as its model does in this process."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from examples.digits.dataset import digits, png
 from examples.digits.network import DigitNetwork
 from examples.digits.train import inputs
+from examples.iris.handler import FEATURES
 from tests.conftest import NewStack
 from tests.http_client import HTTP
 from tests.running_stack import RunningStack, run
@@ -65,6 +67,19 @@ def test_digits(deployed: Deployed) -> None:
     network.load_state_dict(torch.load(EXAMPLES / "digits/digits.pt", weights_only=True))
     expected = [str(int(digit)) for digit in network(inputs(held_out)[:12]).argmax(dim=1)]
     assert deployed.answers("digits", [png(each) for each in held_out.pictures[:12]], "image/png") == expected
+
+
+def test_iris(deployed: Deployed) -> None:
+    deployed.deploy("iris")
+    rows = torch.rand(12, 4, generator=torch.Generator().manual_seed(0)) * 7 + 0.1
+    network = torch.jit.load(EXAMPLES / "iris/iris.pt")  # type: ignore[no-untyped-call]
+    expected = torch.softmax(network(rows), dim=1).tolist()
+    flowers = [json.dumps(dict(zip(FEATURES, row, strict=True))).encode() for row in rows.tolist()]
+    for answer, probabilities in zip(
+        deployed.answers("iris", flowers, "application/json"), expected, strict=True
+    ):
+        assert list(answer["probabilities"].values()) == pytest.approx(probabilities, abs=1e-5)
+        assert answer["probabilities"][answer["species"]] == max(answer["probabilities"].values())
 
 
 @pytest.mark.long
