@@ -59,8 +59,8 @@ def refuse_other_than_text(what: str, label: object) -> None:
     if label is None or isinstance(label, bool):
         words = UNQUOTED[label]
         raise ValueError(
-            f"{what} is {json.dumps(label)}: YAML reads {words} so unless it is quoted; quote the name of the "
-            f'class, for example "{words.split(",")[0]}"'
+            f"{what} is {json.dumps(label)}: YAML reads {words} so unless it is quoted; quote the class "
+            f'name, for example "{words.split(",")[0]}"'
         )
     if isinstance(label, int | float):
         raise ValueError(f'{what} is the number {label}; a class name is text, quote it: "{label}"')
