@@ -28,8 +28,9 @@ from tests.processes import GIVE_UP_S
 from tests.served_gateway import served_gateway
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord, Trial
+from torchserve_gateway.settings.composition import PROJECT_ROOT
 
-POSTERS = Path("imgs").resolve()
+POSTERS = PROJECT_ROOT / "imgs"
 HANDLER = {
     "X-Batch-Size": "4",
     "Server-Timing": "preprocess;dur=1.8, inference;dur=4.2, postprocess;dur=0.2",
@@ -365,11 +366,17 @@ def test_tabs_and_pictures_are_used_by_keyboard(page: Site) -> None:
     assert label == "Take one.jpg away"
 
 
-LOOKS = [("light", 1200, 1500), ("dark", 1200, 1500), ("phone", 390, 844)]
-
-
-@pytest.mark.parametrize("fragment", ["", "#live"])
-@pytest.mark.parametrize(("look", "width", "height"), LOOKS)
+@pytest.mark.parametrize(
+    ("look", "width", "height", "fragment"),
+    [
+        ("light", 1200, 1500, ""),
+        ("phone", 390, 844, "#live"),
+        pytest.param("dark", 1200, 1500, "", marks=pytest.mark.long),
+        pytest.param("dark", 1200, 1500, "#live", marks=pytest.mark.long),
+        pytest.param("light", 1200, 1500, "#live", marks=pytest.mark.long),
+        pytest.param("phone", 390, 844, "", marks=pytest.mark.long),
+    ],
+)
 def test_every_look_fits_and_has_no_serious_fault_of_access(
     site: Site, look: str, width: int, height: int, fragment: str, tmp_path: Path
 ) -> None:
