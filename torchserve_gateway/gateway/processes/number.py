@@ -14,10 +14,10 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def number_of_processes(settings: ProjectSettings, cores: float) -> int:
-    """`gateway.processes`, or by the cores and the model's workers: docs/scaling.md has the reasons."""
+    """`gateway.processes`, or by the cores and the models' workers: docs/scaling.md has the reasons."""
     if settings.gateway.processes is not None:
         return settings.gateway.processes
-    workers = settings.model.workers or math.ceil(cores)
+    workers = sum(model.workers or math.ceil(cores) for model in settings.models.values())
     return max(1, min(math.ceil(cores / CORES_FOR_A_PROCESS), PROCESSES_FOR_A_WORKER * workers))
 
 

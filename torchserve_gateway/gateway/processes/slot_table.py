@@ -7,8 +7,6 @@ from torchserve_gateway.gateway.processes.shared_memory import Mutex, integers
 
 # Models that get a lane of their own; all later models share the last lane.
 MAX_LANES = 256
-# A request waits no longer than its deadline, so an older first waiter belongs to a process that hangs.
-STUCK_AFTER_NS = 60 * 10**9
 FIELDS = HELD, WAITING, FIRST_SINCE = range(3)
 
 
@@ -103,10 +101,7 @@ class SlotTable:
         """Since when the first waiter of each process with waiters waits, and the process."""
         first = self._cell(lane, 0, FIRST_SINCE)
         since = self._cells[first : first + self._processes].tolist()
-        if not any(since):
-            return []
-        stuck = monotonic_ns() - STUCK_AFTER_NS
-        return [(began, each) for each, began in enumerate(since) if began and began > stuck]
+        return [(began, each) for each, began in enumerate(since) if began]
 
     def _add(self, lane: int, process: int, field: int, number: int) -> None:
         self._cells[self._cell(lane, process, field)] += number
