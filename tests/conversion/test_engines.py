@@ -275,6 +275,14 @@ def test_images_that_cannot_be_used_are_named(
         )
 
 
+def test_without_images_nothing_is_converted(tmp_path: Path) -> None:
+    none = ("model.samples=[]", "model.calibration_images=null")
+    with pytest.raises(
+        ArchiveError, match=r"no image to compare its answers on: set model\.calibration_images"
+    ):
+        build_archive(settings(tmp_path, "torchscript", "bf16", *none))
+
+
 @pytest.mark.parametrize(
     ("engine", "precision", "package"),
     [("openvino", "fp32", "openvino"), ("openvino", "int8", "nncf"), ("onnxruntime", "fp32", "onnxruntime")],

@@ -14,12 +14,12 @@ from torch import nn
 
 from tests.commands import command
 from tests.small_network import SmallNetwork
+from torchserve_gateway.commands.onboarding.versions import next_version
 from torchserve_gateway.onboarding.asked import Asked
 from torchserve_gateway.onboarding.description import describe
 from torchserve_gateway.onboarding.errors import OnboardingError
 from torchserve_gateway.onboarding.inspection import inspect_file
 from torchserve_gateway.onboarding.probing import probed
-from torchserve_gateway.onboarding.versions import next_version
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.deployment import UploadSettings
 from ts_serialize.torchscript import loaded
@@ -215,6 +215,9 @@ def test_a_program_of_torch_export_is_served_by_its_engine() -> None:
     torch.export.save(torch.export.export(Pets().eval(), example, dynamic_shapes=({0: batch},)), "pets.pt2")
     found = inspect_file(Path("pets.pt2"), None, None)
     assert (found.engine, found.input.height, found.outputs) == ("torch_export", 32, 3)
+    describe(Asked("pets.pt2", "numbers"), update=False)
+    assert model().model.engine == "torch_export"
+    assert list(model().model.calibration_images.iterdir())  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,9 @@ def _opened(file: Path, architecture: Path | None) -> _Opened:
         )
     weights = weights_in(file)
     if weights is None:
-        raise OnboardingError(f"{shown(file)} is {kind}")
+        # The remedy is written for those who edit the model's file.
+        remedy = kind.replace("set model.weights.path to it", "serve that file")
+        raise OnboardingError(f"{shown(file)} is {remedy}")
     return _built(file, weights, architecture)
 
 

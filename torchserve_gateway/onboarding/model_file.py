@@ -1,63 +1,14 @@
-"""Writes `config/model/<name>.yaml`, every value with its reason; guesses are marked."""
+"""Writes and changes `config/model/<name>.yaml`."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from torchserve_gateway.onboarding.errors import OnboardingError
 from torchserve_gateway.onboarding.inspection import Found
-from torchserve_gateway.onboarding.probing import Input
+from torchserve_gateway.onboarding.model_text import MARK, labels_text, model_text, quoted
 from torchserve_gateway.onboarding.source import shown
 from torchserve_gateway.settings.model_parts.weights import WeightsSettings
-
-MARK = "# Written by torchserve-gateway from "
-# Networks of at least this size are usually trained on centre crops of images 256/224 times as large.
-CROPPED_FROM = 200
-CROP_RATIO = 256 / 224
-
-TEMPLATE = """\
-{mark}{source}. Edit it as you like; docs/own-model.md explains every key.
-{lines}
-name: {name}
-# Text, because 1.10 is not 1.1. Each deploy of something new needs a new version.
-version: "{version}"
-
-# Class names in the order of the outputs: a list, a file with a name per line, or an index_to_name.json.
-labels: {labels}
-
-weights:
-{weights_note}
-  path: {path}
-  # Where the file is fetched from, and its checksum; null: neither.
-  url: {url}
-  sha256: {sha256}
-
-image:
-{resize_note}
-  resize: {resize}
-  crop: {crop}
-{mean_note}
-  mean: {mean}
-  std: {std}
-  # Larger images are refused before they are decoded, width x height.
-  max_pixels: 50000000
-
-# Requests that a new version must answer right before it serves, for example
-#   - {{image: cat.jpg, expected_class: cat}}
-# Empty: nothing is checked.
-samples: []
-
-# Engine that computes the network, docs/engines.md; `make optimize` measures others.
-engine: {engine}
-
-{batch_note}
-batch_size: {batch_size}
-# Milliseconds that TorchServe waits for a full batch.
-max_batch_delay: 20
-# null: a worker per core.
-workers: null
-"""
 
 
 def write_model_file(
@@ -86,33 +37,7 @@ def write_model_file(
         raise OnboardingError(
             f"{shown(file)} exists; replace it, or give the model another name to keep both", force="1"
         )
-    height, width = found.input.height, found.input.width
-    resize, crop = _resize(height, width)
-    mean, std, mean_note = _normalisation(found.input)
-    text = TEMPLATE.format(
-        mark=MARK,
-        source=found.lines[0],
-        lines="\n".join(f"#   {line}" for line in found.lines[1:]),
-        name=_text(name),
-        version="1.0",
-        labels=_text(labels)
-        if isinstance(labels, str)
-        else "".join(f"\n  - {_text(each)}" for each in labels),
-        weights_note=f"  # {_weights_note(found)}",
-        path=_text(shown(weights.path)),
-        url=_text(weights.url) if weights.url else "null",
-        sha256=weights.sha256 if weights.url else "null",
-        resize_note=_indented(_resize_note(found.input, crop)),
-        resize=json.dumps(resize),
-        crop=json.dumps(crop),
-        mean_note=_indented(mean_note),
-        mean=json.dumps(mean),
-        std=json.dumps(std),
-        engine=found.engine,
-        batch_note=_batch_note(found),
-        batch_size=8 if found.batches else 1,
-    )
-    _replace(file, text)
+    _replace(file, model_text(name, found, labels, weights))
 
 
 def update_model_file(file: Path, labels: str | Sequence[str], weights: WeightsSettings) -> None:
@@ -128,15 +53,16 @@ def update_model_file(file: Path, labels: str | Sequence[str], weights: WeightsS
             f"MODEL={file.stem} deploys it; another name makes another model",
             name=f"{file.stem}-2",
         )
-    listed = _text(labels) if isinstance(labels, str) else "".join(f"\n  - {_text(each)}" for each in labels)
     for key, value in (
-        ("  path", _text(shown(weights.path))),
-        ("  url", _text(weights.url) if weights.url else "null"),
+        ("  path", quoted(shown(weights.path))),
+        ("  url", quoted(weights.url) if weights.url else "null"),
         ("  sha256", weights.sha256 if weights.url else "null"),
     ):
         text = _set(text, key, value or "null", file)
     # A list goes on over the next lines.
-    text = re.sub(r"(?m)^labels:.*\n(?:[ ]+- .*\n)*", lambda _: f"labels: {listed}\n", text, count=1)
+    text = re.sub(
+        r"(?m)^labels:.*\n(?:[ ]+- .*\n)*", lambda _: f"labels: {labels_text(labels)}\n", text, count=1
+    )
     _replace(file, text)
 
 
@@ -154,57 +80,6 @@ def _set(text: str, key: str, value: str, file: Path) -> str:
     if not count:
         raise OnboardingError(f"{shown(file)} lacks the key {key.strip()}; replace the file", force="1")
     return changed
-
-
-def _text(value: str) -> str:
-    # JSON's strings are YAML's; OmegaConf reads ${...} as a reference.
-    return json.dumps(value, ensure_ascii=False).replace("${", "\\\\${")
-
-
-def _indented(lines: Sequence[str]) -> str:
-    return "\n".join(f"  # {line}" for line in lines)
-
-
-def _resize(height: int, width: int) -> tuple[int | list[int], int | None]:
-    if height == width and height >= CROPPED_FROM:
-        return round(height * CROP_RATIO), height
-    return [height, width], None
-
-
-def _resize_note(found: Input, crop: int | None) -> list[str]:
-    size = f"The network's input is {found.height} x {found.width} pixels: {found.origin}."
-    if crop is None:
-        return [size, "[height, width]; a number would be the shorter edge, and needs a crop."]
-    return [
-        size,
-        "GUESS: the shorter edge becomes `resize`, then the centre is cropped, as torchvision's models are",
-        f"trained. Without the crop: resize: [{crop}, {crop}], crop: null.",
-    ]
-
-
-def _normalisation(found: Input) -> tuple[list[float], list[float], list[str]]:
-    if found.channels == 1:
-        if (found.height, found.width) == (28, 28):
-            note = "GUESS: grey images, normalised as MNIST's tutorial does. Set what your training did."
-            return [0.1307], [0.3081], [note]
-        return [0.5], [0.5], ["GUESS: grey images, from 0..1 to -1..1. Set what your training did."]
-    return (
-        [0.485, 0.456, 0.406],
-        [0.229, 0.224, 0.225],
-        ["GUESS: ImageNet's mean and standard deviation of red, green, blue. Set what your training did."],
-    )
-
-
-def _weights_note(found: Found) -> str:
-    if found.as_it_is:
-        return "The checkpoint."
-    return "TorchScript that was made of the checkpoint; run the command again when that changes."
-
-
-def _batch_note(found: Found) -> str:
-    if found.batches:
-        return "# Images that a worker computes at once."
-    return "# The network takes one image at a time: it was traced with a fixed batch."
 
 
 def _read(file: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ts_serialize.archive_parts import ModelParts, Tolerances
+from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.conversion.images import LabelledImage, NetworkInputs, comparison_images
 from ts_serialize.network_outputs import as_probabilities, kind_of
 
@@ -115,9 +116,14 @@ def compared(original: torch.nn.Module, converted: torch.nn.Module, model: Model
     """Runs both networks on the samples and the calibration images, in batches of `model.batch_size`.
 
     Raises:
-        ConversionError: an image cannot be read.
+        ConversionError: an image cannot be read, or there is none.
     """
     images = comparison_images(model)
+    if not images:
+        raise ConversionError(
+            "there is no image to compare its answers on: set model.calibration_images to a folder of your "
+            "images, or model.samples"
+        )
     inputs = NetworkInputs(images, model)
     pairs: list[Pair] = []
     with torch.inference_mode():

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from torchserve_gateway.commands import stack
+from torchserve_gateway.commands.onboarding.versions import version_of
 from torchserve_gateway.commands.own_client import authorization, trusting
 from torchserve_gateway.deployment.archives.building import built_archive
 from torchserve_gateway.deployment.archives.sources import requested_archive
@@ -20,7 +21,6 @@ from torchserve_gateway.local_stack.supervisor import Supervisor
 from torchserve_gateway.onboarding.description import Described
 from torchserve_gateway.onboarding.model_file import set_version
 from torchserve_gateway.onboarding.source import shown
-from torchserve_gateway.onboarding.versions import version_of
 from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.composition import existing_or_own, load
 from torchserve_gateway.settings.deployment import UploadSettings
