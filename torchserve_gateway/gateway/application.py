@@ -87,7 +87,7 @@ def create_app(
         redirect_slashes=False,
         telemetry=tracing.telemetry(traces),
     )
-    live = LiveStreams.of(settings, torchserve, state, measured)
+    live = LiveStreams.of(settings, torchserve, state, measured, sibling)
     collect = shared.collect if shared else measured.collect
     direct = _add_routes(app, settings, torchserve, state, collect, live)
     install_error_handlers(app)
@@ -161,6 +161,6 @@ def _add_routes(
     metrics_page = metrics.routes(collect, fleet.metrics, settings.torchserve.metrics_url)
     app.include_router(metrics_page, **access.guard("metrics"))
     app.include_router(live_routes.routes(live), **access.guard("models"))
-    app.include_router(page_routes.sample_routes(settings), **predict)
-    app.include_router(page_routes.routes(settings))
+    app.include_router(page_routes.sample_routes(settings), **access.guard(*of_default))
+    app.include_router(page_routes.routes(settings, state.models))
     return partial(DirectRoutes, router=predicting, authorize=access.check_of(*of_default))

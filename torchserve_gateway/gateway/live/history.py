@@ -9,7 +9,8 @@ from time import monotonic, time
 
 from torchserve_gateway.gateway.deployed.routing import Routing
 from torchserve_gateway.gateway.live.changes import changes
-from torchserve_gateway.gateway.live.counters import CounterReader, Counters, quantile_s
+from torchserve_gateway.gateway.live.counters import Counters, quantile_s
+from torchserve_gateway.gateway.live.shared_counters import ReadsCounters
 from torchserve_gateway.gateway.prediction.admission import Admission
 from torchserve_gateway.record.record import DeployedModel
 
@@ -38,7 +39,7 @@ class History:
 
     def __init__(
         self,
-        reader: CounterReader,
+        reader: ReadsCounters,
         routing: Routing,
         admission: Admission,
         clock: Callable[[], float] = monotonic,

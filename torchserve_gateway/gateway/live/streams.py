@@ -10,7 +10,9 @@ from torchserve_gateway.gateway.deployed.following import repeated
 from torchserve_gateway.gateway.errors import OverloadedError
 from torchserve_gateway.gateway.live.counters import CounterReader
 from torchserve_gateway.gateway.live.history import INTERVAL_S, History
+from torchserve_gateway.gateway.live.shared_counters import ReadsCounters, SharedCounterReader
 from torchserve_gateway.gateway.prediction.admission import Admission
+from torchserve_gateway.gateway.processes.siblings import Sibling
 from torchserve_gateway.gateway.state import GatewayState
 from torchserve_gateway.gateway.telemetry.metrics import Metrics
 from torchserve_gateway.settings.project import ProjectSettings
@@ -40,10 +42,18 @@ class LiveStreams:
 
     @classmethod
     def of(
-        cls, settings: ProjectSettings, torchserve: TorchServe, state: GatewayState, metrics: Metrics
+        cls,
+        settings: ProjectSettings,
+        torchserve: TorchServe,
+        state: GatewayState,
+        metrics: Metrics,
+        sibling: Sibling | None,
     ) -> "LiveStreams":
-        """The streams of one gateway."""
-        reader = CounterReader(metrics, state.routing, state.cache_counts)
+        """The streams of one process of a gateway."""
+        reader: ReadsCounters = CounterReader(metrics, state.routing, state.cache_counts)
+        if sibling:
+            shared = sibling.shared
+            reader = SharedCounterReader(reader, shared.live, sibling.number, shared.processes)
         history = History(reader, state.routing, state.admission)
         return cls(history, Fleet(settings, torchserve, state.routing), state.admission)
 

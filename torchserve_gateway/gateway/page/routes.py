@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from torchserve_gateway.gateway.deployed.served_models import ServedModels
 from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.version import __version__
@@ -41,7 +42,7 @@ class PageFiles(StaticFiles):
         return response
 
 
-def routes(settings: ProjectSettings) -> APIRouter:
+def routes(settings: ProjectSettings, models: ServedModels) -> APIRouter:
     """`GET /` and below `/page`; without the page `/` redirects to Swagger UI."""
     router = APIRouter(include_in_schema=False)
     if not settings.gateway.page.enabled:
@@ -56,7 +57,7 @@ def routes(settings: ProjectSettings) -> APIRouter:
     @router.get("/page/about")
     async def about(response: Response) -> dict[str, object]:
         response.headers["Cache-Control"] = "no-store"
-        return _about(settings)
+        return _about(settings, models)
 
     @router.get("/page/{name}")
     async def file(request: Request, name: str) -> Response:
@@ -68,7 +69,8 @@ def routes(settings: ProjectSettings) -> APIRouter:
 def sample_routes(settings: ProjectSettings) -> APIRouter:
     """Sample pictures, which may be private as a model's answers are: callers need the right to predict."""
     router = APIRouter(include_in_schema=False)
-    samples = _samples(settings.model) if settings.gateway.page.enabled else {}
+    model = settings.models.get(settings.gateway.default_model)
+    samples = _samples(model) if model and settings.gateway.page.enabled else {}
 
     @router.get("/page/samples")
     async def names() -> list[str]:
@@ -83,12 +85,14 @@ def sample_routes(settings: ProjectSettings) -> APIRouter:
     return router
 
 
-def _about(settings: ProjectSettings) -> dict[str, object]:
+def _about(settings: ProjectSettings, models: ServedModels) -> dict[str, object]:
     gateway = settings.gateway
+    limits = [gateway.max_request_bytes, *(each.max_request_bytes for each in models.configured.values())]
     return {
         "model": gateway.default_model,
         "keys": gateway.auth.enabled,
-        "max_request_bytes": gateway.max_request_bytes,
+        # The largest: which models there are, and their own limits, is not for all to know.
+        "max_request_bytes": max(limits),
         "version": __version__,
     }
 

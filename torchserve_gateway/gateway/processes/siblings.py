@@ -28,6 +28,7 @@ class Shared:
         slots: Admission's.
         rates: Counters of rate limits.
         metrics: Each process's newest metrics.
+        live: Each process's newest counters, for the live view.
         log: Held while log lines are written.
     """
 
@@ -42,7 +43,9 @@ class Shared:
         self.rates = RateTable(self._counting)
         self._started = integers(processes)
         self._seen = integers(processes)
-        self.metrics = MetricSnapshots(processes, self._snapshots, self.inboxes, self.has_started)
+        self.metrics, self.live = (
+            MetricSnapshots(processes, self._snapshots, self.inboxes, self.has_started) for _ in range(2)
+        )
 
     def forked(self) -> None:
         """Makes the locks a new process's own."""
