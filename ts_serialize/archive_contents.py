@@ -42,10 +42,16 @@ class Contents:
             ContentError: another file has that path.
         """
         known = self._found.setdefault(name, content)
-        if known is not content and known != content:
+        if known == content:
+            return
+        if isinstance(known, bytes):
             raise ContentError(
-                f"{_shown(known)} and {_shown(content)} would both be {name} in the archive; rename either"
+                f"{_shown(content)} would be {name} in the archive, which packing writes itself (from labels "
+                "or image, or as the manifest); leave it out of extra_files"
             )
+        raise ContentError(
+            f"{_shown(known)} and {_shown(content)} would both be {name} in the archive; rename either"
+        )
 
     def sorted(self) -> Iterator[tuple[str, Content]]:
         """All files by path.

@@ -59,7 +59,8 @@ def _parsed(file: Path) -> ast.Module:
 
 
 def _classes(tree: ast.Module) -> list[str]:
-    return [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    """Names of classes that the file defines in any case."""
+    return list(dict.fromkeys(node.name for node in tree.body if isinstance(node, ast.ClassDef)))
 
 
 def _may_define_more(tree: ast.Module) -> bool:
@@ -67,10 +68,13 @@ def _may_define_more(tree: ast.Module) -> bool:
 
 
 def _names(tree: ast.Module) -> Iterator[str]:
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node.name
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (each.asname or each.name for each in node.names)
-        elif isinstance(node, ast.Assign):
-            yield from (each.id for each in node.targets if isinstance(each, ast.Name))
+    """Names that the file may define besides classes."""
+    for statement in tree.body:
+        for node in ast.walk(statement) if isinstance(statement, COMPOUND) else (statement,):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node.name
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                yield from (each.asname or each.name for each in node.names)
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                yield from (each.id for each in targets if isinstance(each, ast.Name))

@@ -169,7 +169,7 @@ def test_two_files_in_one_place_are_named(tmp_path: Path) -> None:
 def test_a_file_of_labels_is_not_packed_beside_the_labels(tmp_path: Path) -> None:
     write(tmp_path, {"index_to_name.json": '{"0": "cat"}'})
     said = refused(tmp_path, "model.labels=[cat]", f"model.extra_files=[{tmp_path}/index_to_name.json]")
-    assert "a file that packing writes and" in said
+    assert "which packing writes itself (from labels or image, or as the manifest); leave it out" in said
 
 
 def test_a_file_may_be_named_twice(tmp_path: Path) -> None:
@@ -210,6 +210,7 @@ def test_a_handler_that_torchserve_cannot_load_is_named(tmp_path: Path, source: 
     [
         "class A: ...\nclass B: ...\nhandle = B().handle\n",
         "from other import handle\n",
+        "class A: ...\nclass B: ...\nif True:\n    handle: object = B().handle\n",
         "from other import *\n",
         "import other\n\nclass A(other.Base): ...\n",
         "try:\n    import fast\nexcept ImportError:\n    class A: ...\n",
