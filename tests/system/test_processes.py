@@ -197,7 +197,7 @@ def test_a_process_that_hangs_is_replaced(whole: Pair) -> None:
     os.kill(pids[1], signal.SIGSTOP)
     until_gone(pids[1])
     whole.until_both_serve()
-    assert f"process {pids[1]} has hung" in str(whole.log())
+    assert f"process {pids[1]} hangs" in str(whole.log())
     assert predict(whole.url).status_code == 200
 
 

@@ -1,6 +1,7 @@
 """The parent of a gateway of several processes: starts them, replaces those that end, and stops them all."""
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from time import monotonic
 from typing import NoReturn
 
 from torchserve_gateway.gateway.processes.draining import CLOSE_NOW
+from torchserve_gateway.gateway.processes.hanging import Watch
 from torchserve_gateway.gateway.processes.siblings import Shared, Sibling
 
 logger = logging.getLogger("gateway")
@@ -19,8 +21,6 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 SIGNALS = (signal.SIGCHLD, *STOPS)
 # Seconds between two looks while a process starts, is about to, or stops; and otherwise.
 LOOK_AGAIN_S, LOOK_EVERY_S = 0.05, 5.0
-# A process whose event loop has not run for so many seconds is replaced.
-HANGS_AFTER_S = 30.0
 # A process that ends sooner counts as a failure, after which its replacement waits.
 SHORT_LIFE_S = 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
@@ -75,6 +75,7 @@ class Parent:
         self._children: dict[int, Child] = {}
         self._short_lives = [0] * shared.processes
         self._due = [0.0] * shared.processes
+        self._watch = Watch(shared.silent_s)
         self._kill_at: float | None = None
         self._exit_code = 0
 
@@ -96,7 +97,9 @@ class Parent:
                 self._kill_hanging()
                 self._start_due()
             elif monotonic() > self._kill_at:
-                self._kill()
+                self._kill_at = math.inf
+                for number in self._children:
+                    self._kill(number, "does not stop")
         return self._exit_code
 
     @property
@@ -178,13 +181,13 @@ class Parent:
             os.kill(child.pid, CLOSE_NOW if again else signal.SIGTERM)
 
     def _kill_hanging(self) -> None:
-        for number, child in self._children.items():
-            silent_s = self._shared.silent_s(number)
-            if self._shared.has_started(number) and silent_s > HANGS_AFTER_S:
-                logger.error("process %d has hung for %.0f s and is killed", child.pid, silent_s)
-                os.kill(child.pid, signal.SIGKILL)
+        served = [number for number in self._children if self._shared.has_started(number)]
+        for number in self._watch.hanging(served):
+            self._kill(number, "hangs")
+            # Until it is reaped.
+            self._shared.runs(number)
 
-    def _kill(self) -> None:
-        for child in self._children.values():
-            logger.error("process %d does not stop and is killed", child.pid)
-            os.kill(child.pid, signal.SIGKILL)
+    def _kill(self, number: int, why: str) -> None:
+        child = self._children[number]
+        logger.error("process %d %s and is killed", child.pid, why)
+        os.kill(child.pid, signal.SIGKILL)
