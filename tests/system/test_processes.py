@@ -1,6 +1,7 @@
 """A gateway of two processes, as `make run_app` starts it: one port, one admission, one metrics page."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -88,6 +89,20 @@ def connections(url: str, number: int) -> Iterator[list[httpx.Client]]:
         for each in clients:
             assert each.get("/health/live").status_code == 200
         yield clients
+
+
+def test_the_live_view_shows_the_requests_of_both_processes(whole: Pair) -> None:
+    with (
+        httpx.Client(base_url=whole.url, trust_env=False, timeout=GIVE_UP_S) as http,
+        http.stream("GET", "/live/events") as view,
+    ):
+        events = (line.removeprefix("data: ") for line in view.iter_lines() if line.startswith("data: "))
+        assert isinstance(json.loads(next(events)), list)
+        # Each on a connection of its own: they are spread over the processes.
+        for _ in range(10):
+            httpx.put(f"{whole.url}/predictions/genre", content=b"no image", trust_env=False)
+        errors = (json.loads(event)["errors"].get("UnsupportedFormatError", 0) for event in events)
+        assert 10 in itertools.accumulate(itertools.islice(errors, 20))
 
 
 def test_few_connections_are_spread_over_both_and_any_process_shows_all_metrics(whole: Pair) -> None:

@@ -81,12 +81,16 @@ export class Picture {
     this.foot.replaceChildren();
   }
 
+  /** Changes what is there: a button that is drawn anew would lose its focus, or the click that is on its way. */
   showProgress(share = 0) {
-    const sent = share >= 1;
-    const text = sent ? "The model is working…" : `Uploading, ${Math.round(share * 100)} %`;
-    const bar = element("progress", { max: 1, value: sent ? undefined : share, "aria-label": `Upload of ${this.name}` });
-    this.body.replaceChildren(bar, element("p", { class: "note" }, text));
-    this.foot.replaceChildren(element("button", { class: "button small", onclick: () => this.cancel() }, "Cancel"));
+    if (!this.progress?.isConnected) {
+      this.progress = element("progress", { max: 1, "aria-label": `Upload of ${this.name}` });
+      this.body.replaceChildren(this.progress, element("p", { class: "note" }));
+      this.foot.replaceChildren(element("button", { class: "button small", onclick: () => this.cancel() }, "Cancel"));
+    }
+    if (share < 1) this.progress.value = share;
+    else this.progress.removeAttribute("value");
+    this.progress.nextSibling.textContent = share < 1 ? `Uploading, ${Math.round(share * 100)} %` : "The model is working…";
   }
 
   async showAnswer(answer) {
