@@ -150,7 +150,7 @@ def test_a_missing_file_of_labels_is_named() -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("yes", "entry 1 is true: YAML reads yes, on or true so unless it is quoted; quote the name"),
+        ("yes", "entry 1 is true: YAML reads yes, on or true so unless it is quoted; quote the class name"),
         ("no", 'for example "no"'),
         ("off", "entry 1 is false"),
         ("0", 'entry 1 is the number 0; a class name is text, quote it: "0"'),
