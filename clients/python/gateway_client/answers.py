@@ -79,6 +79,33 @@ def predictions(response: httpx.Response, count: int) -> list[Prediction | Probl
         raise InvalidAnswerError(f"neither prediction nor error: {response.text[:200]}") from exc
 
 
+def any_answer(response: httpx.Response) -> Any:
+    """Returns the answer of any model: text of a text type, else decoded JSON, else text.
+
+    Raises:
+        ProblemError: the request failed.
+    """
+    if response.is_success and response.headers.get("Content-Type", "").startswith("text/"):
+        return response.text
+    try:
+        return _json(response)
+    except InvalidAnswerError:
+        return response.text
+
+
+def only_prediction(response: httpx.Response) -> Any:
+    """Returns the prediction of a KServe V1 answer to one instance.
+
+    Raises:
+        ProblemError, InvalidAnswerError: the answer holds no prediction.
+    """
+    document = _json(response)
+    found = document.get("predictions") if isinstance(document, dict) else None
+    if not isinstance(found, list) or len(found) != 1:
+        raise InvalidAnswerError(f"no list of one prediction: {response.text[:200]}")
+    return found[0]
+
+
 def deployed_versions(response: httpx.Response) -> list[DeployedVersion]:
     """Parses the answer of `/models`.
 

@@ -1,10 +1,13 @@
 """The gateway's API as calls, shared by both clients."""
 
+import base64
+import json
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -51,6 +54,20 @@ class Api:
             headers["Content-Type"] = "application/octet-stream"
             request = Request("POST", f"/predictions/{path}", headers, content=content)
         return (yield from self._call(request, answers.prediction))
+
+    def answer(self, image: ImageLike, model: str, host: str | None, *, kserve: bool) -> Call[Any]:
+        """Calls `/predictions/{model}` with `{"data": base64}`, or KServe's `/v1/models/{model}:predict`."""
+        content: bytes = yield Work(partial(encoded, image, self.options.limits))
+        document: dict[str, Any] = {"data": base64.b64encode(content).decode()}
+        name = quote(model, safe="")
+        headers = self._headers() | {"Content-Type": "application/json"} | ({"Host": host} if host else {})
+        if not kserve:
+            body = json.dumps(document).encode()
+            request = Request("POST", f"/predictions/{name}", headers, content=body)
+            return (yield from self._call(request, answers.any_answer))
+        body = json.dumps({"instances": [document]}).encode()
+        request = Request("POST", f"/v1/models/{name}:predict", headers, content=body)
+        return (yield from self._call(request, answers.only_prediction))
 
     def predict_batch(
         self, images: Sequence[ImageLike], request_id: str | None

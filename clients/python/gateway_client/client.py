@@ -58,6 +58,17 @@ class GatewayClient:
         """
         return self._do("predict", self._api.predict(image, model, version, request_id))
 
+    def answer(self, image: ImageLike, model: str, host: str | None = None, *, kserve: bool = False) -> Any:
+        """Returns the answer of a model that is no classifier as it is: any JSON, or text.
+
+        The image is sent as base64 in JSON. kserve: by KServe's V1 protocol. host: a Host header, by which an
+        ingress chooses the service.
+
+        Raises:
+            GatewayClientError: no answer; the subclass tells why.
+        """
+        return self._do("answer", self._api.answer(image, model, host, kserve=kserve))
+
     def predict_batch(
         self, images: Sequence[ImageLike], request_id: str | None = None
     ) -> list[Prediction | GatewayClientError]:
@@ -144,6 +155,12 @@ class AsyncGatewayClient:
     ) -> Prediction:
         """See `GatewayClient.predict`."""
         return await self._do("predict", self._api.predict(image, model, version, request_id))
+
+    async def answer(
+        self, image: ImageLike, model: str, host: str | None = None, *, kserve: bool = False
+    ) -> Any:
+        """See `GatewayClient.answer`."""
+        return await self._do("answer", self._api.answer(image, model, host, kserve=kserve))
 
     async def predict_batch(
         self, images: Sequence[ImageLike], request_id: str | None = None
