@@ -185,12 +185,13 @@ def test_who_does_not_wait_is_told_that_workers_are_still_starting(
     torchserve.answer = lambda request: (
         described(version("1.0", 1, 2)) if request.method == "GET" else status("Processing worker updates...")
     )
-    result = manage("scale", "genre", "--min-worker", "2", "--timeout", "5")
+    result = manage("scale", "genre", "--min-worker", "2", "--timeout", "5", "--number-gpu", "1")
     assert result.exit_code == 0
     assert "1 of 2 workers READY, the others are still starting" in " ".join(result.stdout.split())
     assert dict(torchserve.requests[0].url.params) == {
         "synchronous": "false",
         "min_worker": "2",
+        "number_gpu": "1",
         "timeout": "5",
     }
 

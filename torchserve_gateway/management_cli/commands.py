@@ -98,6 +98,13 @@ def scale(  # noqa: PLR0913 - TorchServe's parameters
             "ignores it: it kills at once and the batch is lost.",
         ),
     ] = None,
+    number_gpu: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="TorchServe 0.12.0 gets it and ignores it; `number_of_gpu` of its file is what counts.",
+        ),
+    ] = None,
     synchronous: Synchronous = False,
     wait: Wait = None,
     as_json: AsJson = False,
@@ -110,7 +117,7 @@ def scale(  # noqa: PLR0913 - TorchServe's parameters
             "they would run on; for 0 workers leave --max-worker out"
         )
     version, overrides = version_and_overrides(version, overrides)
-    parameters = _given(min_worker=min_worker, max_worker=max_worker, timeout=timeout)
+    parameters = _given(min_worker=min_worker, max_worker=max_worker, number_gpu=number_gpu, timeout=timeout)
 
     async def call(management: ManagementClient) -> Changed:
         return await changes.scale(
