@@ -1,0 +1,1 @@
+"""DenseNet-161 by TorchServe's own tutorial, see README.md."""
