@@ -1,5 +1,6 @@
 """Commands of targets, without running them."""
 
+import re
 import subprocess
 
 import pytest
@@ -67,3 +68,23 @@ def test_a_key_is_made_for_the_named_caller_with_the_settings_of_every_target() 
     commands = printed("api_key", "NAME=app", "RIGHTS=predict,models", "ARGS=gateway=mine")
     assert "-m torchserve_gateway key app --rights predict,models gateway=mine" in commands
     assert "--revoke old" in printed("api_key", "NAME=app", "REVOKE=old")
+
+
+def test_the_tutorials_parameters_reach_the_deploy() -> None:
+    commands = printed("register-model", "model_name=digits", "model_version=1.1", "num_workers=4")
+    assert "deploy model=digits 'model.version=\"1.1\"' archive_source=model_mars model.workers=4" in commands
+    assert commands.endswith("torchserve.management_url=http://127.0.0.1:8081")
+    elsewhere = printed(
+        "register-model", "tserve_url=localhost", "models_port=9081", "model_url=http://a/b.mar"
+    )
+    assert "'archive_source.url=\"http://a/b.mar\"'" in elsewhere
+    assert elsewhere.endswith("torchserve.management_url=http://localhost:9081")
+    assert printed("mar", "model_name=digits").endswith("generate-mar model=digits 'model.version=\"1.0\"'")
+
+
+def test_targets_of_the_tutorials_page_exist() -> None:
+    made = (PROJECT_ROOT / "Makefile").read_text()
+    named = set(re.findall(r"`make ([a-z_-]+)", (PROJECT_ROOT / "docs/tutorials.md").read_text()))
+    # The tutorial's own, with an equivalent beside them.
+    theirs = {"docker-run"}
+    assert {name for name in named - theirs if not re.search(rf"^{name}:", made, re.MULTILINE)} == set()

@@ -1,0 +1,1 @@
+"""The sub-package of the archive."""
