@@ -97,6 +97,10 @@ generate_mar: install ## archive into model_mars/, its checkpoint fetched first 
 optimize: install ## the model on every engine and precision of this machine; WRITE=1 puts the best into its file
 	@$(COMMAND) optimize model=$(MODEL) $(if $(WRITE),write=config/model/$(MODEL).yaml) $(ARGS)
 
+TUNING = $(if $(P99_MS),p99_ms=$(P99_MS)) $(if $(BUDGET_S),budget_s=$(BUDGET_S)) $(if $(TRIALS),trials=$(TRIALS))
+tune: install ## batching, workers and threads for the most images/s (MODEL=genre P99_MS=200 BUDGET_S=900 TRIALS=16 WRITE=1)
+	@$(COMMAND) tune model=$(MODEL) $(TUNING) $(if $(WRITE),write=config/model/$(MODEL).yaml) $(ARGS)
+
 train: install ## the demo checkpoint anew: draws posters, trains, evaluates
 	@$(RUN) -m examples.genre.train $(ARGS)
 

@@ -2,7 +2,7 @@
 
 import os
 
-from tools import free_ports as chosen
+from torchserve_gateway.local_stack import free_ports as chosen
 
 
 def free_ports(count: int) -> list[int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from tools.free_ports import free_ports
+from torchserve_gateway.local_stack.free_ports import free_ports
 from torchserve_gateway.local_stack.supervisor import Supervisor
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.local_stack import StackSettings

@@ -20,6 +20,7 @@ COMMANDS = (
     *("generate-mar", "download-weights", "optimize", "stress", "demo", "config", "key", "manage", "grpc"),
     *("adopt", "import-config"),
     "watch",
+    "tune",
 )
 # Import names by the requirements file that brings them.
 ONLY_IN = {

@@ -15,8 +15,8 @@ from time import perf_counter
 import httpx
 import numpy as np
 
-from tools.free_ports import free_ports
 from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
+from torchserve_gateway.local_stack.free_ports import free_ports
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.torchserve_api.http_pool import PooledTransport

@@ -3,13 +3,13 @@
 Exit codes: 0 measured; 1 the checkpoint cannot serve, or the file cannot be changed; 2 bad configuration.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from torchserve_gateway.commands.model_keys import set_keys
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.settings.optimization import OptimizeSettings
@@ -98,16 +98,7 @@ def write_choice(file: Path, engine: str, precision: str) -> None:
         OptimizationError: the file cannot be read or written.
     """
     try:
-        text = file.read_text()
-        for key, value in (("engine", engine), ("precision", precision)):
-            text, replaced = re.subn(
-                rf"(?m)^{key}:[^#\n]*?(\s*(?:#.*)?)$", rf"{key}: {value}\1", text, count=1
-            )
-            if not replaced:
-                text = f"{text.rstrip()}\n{key}: {value}\n"
-        part = file.with_name(f".{file.name}.part")
-        part.write_text(text)
-        part.replace(file)
+        set_keys(file, {"engine": engine, "precision": precision})
     except OSError as exc:
         raise OptimizationError(f"{file} was not changed: {exc}") from exc
 

@@ -7,13 +7,20 @@ clients would hide it (coordinated omission).
 import asyncio
 from collections.abc import Iterable, Sequence
 from time import perf_counter
+from typing import Protocol
 
-from torchserve_gateway.load_test.clients import Client
 from torchserve_gateway.load_test.statistics import Tally
 
 
+class Sending(Protocol):
+    """A `Client`, or another that checks its answers."""
+
+    async def send(self, tally: Tally, due_at: float) -> bool:
+        """Sends once and counts."""
+
+
 async def send_at(
-    clients: Sequence[Client], due_times_s: Iterable[float], tally: Tally, stop: asyncio.Event
+    clients: Sequence[Sending], due_times_s: Iterable[float], tally: Tally, stop: asyncio.Event
 ) -> None:
     """Sends a request at each time, each client in turn, until `stop`; returns when all have ended.
 

@@ -20,7 +20,7 @@ import httpx
 
 from tools.bench.gateway_cost.instant_torchserve import BODY
 from tools.bench.gateway_cost.load import Load, answers
-from tools.free_ports import free_ports
+from torchserve_gateway.local_stack.free_ports import free_ports
 from torchserve_gateway.record.record import DeployedModel, DeployedVersion, DeploymentRecord
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 

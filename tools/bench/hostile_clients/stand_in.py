@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tools.bench.hostile_clients.child_process import ChildProcess, child_process
 from tools.bench.hostile_clients.gateway_process import RunningGateway, gateway_process
-from tools.free_ports import free_ports
+from torchserve_gateway.local_stack.free_ports import free_ports
 
 POLL_S = 0.02
 # Short for slow attacks, but long enough for bodies of 6 MB on busy cores.
