@@ -56,6 +56,14 @@ def test_the_container_deploys_the_archive_that_was_built_outside(target: str, s
     assert f"archive_source={source} model=genre 'model.version=\"2.0\"' strategy=canary" in deployed
 
 
+def test_tune_has_its_bounds_as_arguments() -> None:
+    assert printed("tune").endswith("-m torchserve_gateway tune model=genre")
+    bounded = printed("tune", "P99_MS=80", "BUDGET_S=60", "TRIALS=3", "WRITE=1", "ARGS=fresh=true")
+    assert (
+        "tune model=genre p99_ms=80 budget_s=60 trials=3 write=config/model/genre.yaml fresh=true" in bounded
+    )
+
+
 @pytest.mark.parametrize("target", ["up", "run_app"])
 def test_several_models_are_served_with_the_first_as_default(target: str) -> None:
     several = printed(target, "MODELS=genre,imagenet,digits", "ARGS=gateway.port=6003")

@@ -65,7 +65,7 @@ class Load:
         self._run(self._warm_up())
 
     def window(self, plan: Plan) -> Window:
-        """Measures."""
+        """Measures at the planned rate."""
         return self._run(self._window(plan))
 
     def seconds(self, plan: Plan) -> float:

@@ -14,7 +14,7 @@ LATE_SHARE = 0.01
 
 
 class Plan(Settings):
-    """What is to be measured; equal plans are measured once."""
+    """A measurement to make; equal plans are measured once."""
 
     candidate: Candidate
     """The combination that serves."""
@@ -28,7 +28,7 @@ class Window(Settings):
     """The result."""
 
     plan: Plan
-    """What was measured."""
+    """The measurement that was made."""
     failure: str | None = None
     """Why nothing could be measured."""
     complete: bool = False
