@@ -10,7 +10,7 @@ from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 def printed(*arguments: str) -> str:
     """The commands of a target, whitespace as single spaces."""
-    command = ["make", "-n", *arguments]
+    command = ["make", "--no-print-directory", "-n", *arguments]
     result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
     return " ".join(result.stdout.split())
 

@@ -27,7 +27,12 @@ from torchserve_gateway.gateway.intake.content_codings import SUPPORTED
 from torchserve_gateway.gateway.intake.disconnects import CLIENT_CLOSED_REQUEST
 from torchserve_gateway.gateway.shortening import shortened
 from torchserve_gateway.gateway.telemetry.request_context import context_of
-from torchserve_gateway.torchserve_api.errors import HandlerStatusError, RefusedError, TorchServeError
+from torchserve_gateway.torchserve_api.errors import (
+    HandlerStatusError,
+    ModelNotFoundError,
+    RefusedError,
+    TorchServeError,
+)
 from ts_serialize.image_header import InputError
 
 logger = logging.getLogger(__name__)
@@ -57,9 +62,23 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def error_response(
-    request: Request, status: int, type_: str, detail: str, headers: Mapping[str, str] | None = None
+    request: Request,
+    status: int,
+    type_: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    message: str | None = None,
 ) -> JSONResponse:
-    """One problem document; on paths of other protocols also with the keys that their clients read."""
+    """One problem document; on paths of other protocols also with the keys that their clients read.
+
+    Args:
+        request: The failed request.
+        status: HTTP status.
+        type_: Type of the error.
+        detail: Text for people.
+        headers: Headers of the answer.
+        message: TorchServe's own text, for its clients; None: as detail.
+    """
     context = context_of(request.scope)
     # Not request.url.path, which ends at a `?` that the path has encoded.
     path: str = request.scope["path"]
@@ -67,7 +86,7 @@ def error_response(
     shown_type = type_ if is_torchserve_path else f"urn:problem:{_kebab(type_)}"
     problem = _problem(status, shown_type, detail) | {"request_id": context.request_id}
     if is_torchserve_path:
-        problem |= {"code": status, "message": problem["detail"]}
+        problem |= {"code": status, "message": message or problem["detail"]}
     if f"{request.scope['path']}/".startswith(KSERVE_PATHS):
         problem |= {"error": problem["detail"]}
     return JSONResponse(
@@ -92,7 +111,8 @@ def answer_error(request: Request, error: Exception) -> JSONResponse:
         ids = {"X-Request-ID": context_of(request.scope).request_id}
         return error_response(request, status, "InternalServerException", UNFORESEEN, ids)
     context_of(request.scope).error = f"{type(error).__name__}: {detail}"
-    return error_response(request, status, _type_of(error), detail, _headers(status, error))
+    message = error.message if isinstance(error, ModelNotFoundError) and error.hint else None
+    return error_response(request, status, _type_of(error), detail, _headers(status, error), message)
 
 
 def answer_disconnect(request: Request) -> Response:

@@ -72,7 +72,19 @@ class RequestRefusedError(RefusedError):
 
 
 class ModelNotFoundError(RequestRefusedError):
-    """No such model, version or archive."""
+    """No such model, version or archive.
+
+    Attributes:
+        hint: What helps, for the end of the text; empty: nothing is known.
+    """
+
+    def __init__(self, status: int, type_: str, message: str, hint: str = "") -> None:
+        super().__init__(status, type_, message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """TorchServe's text, and the hint behind it."""
+        return f"{super().__str__()}; {self.hint}" if self.hint else super().__str__()
 
 
 class VersionConflictError(RequestRefusedError):

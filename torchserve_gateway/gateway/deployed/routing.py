@@ -63,7 +63,7 @@ class Routing:
             hint = f"{version} is on record; make upload_model MODEL={model} VERSION={version} brings it back"
         else:
             hint = f"{deployed.serving.version} serves"
-        return ModelNotFoundError(error.status, error.type, f"{error}; {hint}")
+        return ModelNotFoundError(error.status, error.type, error.message, hint)
 
     def shadow(self, model: str, key: str) -> str | None:
         """The version that gets a copy of a request that names no version; None for no copy."""
