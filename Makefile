@@ -22,10 +22,10 @@ CHOICE := model=$(MODEL)$(if $(VERSION), 'model.version="$(VERSION)"')
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
 
 # Every target of the list, none of which is a file.
-.PHONY: $(shell sed -nE 's/^([a-z_-]+):.*## .*/\1/p' $(MAKEFILE_LIST))
+.PHONY: $(shell sed -nE 's/^([a-z0-9_-]+):.*## .*/\1/p' $(MAKEFILE_LIST))
 
 help: ## this list
-	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## (.*)/\1\t\2/' | expand -t 24
+	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/\1\t\2/' | expand -t 24
 
 install: .venv/.installed ## .venv with the pinned dependencies, a Java runtime included
 
