@@ -314,6 +314,20 @@ bench_gateway: .venv/.installed-dev ## the gateway alone, beside a small proxy a
 bench_engine: .venv/.installed-dev ## every engine and precision of this machine: images/s, parity, load time, size
 	@$(RUN) -m tools.bench.engines
 
+# DenseNet's weights are no part of the repository.
+DENSENET = $(if $(filter densenet161,$(MODEL)),weights/densenet161-random.pth)
+weights/densenet161-random.pth: .venv/.installed
+	@$(RUN) -m examples.densenet161.build model=densenet161
+
+# Requests for each batch size of profile.
+N ?= 200
+profile: .venv/.installed $(DENSENET) ## times of loading and of each stage of a batch, by batch size; see docs/timing.md (MODEL=densenet161 N=2000)
+	@$(RUN) -m tools.studies.profile model=$(MODEL) requests=$(N) $(ARGS)
+
+WORKERS ?= 1,2,4
+compare_workers: .venv/.installed $(DENSENET) ## queue and inference latency by number of workers (MODEL=digits WORKERS=1,2,4)
+	@$(RUN) -m tools.studies.compare_workers model=$(MODEL) 'workers=[$(WORKERS)]' $(ARGS)
+
 scaling: .venv/.installed-dev ## measures, simulates many replicas, says what 10,000 images/s would take
 	@$(RUN) -m tools.sizing model=$(MODEL) $(ARGS)
 

@@ -57,6 +57,15 @@ class Reader:
         assert done.returncode == 0, f"{done.args}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
+    def study(self, target: str, *arguments: str) -> str:
+        """`make TARGET` of a study, which starts a TorchServe of its own."""
+        command = ["make", *INSTALLED, target, *arguments]
+        done = subprocess.run(
+            command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=500, check=False
+        )
+        assert done.returncode == 0, f"{done.args}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
     @contextmanager
     def running(self, target: str, *arguments: str, answers: str) -> Iterator[None]:
         """`make TARGET` in the foreground of another terminal, until the end of the block."""

@@ -1,0 +1,1 @@
+"""Studies of one model on a TorchServe of their own, see docs/timing.md."""
