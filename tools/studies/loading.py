@@ -16,7 +16,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class LoadTimes:
-    """Milliseconds."""
+    """Milliseconds of one load."""
 
     load: float
     """Reads the weights into a network on the CPU."""
