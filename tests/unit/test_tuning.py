@@ -17,7 +17,7 @@ from torchserve_gateway.load_test.sender import Sender
 from torchserve_gateway.load_test.statistics import Tally
 from torchserve_gateway.settings.tuning import TuneSettings
 from torchserve_gateway.tuning.candidates import Candidate, Space, present, space
-from torchserve_gateway.tuning.finalists import MAX_CONFIRMATIONS, confirmed
+from torchserve_gateway.tuning.finalists import MAX_CONFIRMATIONS, confirmed, finals
 from torchserve_gateway.tuning.journal import Journal, JournalError, OutOfTimeError, Remembered
 from torchserve_gateway.tuning.race import Measure, Race, Rules
 from torchserve_gateway.tuning.requests import CheckedRequest, NoRequestsError, bodies, is_same
@@ -121,6 +121,24 @@ def test_a_best_that_was_luck_is_confirmed_at_a_lower_rate_or_not_at_all() -> No
     machine = Machine()
     assert confirmed(BEST, 9 * capacity(BEST), machine, LIMIT_MS) is None
     assert len(machine.plans) == MAX_CONFIRMATIONS
+
+
+def test_a_best_that_does_not_hold_any_more_makes_room_for_the_next() -> None:
+    race = raced(Machine())
+    ranked = sorted(race.held, key=lambda each: -race.held[each])
+    later = Machine(broken={ranked[0]})
+    final = finals(result([]), race, later, RULES.min_gain)
+    assert [each.plan.candidate for each in final.confirmed] == [ranked[1], START]
+    assert final.chosen is final.confirmed[0]
+
+
+def test_the_present_combination_stays_without_a_clear_gain() -> None:
+    machine = Machine(of=lambda _: 200)
+    race = Race(SPACE, START, machine, RULES, held={START: 100.0, BEST: 103.0})
+    final = finals(result([]), race, machine, RULES.min_gain)
+    assert len(final.confirmed) == 2
+    assert final.chosen is not None
+    assert final.chosen.plan.candidate == START
 
 
 def remembered(journal: Journal, measure: Measure, until_s: float = math.inf) -> Remembered:

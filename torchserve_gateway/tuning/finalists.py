@@ -9,25 +9,32 @@ from torchserve_gateway.tuning.result import Result
 from torchserve_gateway.tuning.windows import Plan, Purpose, Window
 
 AGAIN = "make tune again goes on"
-MAX_CONFIRMATIONS = 4
+MAX_CONFIRMATIONS = 3
 
 
 def finals(result: Result, race: Race, measure: Measure, min_gain: float) -> Result:
-    """Measures again, longer: the best, the best with the present threads, and the present combination."""
-    same_threads = {each: rate for each, rate in race.held.items() if each.threads == result.start.threads}
-    best_of_these = max(same_threads, key=lambda each: same_threads[each], default=None)
-    found: list[Window] = []
+    """Confirms the best, the best with the present threads, and the present combination.
+
+    A combination that does not hold any more makes room for the next.
+    """
+    ranked = sorted(race.held, key=lambda each: -race.held[each])
+    same_threads = [each for each in ranked if each.threads == result.start.threads]
+    present = [each for each in ranked if each == result.start]
+    found: dict[Candidate, Window | None] = {}
     try:
-        for each in dict.fromkeys((race.best, best_of_these, result.start)):
-            rate = race.held.get(each) if each else None
-            window = confirmed(each, rate, measure, result.limit_ms) if each and rate else None
-            found += [window] if window else []
+        for candidates in (ranked, same_threads, present):
+            for each in candidates:
+                if each not in found:
+                    found[each] = confirmed(each, race.held[each], measure, result.limit_ms)
+                if found[each]:
+                    break
     except OutOfTimeError:
         return replace(result, ended=f"the time was over before the best was confirmed; {AGAIN}")
     # What is no clear gain is no reason for a change.
     handicap = {result.start: min_gain}
-    found.sort(key=lambda each: -each.images_per_s * handicap.get(each.plan.candidate, 1))
-    return replace(result, confirmed=found)
+    windows = [each for each in found.values() if each]
+    windows.sort(key=lambda each: -each.images_per_s * handicap.get(each.plan.candidate, 1))
+    return replace(result, confirmed=windows)
 
 
 def confirmed(candidate: Candidate, rate: float, measure: Measure, p99_ms: float) -> Window | None:
