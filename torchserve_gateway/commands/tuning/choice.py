@@ -67,7 +67,8 @@ def write_choice(file: Path | None, result: Result) -> None:
             "again has the rest to write"
         )
     if file is None or fits is None:
-        print("no file was changed; WRITE=1 puts it into the model's file")
+        hint = "WRITE=1, or write=FILE, puts it into the model's file"
+        print(f"no file was changed; {hint if file is None else 'none fits the present threads'}")
         return
     values = fits.plan.candidate.model_dump(exclude={"threads"})
     if values["workers"] == result.start.workers:
