@@ -1,6 +1,9 @@
 """`stress.py` against a gateway: reports, Ctrl-C, wrong answers, comparison."""
 
+import contextlib
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,3 +70,29 @@ def test_ctrl_c_still_writes_the_report(port: str, tmp_path: Path) -> None:
         process.stderr.read()
         assert process.wait(timeout=60) == 0
     assert json.loads(file.read_text())["answered"] > 0
+
+
+def test_log_lines_are_whole_above_the_progress_bar(port: str) -> None:
+    terminal, theirs = os.openpty()
+    arguments = [sys.executable, "stress.py", port, "clients=2", "rounds=3", "round_s=0.5"]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(arguments, cwd=PROJECT_ROOT, stderr=theirs, env=environment):
+        os.close(theirs)
+        shown = all_of(terminal).decode()
+    assert "━" in shown
+    # What a line shows in the end is behind its last erasure.
+    lines = [line.rsplit("\x1b[2K", 1)[-1] for line in shown.split("\r\n")]
+    performance = [line for line in lines if "Performance: " in line]
+    assert len(performance) == 3
+    for line in performance:
+        assert re.fullmatch(r"[\d:]+ INFO Performance: [^━]+", line), line
+
+
+def all_of(terminal: int) -> bytes:
+    """Everything that is written to a pseudoterminal, whose last writer's end is EIO."""
+    parts = []
+    with contextlib.suppress(OSError):
+        while part := os.read(terminal, 65536):
+            parts.append(part)
+    os.close(terminal)
+    return b"".join(parts)

@@ -65,9 +65,24 @@ def _parse_overrides(root: str, argv: Sequence[str] | None) -> list[str]:
     return list(parser.parse_args(argv).overrides)
 
 
+class _ToStderr(logging.Handler):
+    """Writes to what sys.stderr is at that moment: a progress bar replaces it, to keep below the lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one line."""
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        # As the handlers of `logging` do: a line that cannot be written ends no command.
+        except Exception:  # noqa: BLE001
+            self.handleError(record)
+
+
 def _log_to_stderr() -> None:
     logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[_ToStderr()],
     )
     # One line per HTTP call would bury ours.
     logging.getLogger("httpx").setLevel(logging.WARNING)
