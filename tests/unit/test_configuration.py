@@ -231,6 +231,25 @@ def test_a_file_that_cannot_be_composed_is_one_line_with_the_place(
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("batch_size=4", "did you mean model.batch_size or request_params.batch_size?"),
+        ("bachsize=4", "did you mean model.batch_size or request_params.batch_size?"),
+        ("model.batchsize=4", "did you mean model.batch_size?"),
+        ("gateway.prot=1", "did you mean gateway.port?"),
+        ("modle=genre", "did you mean model?"),
+        ("strategy.nonesuch=1", "see torchserve-gateway config upload"),
+    ],
+)
+def test_a_mistyped_key_is_named_in_full_with_the_nearest(typed: str, meant: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load("upload", UploadSettings, [typed])
+    key = typed.partition("=")[0]
+    assert str(caught.value).startswith(f"config/upload.yaml has no key {key}; ")
+    assert str(caught.value).endswith(meant)
+
+
 def test_what_is_no_file_is_one_line(config_dir: Path) -> None:
     (config_dir / "model" / "folder.yaml").mkdir()
     (config_dir / "model" / "loop.yaml").symlink_to("loop.yaml")

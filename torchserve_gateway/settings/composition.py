@@ -19,6 +19,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from yaml import MarkedYAMLError, safe_load
 
+from torchserve_gateway.settings.unknown_keys import unknown_key, with_suggestion
+
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the packages: a checkout, or site-packages."""
 RESOURCES = PROJECT_ROOT / "torchserve_gateway" / "resources"
@@ -163,8 +165,20 @@ def _compose(root: str, overrides: Sequence[str]) -> dict[str, object]:
         container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     # Odd files make Hydra, OmegaConf and PyYAML raise anything: ValueError, RecursionError ...
     except Exception as exc:
-        raise ConfigurationError(_reason(root, exc)) from exc
+        key = unknown_key(exc)
+        reason = with_suggestion(root, key, _known(root)) if key else _reason(root, exc)
+        raise ConfigurationError(reason) from exc
     return {str(key): value for key, value in container.items()} if isinstance(container, dict) else {}
+
+
+def _known(root: str) -> object:
+    """The configuration without overrides; empty if it does not compose either."""
+    try:
+        with initialize_config_dir(config_dir=str(CONFIG_DIR), version_base="1.3"):
+            return OmegaConf.to_container(compose(config_name=root))
+    # As in `_compose`.
+    except Exception:  # noqa: BLE001
+        return {}
 
 
 def _other_models(composed: DictConfig) -> list[str]:
