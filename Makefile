@@ -140,8 +140,10 @@ down: install ## stop them
 status: install ## one line a part: state, pid, URL
 	@$(COMMAND) status $(ARGS)
 
-logs: install ## follow the logs
-	@$(COMMAND) logs $(ARGS)
+# gateway, torchserve, handler or all.
+OF ?= gateway
+logs: install ## follow the gateway's log; OF=handler: that of the workers, OF=torchserve, OF=all
+	@$(COMMAND) logs --of $(OF) $(ARGS)
 
 run_ts: install ## TorchServe alone in the foreground
 	@exec $(COMMAND) torchserve $(ARGS)

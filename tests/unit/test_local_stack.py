@@ -1,5 +1,6 @@
 """The local stack's files say what was meant, wherever the checkout lies."""
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from supervisor.options import ServerOptions
 
+from tests.commands import command
 from tests.conftest import require_program
 from tests.free_ports import free_ports
 from tests.processes import Process, until
@@ -78,3 +80,33 @@ def test_nginx_serves_a_folder_of_any_name(tmp_path: Path, monkeypatch: pytest.M
     finally:
         process.terminate()
         process.until_gone()
+
+
+def test_logs_follows_the_gateways_log_and_others_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "var" / "log"
+    folder.mkdir(parents=True)
+    for name in ("access_log", "gateway", "model_log", "supervisord", "torchserve", "ts_log"):
+        (folder / f"{name}.log").write_text(f"a line of {name}\n")
+    assert followed(tmp_path) == {"gateway"}
+    assert followed(tmp_path, "--of", "handler") == {"model_log"}
+    # The output of TorchServe repeats the lines of its files.
+    assert followed(tmp_path, "--of", "all") == {"gateway", "torchserve", "supervisord"}
+    (folder / "gateway.log").unlink()
+    missing = command("logs", as_override("state_dir", tmp_path / "var"))
+    assert missing.exit_code == 1
+    assert f"there is no {folder}/gateway.log yet; make up" in missing.stderr
+
+
+def followed(directory: Path, *options: str) -> set[str]:
+    """Names of the logs whose lines are printed."""
+    log = directory / "followed.txt"
+    log.unlink(missing_ok=True)
+    state = as_override("state_dir", directory / "var")
+    process = Process(log, [sys.executable, "-m", "torchserve_gateway", "logs", *options, state])
+    try:
+        last = {"handler": "model_log", "all": "supervisord"}.get(options[-1] if options else "", "gateway")
+        until(lambda: f"a line of {last}" in log.read_text())
+    finally:
+        process.terminate()
+        process.until_gone()
+    return set(re.findall(r"a line of (\w+)", log.read_text()))

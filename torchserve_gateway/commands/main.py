@@ -5,7 +5,7 @@ runs: torch takes seconds, and the gateway's image is without it.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -88,11 +88,21 @@ def status(overrides: Overrides = None) -> None:
 
 
 @app.command()
-def logs(overrides: Overrides = None) -> None:
-    """Follows the logs of both."""
+def logs(
+    overrides: Overrides = None,
+    *,
+    of: Annotated[
+        Literal["gateway", "torchserve", "handler", "all"],
+        typer.Option(help="handler: of the workers; all: gateway, TorchServe, supervisor."),
+    ] = "gateway",
+) -> None:
+    """Follows the gateway's log, or that of another part.
+
+    Example: torchserve-gateway logs --of handler
+    """
     from torchserve_gateway.commands import stack
 
-    _exit(stack.run_action(stack.logs, overrides or []))
+    _exit(stack.follow(of, overrides or []))
 
 
 @app.command("app")

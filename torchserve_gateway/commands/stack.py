@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import httpx
 
@@ -20,12 +21,25 @@ from torchserve_gateway.settings.local_stack import StackSettings
 
 Action = Callable[[StackSettings, Sequence[str]], int | None]
 
+LoggingPart = Literal["gateway", "torchserve", "handler", "all"]
+LOGS: dict[LoggingPart, tuple[str, ...]] = {
+    "gateway": ("gateway.log",),
+    # Its output, which repeats ts_log.log and model_log.log.
+    "torchserve": ("torchserve.log",),
+    "handler": ("model_log.log",),
+    "all": ("gateway.log", "torchserve.log", "supervisord.log"),
+}
+"""Files of a part; no two of them have the same lines."""
+
 POLL_INTERVAL_S = 0.3
 LOG_LINES_ON_FAILURE = 15
 
 
 class StackError(Exception):
     """The stack is not in the wanted state; the message says why."""
+
+
+FAILURES = (StackError, PreflightError, SupervisorConfigError, RecordError)
 
 
 def up(settings: StackSettings, overrides: Sequence[str]) -> None:
@@ -77,12 +91,17 @@ def status(settings: StackSettings, _: Sequence[str]) -> int:
     return 0 if parts and all(part.state == "RUNNING" for part in parts) else 1
 
 
-def logs(settings: StackSettings, _: Sequence[str]) -> None:
-    """Follows the logs of all parts until interrupted."""
-    files = sorted(str(path) for path in settings.log_dir.glob("*.log"))
-    if not files:
-        raise StackError(f"there are no logs in {settings.log_dir} yet; make up starts the stack")
-    os.execvp("tail", ["tail", "-n", "20", "-F", *files])  # noqa: S606 - its arguments are our own files
+def logs(settings: StackSettings, part: LoggingPart) -> None:
+    """Follows the log of a part until interrupted.
+
+    Raises:
+        StackError: there is no such log yet.
+    """
+    files = [settings.log_dir / name for name in LOGS[part]]
+    there = [str(file) for file in files if file.exists()]
+    if not there:
+        raise StackError(f"there is no {files[0]} yet; make up starts the stack")
+    os.execvp("tail", ["tail", "-n", "20", "-F", *there])  # noqa: S606 - its arguments are our own files
 
 
 def _other_settings(settings: StackSettings) -> str:
@@ -167,6 +186,10 @@ def _last_lines(supervisor: Supervisor, part: str) -> str:
 
 
 def run_action(action: Action, argv: Sequence[str]) -> int:
-    """Runs `up`, `down`, `status` or `logs` with Hydra overrides and returns the exit code."""
-    failures = (StackError, PreflightError, SupervisorConfigError, RecordError)
-    return run("stack", StackSettings, lambda settings: action(settings, argv), failures, argv)
+    """Runs `up`, `down` or `status` with Hydra overrides and returns the exit code."""
+    return run("stack", StackSettings, lambda settings: action(settings, argv), FAILURES, argv)
+
+
+def follow(part: LoggingPart, argv: Sequence[str]) -> int:
+    """Runs `logs` with Hydra overrides and returns the exit code."""
+    return run("stack", StackSettings, lambda settings: logs(settings, part), FAILURES, argv)
