@@ -48,6 +48,7 @@ class RunningStack:
                 f"torchserve.model_store={directory}/model_store",
                 f"torchserve.deployments_dir={directory}/deployments",
                 f"torchserve.key_file={directory}/var/torchserve/key_file.json",
+                f"torchserve.log_dir={directory}/var/log",
                 f"gateway.port={gateway}",
                 # On any machine; a test that is about several says so.
                 "gateway.processes=1",

@@ -137,7 +137,7 @@ class TorchServeWithVersions:
 
 async def test_workers_that_keep_dying_end_the_deploy_long_before_the_time_out(tmp_path: Path) -> None:
     torchserve = TorchServeWithVersions(ready=1)
-    with pytest.raises(DeploymentError, match="die while they load"):
+    with pytest.raises(DeploymentError, match=r"die while they load the model; the reason is in .*model_log"):
         await swap(FakeTorchServe(torchserve), tmp_path, ready_timeout_s=3600)
     assert torchserve.versions == ["1.0"]
     assert not (tmp_path / "store" / WANTED.archive).exists()

@@ -157,9 +157,17 @@ LABELS_BACKWARDS = json.dumps({str(9 - i): label for i, label in enumerate("ABCD
     [
         (None, ["model.samples.0.expected_class=Comedy"], "not Comedy"),
         (rewritten("index_to_name.json", LABELS_BACKWARDS), [], "other classes than configured"),
-        (rewritten("handler.py", b"import nonesuch"), [], "die while they load"),
-        (rewritten("genre.pt", b"rubbish"), [], "die while they load"),
-        (rewritten("genre.pt", three_classes()), [], "die while they load"),
+        (
+            rewritten("handler.py", b"import nonesuch"),
+            [],
+            "the handler's last error: ModuleNotFoundError: No module named 'nonesuch' (",
+        ),
+        (rewritten("genre.pt", b"rubbish"), [], "PytorchStreamReader failed"),
+        (
+            rewritten("genre.pt", three_classes()),
+            [],
+            "die while they load the model; the handler's last error: ",
+        ),
         (of_another_version, [], "of version 7.7"),
         (lambda archive: archive.write_bytes(archive.read_bytes()[:9999]), [], "bad-1.mar"),
         (lambda archive: archive.write_bytes(b"no zip"), [], "is no model archive"),

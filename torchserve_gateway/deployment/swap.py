@@ -55,7 +55,7 @@ class Swap:
             elif not await self._promoted(before):
                 return f"{model} {before.serving.version if before else 'nothing'} serves"
         except (TorchServeError, OSError) as exc:
-            raise deployment.failed(exc) from exc
+            raise deployment.failed(deployment.explained(exc)) from exc
         await retire_others(deployment, target, before)
         return f"{model} {version} serves"
 
@@ -164,7 +164,8 @@ class Swap:
         try:
             yield
         except RefusedError as exc:
-            raise self._deployment.failed(f"{torchserve.name}: {exc}") from exc
+            explained = self._deployment.explained(exc)
+            raise self._deployment.failed(f"{torchserve.name}: {explained}") from exc
 
 
 def previous_versions(before: DeployedModel, new: str) -> tuple[DeployedVersion, ...]:

@@ -9,6 +9,7 @@ from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, TorchServeError
 from torchserve_gateway.torchserve_api.management import ManagementClient
 from torchserve_gateway.torchserve_api.readiness import WorkersNotReadyError, until_ready
+from torchserve_gateway.torchserve_api.worker_log import WorkerLog
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +34,9 @@ def wait_for_models(settings: TorchServeSettings) -> None:
 
 
 async def _wait(settings: TorchServeSettings, serving: dict[str, DeployedVersion]) -> None:
-    torchserve = TorchServe.at(settings)
+    torchserve, log = TorchServe.at(settings), WorkerLog(settings.log_dir, since_start=True)
     async with torchserve.http:
-        waits = (_until_ready(torchserve.management, name, version) for name, version in serving.items())
+        waits = (_until_ready(torchserve.management, name, each, log) for name, each in serving.items())
         # Each has its own time, and the first failure is no reason to leave the others unsaid.
         results = await asyncio.gather(*waits, return_exceptions=True)
     problems = [each for each in results if isinstance(each, BaseException)]
@@ -46,7 +47,9 @@ async def _wait(settings: TorchServeSettings, serving: dict[str, DeployedVersion
         raise ModelNotReadyError("; ".join(map(str, problems)))
 
 
-async def _until_ready(management: ManagementClient, model: str, serving: DeployedVersion) -> None:
+async def _until_ready(
+    management: ManagementClient, model: str, serving: DeployedVersion, log: WorkerLog
+) -> None:
     version, timeout_s = serving.version, serving.startup_timeout
     try:
         described = (await management.describe(model, version))[0]
@@ -66,6 +69,8 @@ async def _until_ready(management: ManagementClient, model: str, serving: Deploy
             *(model, version, model, version),
         )
     except (WorkersNotReadyError, TorchServeError) as exc:
-        raise ModelNotReadyError(f"{model} {version} is not READY: {exc}") from exc
+        said = log.last_error(model, version)
+        reason = f"; the handler's last error: {said}" if said else ""
+        raise ModelNotReadyError(f"{model} {version} is not READY: {exc}{reason}") from exc
     else:
         logger.info("%s %s is READY", model, version)

@@ -63,4 +63,5 @@ async def _after(management: ManagementClient, version: ModelVersion, wait_s: fl
     try:
         return await until_ready(management, name, number, version.min_workers, wait_s)
     except WorkersNotReadyError as exc:
-        raise CommandError(f"{name} {number} is registered, but {exc}") from exc
+        where = "the reason is in TorchServe's model_log.log"
+        raise CommandError(f"{name} {number} is registered, but {exc}; {where}") from exc

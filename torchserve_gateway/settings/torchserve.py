@@ -61,6 +61,8 @@ class TorchServeSettings(Settings):
     """Folder of registered archives; None: no shared disk, so TorchServe downloads every archive."""
     deployments_dir: WorkingPath
     """Folder of the deployment record and of the gateways' reports."""
+    log_dir: WorkingPath | None
+    """Folder of TorchServe's logs; None: on another machine."""
     management_timeout_s: PositiveFloat
     """Seconds a call of the Management API may take."""
     register_timeout_s: PositiveFloat

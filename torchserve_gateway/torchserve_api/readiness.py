@@ -35,10 +35,7 @@ async def until_ready(
                 for worker in described.workers:
                     pids.setdefault(worker.id, set()).add(worker.pid)
                 if any(len(each - {-1, 0}) >= MAX_WORKER_STARTS for each in pids.values()):
-                    raise WorkersNotReadyError(
-                        "its workers die while they load the model; the reason is in TorchServe's "
-                        "model_log.log"
-                    )
+                    raise WorkersNotReadyError("its workers die while they load the model")
                 await asyncio.sleep(POLL_INTERVAL_S)
     except TimeoutError as exc:
         raise WorkersNotReadyError(

@@ -25,6 +25,7 @@ from torchserve_gateway.settings.local_stack import StackSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.errors import TorchServeError
 from torchserve_gateway.torchserve_api.readiness import WorkersNotReadyError, until_ready
+from torchserve_gateway.torchserve_api.worker_log import WorkerLog
 from torchserve_gateway.tuning.candidates import Candidate
 
 FOLLOW_TIMEOUT_S = 30
@@ -98,7 +99,13 @@ class OwnStack:
         except (stack.StackError, WorkersNotReadyError, TorchServeError, DeploymentError) as exc:
             # Whatever state it is in now, the next combination finds a new one.
             self._threads = None
-            raise NotServedError(" ".join(str(exc).split())) from exc
+            raise NotServedError(self._explained(exc)) from exc
+
+    def _explained(self, failure: Exception) -> str:
+        if not isinstance(failure, WorkersNotReadyError):
+            return " ".join(str(failure).split())
+        log, model = WorkerLog(self.settings.torchserve.log_dir, since_start=True), self.settings.model
+        return f"{failure}; {log.reason(model.name, model.version)}"
 
     def _wanted(self, candidate: Candidate) -> DeployedVersion:
         model = self.settings.model
@@ -184,6 +191,7 @@ def _own(directory: Path) -> list[str]:
         as_override("torchserve.deployments_dir", directory / "deployments"),
         as_override("torchserve.key_file", directory / "key_file.json"),
         as_override("state_dir", directory / "state"),
+        as_override("torchserve.log_dir", directory / "state" / "log"),
         f"gateway.port={gateway}",
         *UNGUARDED,
     ]
