@@ -16,6 +16,8 @@ TORCH_INDEX ?=
 RUN := .venv/bin/python
 # The installed command, torchserve-gateway.
 COMMAND := $(RUN) -m torchserve_gateway
+# An end by Ctrl-C or SIGTERM is no error of make. Starts with exec, so that make's own SIGTERM arrives.
+FOREGROUND := exec $(RUN) tools/foreground.py
 COMMA := ,
 SERVED = model=$(firstword $(subst $(COMMA), ,$(MODELS)))$(if $(findstring $(COMMA),$(MODELS)), 'gateway.models=[$(MODELS)]')
 CHOICE := model=$(MODEL)$(if $(VERSION), 'model.version="$(VERSION)"')
@@ -143,16 +145,16 @@ status: install ## one line a part: state, pid, URL
 # gateway, torchserve, handler or all.
 OF ?= gateway
 logs: install ## follow the gateway's log; OF=handler: that of the workers, OF=torchserve, OF=all
-	@$(COMMAND) logs --of $(OF) $(ARGS)
+	@$(FOREGROUND) $(COMMAND) logs --of $(OF) $(ARGS)
 
 run_ts: install ## TorchServe alone in the foreground
-	@exec $(COMMAND) torchserve $(ARGS)
+	@$(FOREGROUND) $(COMMAND) torchserve $(ARGS)
 
 run_app: install ## the gateway alone in the foreground
-	@exec $(COMMAND) app $(SERVED) $(ARGS)
+	@$(FOREGROUND) $(COMMAND) app $(SERVED) $(ARGS)
 
 run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
-	@exec $(COMMAND) file-browser $(ARGS)
+	@$(FOREGROUND) $(COMMAND) file-browser $(ARGS)
 
 # Name and version are the archive's, unless the command line has others.
 ARCHIVE = 'archive_source.path="$(MAR)"' $(if $(NAME),model.name=$(NAME)) \
@@ -181,7 +183,7 @@ models: install ## what is deployed: versions, default, workers, batching, queue
 	@$(COMMAND) models model=$(MODEL) $(ARGS)
 
 watch: install ## live: images/s, latency, queue, batch size, workers by version; Ctrl-C ends
-	@$(COMMAND) watch model=$(MODEL) $(ARGS)
+	@$(FOREGROUND) $(COMMAND) watch model=$(MODEL) $(ARGS)
 
 manage: install ## the Management API by hand, see docs/management.md (ARGS="list --json")
 	@$(COMMAND) manage $(ARGS)
