@@ -26,8 +26,21 @@ SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples too
 # Every target of the list, none of which is a file.
 .PHONY: $(shell sed -nE 's/^([a-z0-9_-]+):.*## .*/\1/p' $(MAKEFILE_LIST))
 
+# The headings of the list in their order. A target belongs to the last heading before it.
+##@ Start
+##@ Your model
+##@ Run
+##@ Deploy and operate
+##@ Measure
+##@ Containers
+##@ Examples and tutorials
+##@ Develop
+
+##@ Start
 help: ## this list
-	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/\1\t\2/' | expand -t 24
+	@awk -F ':.*## ' '/^##@ / { at = substr($$0, 5); if (!(at in lines)) { order[++n] = at; lines[at] = "" } } \
+		/^[a-z0-9_-]+:.*## / { lines[at] = lines[at] sprintf("  %-23s%s\n", $$1, $$2) } \
+		END { for (i = 1; i <= n; i++) printf("%s%s\n%s", (i > 1 ? "\n" : ""), order[i], lines[order[i]]) }' $(MAKEFILE_LIST)
 
 install: .venv/.installed ## .venv with the pinned dependencies, a Java runtime included
 
@@ -58,6 +71,7 @@ demo: install ## everything from nothing: predicts every image of imgs/ through 
 	.venv-kserve/bin/pip install --quiet --disable-pip-version-check --no-input -r tests/kserve-client.txt
 	touch $@
 
+##@ Develop
 # pytest rewrites each test module once and keeps it as bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -79,6 +93,7 @@ lint: .venv/.installed-dev ## ruff, mypy --strict and the directions of imports
 	$(RUN) -m mypy $(SOURCES)
 	PYTHONPATH=clients/python .venv/bin/lint-imports --no-logo --no-cache
 
+##@ Your model
 download_weights: install ## checkpoint into weights/ from the configured URL, checksum verified
 	@$(COMMAND) download-weights $(CHOICE) $(ARGS)
 
@@ -96,6 +111,7 @@ new_model: install ## the same; describes a model first, and replaces no file (N
 generate_mar: install ## archive into model_mars/, its checkpoint fetched first (MODEL=genre VERSION=1.0)
 	@$(COMMAND) generate-mar $(CHOICE) $(ARGS)
 
+##@ Measure
 optimize: install ## the model on every engine and precision of this machine; WRITE=1 puts the best into its file
 	@$(COMMAND) optimize model=$(MODEL) $(if $(WRITE),write=config/model/$(MODEL).yaml) $(ARGS)
 
@@ -103,6 +119,7 @@ TUNING = $(if $(P99_MS),p99_ms=$(P99_MS)) $(if $(BUDGET_S),budget_s=$(BUDGET_S))
 tune: install ## batching, workers and threads for the most images/s (MODEL=genre P99_MS=200 BUDGET_S=900 TRIALS=16 WRITE=1)
 	@$(COMMAND) tune model=$(MODEL) $(TUNING) $(if $(WRITE),write=config/model/$(MODEL).yaml) $(ARGS)
 
+##@ Examples and tutorials
 train: install ## the demo checkpoint anew: draws posters, trains, evaluates
 	@$(RUN) -m examples.genre.train $(ARGS)
 
@@ -133,6 +150,7 @@ build_imagenet: $(EXAMPLES) ## the weights of examples/imagenet, from a package,
 build_densenet161: install ## random weights for examples/densenet161, for timing
 	@$(RUN) -m examples.densenet161.build model=densenet161 $(ARGS)
 
+##@ Run
 up: install ## TorchServe and the gateway in the background (MODELS=genre,imagenet: several models)
 	@$(COMMAND) up $(SERVED) $(ARGS)
 
@@ -156,6 +174,7 @@ run_app: install ## the gateway alone in the foreground
 run_nginx_filebrowser: install ## model_mars/ over HTTP, in the foreground
 	@$(FOREGROUND) $(COMMAND) file-browser $(ARGS)
 
+##@ Deploy and operate
 # Name and version are the archive's, unless the command line has others.
 ARCHIVE = 'archive_source.path="$(MAR)"' $(if $(NAME),model.name=$(NAME)) \
 	$(if $(filter-out file,$(origin MODEL)),model=$(MODEL)) \
@@ -191,17 +210,21 @@ manage: install ## the Management API by hand, see docs/management.md (ARGS="lis
 grpc: install ## TorchServe over gRPC by hand, see docs/grpc.md (ARGS="infer genre imgs/horror.jpg")
 	@$(COMMAND) grpc $(ARGS)
 
+##@ Develop
 grpc_stubs: .venv/.installed-dev ## what protoc makes of torchserve_gateway/torchserve_api/grpc/proto/
 	@$(RUN) -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. torchserve_gateway/torchserve_api/grpc/proto/*.proto
 
+##@ Deploy and operate
 KEY = key $(NAME) $(if $(RIGHTS),--rights $(RIGHTS)) $(if $(REVOKE),--revoke $(REVOKE))
 
 api_key: install ## a key for a caller, printed once; see docs/security.md (NAME=app RIGHTS=predict,models REVOKE=old)
 	@$(COMMAND) $(KEY) $(ARGS)
 
+##@ Measure
 run_stress: install ## load and images per second
 	@$(COMMAND) stress model=$(MODEL) $(ARGS)
 
+##@ Examples and tutorials
 # The targets of the MNIST tutorial, docs/tutorials.md, under their names.
 model_name ?= $(MODEL)
 model_version ?= 1.0
@@ -224,6 +247,7 @@ serve-start: up ## up by the MNIST tutorial's name
 register-model: install ## upload_model by the same (model_name= model_version= tserve_url= models_port= num_workers= model_url=)
 	@$(COMMAND) deploy $(TUTORIAL_CHOICE) $(TUTORIAL_SOURCE) model.workers=$(num_workers) torchserve.management_url=$(TUTORIAL_URL) $(ARGS)
 
+##@ Containers
 # docker where its daemon answers, else podman.
 CONTAINER_ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
 # Options of every build, for a machine that reaches its packages by a way of its own, see docs/containers.md.
@@ -296,11 +320,13 @@ docker/secrets/grafana_password:
 	@install -d -m 700 docker/secrets
 	od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >$@ && chmod 644 $@
 
+##@ Develop
 # The tests of a stack follow it from empty to scaled: pods and images take minutes to start anew.
 IN_ORDER := -p no:randomly
 test_containers: .venv/.installed-dev ## builds the images and tests the stack in containers, see docs/containers.md
 	@$(RUN) -m pytest tests/containers $(IN_ORDER) $(PYTEST_ARGS)
 
+##@ Measure
 bench: .venv/.installed-dev ## side-by-side measurements
 	@$(RUN) -m tools.bench.http_transports
 	$(RUN) -m tools.bench.load_generator
@@ -335,6 +361,7 @@ compare_workers: .venv/.installed $(DENSENET) ## queue and inference latency by 
 scaling: .venv/.installed-dev ## measures, simulates many replicas, says what 10,000 images/s would take
 	@$(RUN) -m tools.sizing model=$(MODEL) $(ARGS)
 
+##@ Develop
 dashboard: .venv/.installed-dev ## the Grafana dashboard from tools/dashboard/panels.py
 	@$(RUN) -m tools.dashboard.dashboard
 

@@ -96,3 +96,16 @@ def test_targets_of_the_tutorials_page_exist() -> None:
     # The tutorial's own, with an equivalent beside them.
     theirs = {"docker-run"}
     assert {name for name in named - theirs if not re.search(rf"^{name}:", made, re.MULTILINE)} == set()
+
+
+def test_every_target_is_listed_once_under_a_heading() -> None:
+    shown = subprocess.run(["make", "help"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    groups = {
+        heading: re.findall(r"^  ([a-z0-9_-]+) +\S", "\n".join(targets), re.MULTILINE)
+        for heading, *targets in (group.splitlines() for group in shown.stdout.split("\n\n"))
+    }
+    assert next(iter(groups.items())) == ("Start", ["help", "install", "install_engines", "demo"])
+    assert all(groups.values())
+    made = (PROJECT_ROOT / "Makefile").read_text()
+    described = re.findall(r"^([a-z0-9_-]+):.*## ", made, re.MULTILINE)
+    assert sorted(name for names in groups.values() for name in names) == sorted(described)
