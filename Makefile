@@ -21,7 +21,7 @@ FOREGROUND := exec $(RUN) tools/foreground.py
 COMMA := ,
 SERVED = model=$(firstword $(subst $(COMMA), ,$(MODELS)))$(if $(findstring $(COMMA),$(MODELS)), 'gateway.models=[$(MODELS)]')
 CHOICE := model=$(MODEL)$(if $(VERSION), 'model.version="$(VERSION)"')
-SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker tests
+SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker docs/conf.py tests
 
 # Every target of the list, none of which is a file.
 .PHONY: $(shell sed -nE 's/^([a-z0-9_-]+):.*## .*/\1/p' $(MAKEFILE_LIST))
@@ -72,6 +72,11 @@ demo: install ## everything from nothing: predicts every image of imgs/ through 
 	touch $@
 
 ##@ Develop
+.venv-docs/.installed: requirements-docs.txt
+	@$${PYTHON:-$$(command -v python3.11 || command -v python3)} -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check --no-input -r requirements-docs.txt
+	touch $@
+
 # pytest rewrites each test module once and keeps it as bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -364,6 +369,11 @@ scaling: .venv/.installed-dev ## measures, simulates many replicas, says what 10
 ##@ Develop
 dashboard: .venv/.installed-dev ## the Grafana dashboard from tools/dashboard/panels.py
 	@$(RUN) -m tools.dashboard.dashboard
+
+# Sphinx warns of a dead link only where it reads the page.
+docs: .venv-docs/.installed ## the pages and the reference as a site in var/site; a dead link fails
+	@.venv-docs/bin/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going -c docs -d var/site-cache . var/site
+	echo "file://$(CURDIR)/var/site/docs/index.html"
 
 format: .venv/.installed-dev ## ruff's formatter over everything
 	@$(RUN) -m ruff check --fix --quiet $(SOURCES)

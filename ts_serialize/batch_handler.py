@@ -45,7 +45,7 @@ class BatchHandler(BaseHandler):
     may differ in shape, and the first of them wait for what the model does once.
     """
     content_type: str | None = None
-    """Media type of the answers; None: JSON, text or bytes, as the answer is."""
+    """Media type of the answers. None stands for JSON, text or bytes, as the answer is."""
 
     def load(self, context: Any) -> None:
         """Loads what the other methods need. As is: TorchServe's loader, which sets `model` and `mapping`."""

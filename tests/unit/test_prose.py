@@ -20,6 +20,7 @@ SOURCES = (
     "torchserve_gateway",
     "ts_serialize",
     "clients",
+    "docs",
     "examples",
     "tools",
 )

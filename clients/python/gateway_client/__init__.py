@@ -1,9 +1,11 @@
 """A typed client of the gateway that shrinks large images and retries when the gateway asks for it.
 
-from gateway_client import GatewayClient
+Example::
 
-with GatewayClient("http://127.0.0.1:5003") as client:
-    print(client.predict(Path("imgs/horror.jpg")).top)
+    from gateway_client import GatewayClient
+
+    with GatewayClient("http://127.0.0.1:5003") as client:
+        print(client.predict(Path("imgs/horror.jpg")).top)
 """
 
 from gateway_client.answers import DeployedVersion, Prediction
