@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,19 +160,3 @@ def test_kserves_client_gets_the_same_by_every_protocol(
     assert said["ready"] == [True] * 5
     for protocol in ("v1", "v2 as base64", "v2 binary"):
         assert_same(said[protocol], alone)
-
-
-def commands_in(page: str) -> list[str]:
-    """The commands of a page: what follows a `$`, with the lines that a backslash joins."""
-    text = (PROJECT_ROOT / page).read_text()
-    return re.findall(r"^\$ ((?:.*\\\n)*.*)$", text, re.MULTILINE)
-
-
-@pytest.mark.parametrize("command", commands_in("docs/protocols.md"))
-def test_a_command_of_the_docs_does_what_they_say(command: str, gateway: str) -> None:
-    script = command.replace("http://127.0.0.1:5003", gateway)
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=PROJECT_ROOT, capture_output=True, timeout=60, check=False
-    )
-    assert done.returncode == 0
-    assert "error" not in json.loads(done.stdout)

@@ -1,0 +1,98 @@
+"""What the pages show as printed is what their commands print."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.http_client import HTTP
+from tests.running_stack import RunningStack, run
+from torchserve_gateway.settings.composition import PROJECT_ROOT
+
+PAGES = ("README.md", "docs/api.md", "docs/grpc.md", "docs/protocols.md", "docs/security.md")
+# The demo of the shared stack is a test of its own.
+NOT_RUN = {"make demo"}
+FLAGS = re.DOTALL | re.MULTILINE
+DECIMAL = r"\d+\.\d+(?:e-\d+)?"
+
+
+def shown(page: str) -> list[tuple[str, str]]:
+    """The commands of a page, which follow a `$`, with the output below each."""
+    text = (PROJECT_ROOT / page).read_text()
+    blocks = [code for kind, code in re.findall(r"^```(\w*)\n(.*?)^```$", text, FLAGS) if not kind]
+    found = (re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", each, re.MULTILINE) for each in blocks)
+    return [pair for pairs in found for pair in pairs if pair[0] not in NOT_RUN]
+
+
+def assert_printed(printed: str, page: str) -> None:
+    """White space aside, `...` on the page stands for anything, and decimals are equal to three digits."""
+    parts = re.split(rf"(\.\.\.|{DECIMAL})", "".join(page.split()))
+    pattern = "".join(
+        ".*" if part == "..." else f"({DECIMAL})" if re.fullmatch(DECIMAL, part) else re.escape(part)
+        for part in parts
+    )
+    matched = re.fullmatch(pattern, "".join(printed.split()), re.DOTALL)
+    assert matched, f"the page shows:\n{page}\nthe program prints:\n{printed}"
+    wanted = [float(part) for part in parts if re.fullmatch(DECIMAL, part)]
+    assert [float(each) for each in matched.groups()] == pytest.approx(wanted, abs=1e-3)
+
+
+@pytest.fixture
+def archive(stack: RunningStack) -> Iterator[None]:
+    """The archive of genre 1.0 in the model store, under the name that the pages have."""
+    assert stack.built
+    file = stack.directory / "model_store" / "genre-1.0.mar"
+    if file.exists():
+        yield
+    else:
+        file.write_bytes(stack.built.read_bytes())
+        yield
+        file.unlink()
+
+
+def output(command: str, stack: RunningStack, folder: Path) -> str:
+    """What a command prints, against this stack instead of that on the default ports."""
+    overrides = " ".join([*stack.overrides, f"gateway.auth.keys_file={folder}/api_keys.json"])
+    command = command.replace("http://127.0.0.1:5003", stack.settings.gateway.url)
+    if command.startswith("make "):
+        named = re.sub(r'ARGS="?([^"]*)"?$', rf'ARGS="\1 {overrides}"', command.split("  #")[0])
+        named = named if "ARGS=" in named else f'{named} ARGS="{overrides}"'
+        command = f"{named} RUN='{sys.executable}' --silent --old-file=install 2>&1"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=PROJECT_ROOT,
+        # Without the flags of the make that runs the tests.
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_print_what_their_page_shows(
+    page: str, stack: RunningStack, images: list[Path], archive: None, tmp_path: Path
+) -> None:
+    url = f"{stack.settings.gateway.url}/predictions/genre"
+    serving = HTTP.put(url, content=images[0].read_bytes()).headers["x-model-version"]
+    commands = shown(page)
+    assert commands
+    for command, expected in commands:
+        printed = output(command, stack, tmp_path)
+        if expected:
+            assert_printed(printed, expected.replace('"1.0"', f'"{serving}"'))
+
+
+def test_the_demo_prints_what_the_readme_shows(stack: RunningStack) -> None:
+    readme = (PROJECT_ROOT / "README.md").read_text()
+    [expected] = re.findall(r"^ image .*?^Stop: .*?\n", readme, FLAGS)
+    demo = run("-m", "torchserve_gateway", "demo", *stack.overrides)
+    assert demo.returncode == 0, demo.stderr
+    assert_printed(demo.stdout, expected.replace("http://127.0.0.1:5003", stack.settings.gateway.url))
