@@ -17,22 +17,22 @@ from torchserve_gateway.settings.composition import PROJECT_ROOT, as_override
 
 pytestmark = pytest.mark.long
 
-# A limit that a busy machine keeps, and measurements as short as they can be.
+# Measurements as short as they can be. Whether any keeps the limit depends on what else the machine does.
 TINY = (
     "model.calibration_images=null",
     "model.samples=[]",
-    "p99_ms=5000",
+    "p99_ms=300",
     "requests=20",
     "min_window_s=0.5",
-    "max_window_s=1",
+    "max_window_s=6",
     "clients=4",
     "workers=[1]",
     "threads=[1]",
     "model.workers=1",
     "batch_sizes=[4]",
     "max_batch_delays=[0]",
-    "trials=3",
-    "budget_s=240",
+    "trials=2",
+    "budget_s=80",
 )
 
 
@@ -76,20 +76,21 @@ def test_a_search_is_interrupted_goes_on_and_writes_the_best(tmp_path: Path) -> 
     file.write_text("name: genre\n")
 
     second = run(*command(tmp_path, as_override("write", file)))
-    assert second.returncode == 0, second.stdout + second.stderr
+    was_found = "best: " in second.stdout
+    assert second.returncode == (0 if was_found else 1), second.stdout + second.stderr
     after = measured(tmp_path)
     assert after[: len(before)] == before
     assert all(
         each["answered" if "answered" in each else "requests"] for each in after if not each["failure"]
     )
-    assert {"batch_size", "max_batch_delay"} <= yaml.safe_load(file.read_text()).keys()
+    assert ("batch_size" in yaml.safe_load(file.read_text())) == was_found
     assert "This machine gives" in second.stdout
     assert (tmp_path / "tune/genre/report.png").stat().st_size > 1000
     assert "<circle" in (tmp_path / "tune/genre/report.html").read_text()
     assert processes_in(tmp_path) == []
 
-    third = run(*command(tmp_path))
-    assert third.returncode == 0, third.stderr
+    third = run(*command(tmp_path, "budget_s=0.001"))
+    assert f"{len(after)} measurements in " in third.stdout, third.stderr
     assert measured(tmp_path) == after
 
 

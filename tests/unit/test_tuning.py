@@ -15,6 +15,7 @@ from tests.free_ports import free_ports
 from torchserve_gateway.commands.tuning.choice import charted, write_choice
 from torchserve_gateway.load_test.sender import Sender
 from torchserve_gateway.load_test.statistics import Tally
+from torchserve_gateway.settings.composition import ConfigurationError
 from torchserve_gateway.settings.tuning import TuneSettings
 from torchserve_gateway.tuning.candidates import Candidate, Space, present, space
 from torchserve_gateway.tuning.finalists import MAX_CONFIRMATIONS, confirmed, finals
@@ -209,6 +210,12 @@ def test_workers_and_threads_that_are_named_are_tried_whatever_the_cores() -> No
     settings = load_once("tune", TuneSettings, ["workers=[3]", "threads=[2]"])
     found = space(settings, START, cores=2).all()
     assert {(each.workers, each.threads) for each in found} == {(1, 1), (3, 2)}
+
+
+def test_a_limit_that_a_measurement_is_too_short_for_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"max_window_s = 20 .* 20 times p99_ms, 40: "):
+        load_once("tune", TuneSettings, ["p99_ms=2000"])
+    assert load_once("tune", TuneSettings, ["p99_ms=2000", "max_window_s=40"]).least_window_s == 40
 
 
 def window(rate: float, p99_ms: float, candidate: Candidate = START, **more: object) -> Window:

@@ -1,12 +1,14 @@
 """`config/tune.yaml`: the search for batching, workers and threads."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from torchserve_gateway.settings.composition import ResourcePath, WorkingPath
 from torchserve_gateway.settings.project import ProjectSettings
 
+# A queue that grows by 5 % of the requests makes the last of them late by a twentieth of the window.
+LIMITS_A_WINDOW = 20
 Choices = Annotated[list[PositiveInt], Field(min_length=1)]
 
 
@@ -47,3 +49,18 @@ class TuneSettings(ProjectSettings):
     """Whether to forget earlier measurements."""
     write: WorkingPath | None
     """Model file that gets the best combination; None: no file is changed."""
+
+    @property
+    def least_window_s(self) -> float:
+        """Seconds of a measurement in which a growing queue shows."""
+        return LIMITS_A_WINDOW * self.p99_ms / 1000
+
+    @model_validator(mode="after")
+    def _growing_queues_show(self) -> Self:
+        if self.max_window_s < max(self.least_window_s, self.min_window_s):
+            raise ValueError(
+                f"max_window_s = {self.max_window_s:g} must be at least min_window_s = {self.min_window_s:g} "
+                f"and {LIMITS_A_WINDOW} times p99_ms, {self.least_window_s:g}: in a shorter measurement a "
+                "growing queue does not show"
+            )
+        return self

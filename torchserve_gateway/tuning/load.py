@@ -19,8 +19,6 @@ from torchserve_gateway.tuning.windows import LATE_SHARE, Plan, Window
 
 T = TypeVar("T")
 
-# A queue that grows by 5 % of the requests makes the last of them late by a twentieth of the window.
-LIMITS_A_WINDOW = 20
 CONFIRMATION = 3
 # After a deploy the first batches of every size are slower.
 WARM_UP_ROUNDS = 2
@@ -74,7 +72,7 @@ class Load:
         least = (
             settings.min_window_s,
             settings.requests / (plan.rate or settings.requests),
-            LIMITS_A_WINDOW * settings.p99_ms / 1000 if plan.rate else 0,
+            settings.least_window_s if plan.rate else 0,
         )
         factor = CONFIRMATION if plan.purpose == "confirmation" else 1
         return factor * min(max(least), settings.max_window_s)
