@@ -21,8 +21,8 @@ def main(command: list[str]) -> int:
     process = subprocess.Popen(command)
     for number in PASSED_ON:
         signal.signal(number, lambda number, _: process.send_signal(number))
-    for arrived in early:
-        process.send_signal(arrived)
+    for received in early:
+        process.send_signal(received)
     code = process.wait()
     return 0 if code in STOPPED else abs(code)
 

@@ -22,7 +22,7 @@ MEGABYTES = {"bytes": 1e-6, "kB": 1e-3, "MB": 1.0, "GB": 1e3}
 
 
 class Progress:
-    """What pip has done so far, by its output.
+    """Counts pip's work so far, by its output.
 
     Args:
         most: number of packages to fetch, at most.
@@ -59,7 +59,7 @@ class Progress:
         return f"fetching {_named(file)}, {size_mb:.0f} MB{self._left()}" if size_mb >= LARGE_MB else None
 
     def now(self) -> str:
-        """How far pip is."""
+        """The state of pip's work, for a line."""
         if self._to_unpack:
             there = {_normal(each.name.split("-")[0]) for each in self._packages.glob("*.dist-info")}
             return f"unpacked {len(self._to_unpack & there)} of {len(self._to_unpack)} packages"

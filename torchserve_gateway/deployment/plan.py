@@ -48,7 +48,7 @@ class Deployment:
     keep_previous: int
     """Number of previous versions to keep for a rollback."""
     worker_log: WorkerLog = field(default_factory=lambda: WorkerLog(None))
-    """What the workers print during the deploy."""
+    """Lines that the workers print during the deploy."""
 
     def failed(self, reason: object) -> DeploymentError:
         """The error that ends this deploy; TorchServe repeats URLs, which may be presigned."""

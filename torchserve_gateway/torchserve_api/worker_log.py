@@ -1,4 +1,4 @@
-"""TorchServe's model_log.log: what the workers print, tracebacks of handlers among it."""
+"""TorchServe's model_log.log: output of the workers, tracebacks of handlers among it."""
 
 import os
 import re
@@ -26,7 +26,7 @@ class WorkerLog:
         self._start = 0 if since_start else self._size()
 
     def reason(self, model: str, version: str) -> str:
-        """Why the workers of a version failed, or where that is written; continues a sentence."""
+        """The error that the workers of a version failed with, or its place; continues a sentence."""
         if error := self.last_error(model, version):
             return f"the handler's last error: {error} (all of it: make logs OF=handler)"
         if self._file is None:
@@ -62,7 +62,7 @@ class WorkerLog:
 
 
 def _lines_of(model: str, version: str, text: str) -> list[str]:
-    """What one worker of the version printed, the last with a traceback; their lines are mixed."""
+    """Lines of one worker of the version, the last with a traceback; those of several are mixed."""
     thread = rf"W-(\d+)-{re.escape(model)}_{re.escape(version)}-std(?:out|err)"
     found = re.findall(rf"^\S+ \[\w+ *\] {thread} MODEL_LOG - (.*)$", text, re.MULTILINE)
     failed = next((worker for worker, line in reversed(found) if line.startswith("Traceback (")), None)
