@@ -168,7 +168,7 @@ up: install ## TorchServe and the gateway in the background (MODELS=genre,imagen
 down: install ## stop them
 	@$(COMMAND) down $(ARGS)
 
-status: install ## one line a part: state, pid, URL
+status: install ## one line a part: state, pid, URL (ARGS=--json)
 	@$(COMMAND) status $(ARGS)
 
 # gateway, torchserve, handler or all.
@@ -209,7 +209,7 @@ ADDED = $(if $(INPUTS),'inputs=[$(subst $(empty) $(empty),$(comma),$(strip $(INP
 record_samples: install ## the serving version's answers become the expected ones (MODEL=genre INPUTS="cat.jpg dog.jpg")
 	@$(COMMAND) record-samples model=$(MODEL) write=config/model/$(MODEL).yaml $(if $(INPUTS),'inputs=[$(subst $(empty) $(empty),$(COMMA),$(strip $(INPUTS)))]') $(ARGS) $(ADDED)
 
-models: install ## what is deployed: versions, default, workers, batching, queue, since when
+models: install ## what is deployed: versions, default, workers, batching, queue, since when (ARGS=--json)
 	@$(COMMAND) models model=$(MODEL) $(ARGS)
 
 watch: install ## live: images/s, latency, queue, batch size, workers by version; Ctrl-C ends

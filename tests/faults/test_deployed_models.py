@@ -14,6 +14,7 @@ from tests.fake_torchserve import FakeTorchServe, described, error, listening, v
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.local_stack.deployed_models import ModelNotReadyError, wait_for_models
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
+from torchserve_gateway.torchserve_api import readiness
 
 GONE = error(404, "ModelNotFoundException", "Model not found: genre")
 
@@ -34,7 +35,7 @@ def up(
         record.write(name, DeployedModel(serving=serving))
     with listening(torchserve) as url:
         overrides = f"torchserve.management_url={url}", f"torchserve.deployments_dir={directory}"
-        wait_for_models(gateway_settings(*overrides).torchserve)
+        wait_for_models(gateway_settings(*overrides, "torchserve.log_dir=null").torchserve)
 
 
 def test_up_waits_until_all_workers_are_ready(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -78,3 +79,12 @@ def test_a_version_whose_archive_is_gone_is_told_and_keeps_nothing_from_starting
 def test_a_torchserve_that_answers_wrong_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelNotReadyError, match=r"genre 1\.10 is not READY: not an answer"):
         up(FakeTorchServe(httpx.Response(200, content=json.dumps({}).encode())), tmp_path)
+
+
+def test_a_long_wait_for_workers_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(readiness, "SAID_EVERY_S", 0)
+    up(FakeTorchServe(describing([0, 1, 2])), tmp_path)
+    assert "genre 1.10: 1 of 2 workers READY after 0 of 60 s" in caplog.messages

@@ -1,5 +1,6 @@
 """make up, down, status: idempotent, and what fails leaves nothing running."""
 
+import json
 import os
 import signal
 import socket
@@ -60,7 +61,11 @@ def test_up_and_down_are_idempotent_and_leave_nothing(tmp_path: Path) -> None:
             assert up.returncode == 0, up.stderr
             assert [line.split()[1] for line in up.stdout.splitlines()] == ["RUNNING", "RUNNING"]
             assert stack.settings.gateway.url in up.stdout
-        assert stack.stack("status").returncode == 0
+        printed = stack.stack("status", "--json")
+        assert printed.returncode == 0
+        parts = {each["name"]: each for each in json.loads(printed.stdout)}
+        assert parts["gateway"]["url"] == stack.settings.gateway.url
+        assert Path(f"/proc/{parts['torchserve']['pid']}").exists()
         other = stack.stack("up", "gateway.deadline_s=5")
         assert other.returncode == 1
         assert "make down first" in other.stderr

@@ -1,15 +1,17 @@
 """The installed command: every subcommand explains itself, and none loads the packages of another."""
 
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.commands import command
 from tests.composed_settings import load_once
 from tests.running_stack import run
-from torchserve_gateway.settings.composition import PROJECT_ROOT
+from torchserve_gateway.settings.composition import PROJECT_ROOT, as_override
 from torchserve_gateway.settings.deployment import UploadSettings
 from torchserve_gateway.version import __version__
 
@@ -117,3 +119,9 @@ def test_the_version_is_the_packages() -> None:
 )
 def test_a_deploy_builds_the_archive_unless_another_is_named(overrides: list[str], *, builds: bool) -> None:
     assert (load_once("upload", UploadSettings, overrides).request_params.url is None) is builds
+
+
+def test_status_as_json_is_an_empty_list_where_nothing_runs(tmp_path: Path) -> None:
+    result = command("status", "--json", as_override("state_dir", tmp_path))
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == []

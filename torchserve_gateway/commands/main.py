@@ -4,6 +4,7 @@ Every subcommand takes Hydra overrides, KEY=VALUE, behind its own arguments. Its
 runs: torch takes seconds, and the gateway's image is without it.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,8 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", show_default=False, help="Hydra override: gateway.port=6003"),
 ]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Prints JSON, for a script.")]
 
 GROUPS = ("manage", "grpc", "key")
 
@@ -80,11 +83,14 @@ def down(overrides: Overrides = None) -> None:
 
 
 @app.command()
-def status(overrides: Overrides = None) -> None:
-    """Prints state, pid and URL of both."""
+def status(overrides: Overrides = None, *, json: AsJson = False) -> None:
+    """Prints state, pid and URL of both.
+
+    Example: torchserve-gateway status --json
+    """
     from torchserve_gateway.commands import stack
 
-    _exit(stack.run_action(stack.status, overrides or []))
+    _exit(stack.run_action(partial(stack.status, as_json=json), overrides or []))
 
 
 @app.command()
@@ -100,9 +106,9 @@ def logs(
 
     Example: torchserve-gateway logs --of handler
     """
-    from torchserve_gateway.commands import stack
+    from torchserve_gateway.commands.logs import main
 
-    _exit(stack.follow(of, overrides or []))
+    _exit(main(of, overrides or []))
 
 
 @app.command("app")
@@ -245,16 +251,16 @@ def record_samples(overrides: Overrides = None) -> None:
 
 
 @app.command()
-def models(overrides: Overrides = None) -> None:
+def models(overrides: Overrides = None, *, json: AsJson = False) -> None:
     """Lists versions, workers, batching and queues.
 
     Settings: config/models.yaml.
 
-    Example: torchserve-gateway models format=json
+    Example: torchserve-gateway models --json
     """
     from torchserve_gateway.commands.models import main
 
-    _exit(main(overrides or []))
+    _exit(main([*(overrides or []), *(["format=json"] if json else [])]))
 
 
 @app.command()

@@ -1,12 +1,14 @@
-"""`make up`, `down`, `status`, `logs`: the stack in the background."""
+"""`make up`, `down`, `status`: the stack in the background."""
 
+import json
+import logging
+import math
 import os
 import shutil
 import ssl
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import httpx
 
@@ -21,17 +23,11 @@ from torchserve_gateway.settings.local_stack import StackSettings
 
 Action = Callable[[StackSettings, Sequence[str]], int | None]
 
-LoggingPart = Literal["gateway", "torchserve", "handler", "all"]
-LOGS: dict[LoggingPart, tuple[str, ...]] = {
-    "gateway": ("gateway.log",),
-    # Its output, which repeats ts_log.log and model_log.log.
-    "torchserve": ("torchserve.log",),
-    "handler": ("model_log.log",),
-    "all": ("gateway.log", "torchserve.log", "supervisord.log"),
-}
-"""Files of a part; no two of them have the same lines."""
+logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 0.3
+# A wait that takes longer says what it waits for.
+SAID_AFTER_S = 2.0
 LOG_LINES_ON_FAILURE = 15
 
 
@@ -76,32 +72,23 @@ def down(settings: StackSettings, _: Sequence[str]) -> None:
     print("stopped")
 
 
-def status(settings: StackSettings, _: Sequence[str]) -> int:
-    """Prints one line per part: state, pid, URL.
+def status(settings: StackSettings, _: Sequence[str], *, as_json: bool = False) -> int:
+    """Prints name, state, pid and URL of each part, a line each or as JSON.
 
     Returns:
         0 if all parts run, else 1.
     """
     urls = {"torchserve": settings.torchserve.inference_url, "gateway": settings.gateway.url}
     parts = Supervisor(settings).parts()
-    for part in parts:
-        print(f"{part.name:<11} {part.state:<9} pid {part.pid or '-':<8} {urls[part.name]}")
-    if not parts:
+    if as_json:
+        shown = [{"name": each.name, "state": each.state, "pid": each.pid or None} for each in parts]
+        print(json.dumps([each | {"url": urls[str(each["name"])]} for each in shown], indent=1))
+    else:
+        for part in parts:
+            print(f"{part.name:<11} {part.state:<9} pid {part.pid or '-':<8} {urls[part.name]}")
+    if not parts and not as_json:
         print("not running; torchserve-gateway up, or make up, starts it")
     return 0 if parts and all(part.state == "RUNNING" for part in parts) else 1
-
-
-def logs(settings: StackSettings, part: LoggingPart) -> None:
-    """Follows the log of a part until interrupted.
-
-    Raises:
-        StackError: there is no such log yet.
-    """
-    files = [settings.log_dir / name for name in LOGS[part]]
-    there = [str(file) for file in files if file.exists()]
-    if not there:
-        raise StackError(f"there is no {files[0]} yet; make up starts the stack")
-    os.execvp("tail", ["tail", "-n", "20", "-F", *there])  # noqa: S606 - its arguments are our own files
 
 
 def _other_settings(settings: StackSettings) -> str:
@@ -128,6 +115,7 @@ def _start(settings: StackSettings, supervisor: Supervisor, overrides: Sequence[
 
 
 def _until_it_answers(settings: StackSettings, supervisor: Supervisor, *, fresh: bool) -> None:
+    said_at = time.monotonic() + SAID_AFTER_S
     waiting = [f"{settings.torchserve.inference_url}/ping", f"{settings.gateway.url}/health/live"]
     give_up = time.monotonic() + settings.start_timeout_s
     tls = trusting(settings.gateway.tls)
@@ -145,6 +133,9 @@ def _until_it_answers(settings: StackSettings, supervisor: Supervisor, *, fresh:
                 f"see {settings.log_dir}"
             )
         waiting = [url for url in waiting if not _answers(url, tls)]
+        if waiting and time.monotonic() > said_at:
+            said_at = math.inf
+            logger.info("waiting for %s, %g s at most", " and ".join(waiting), settings.start_timeout_s)
         time.sleep(POLL_INTERVAL_S)
 
 
@@ -161,11 +152,17 @@ def _stop(settings: StackSettings, supervisor: Supervisor) -> None:
     if pid is None:
         return
     supervisor.shutdown()
+    said_at = time.monotonic() + SAID_AFTER_S
     give_up = time.monotonic() + 2 * settings.stop_timeout_s + 10
     while _runs(pid):
         if time.monotonic() > give_up:
             raise StackError(
                 f"the supervisor (pid {pid}) does not stop; see {supervisor.log_of('supervisord')}"
+            )
+        if time.monotonic() > said_at:
+            said_at = math.inf
+            logger.info(
+                "waiting for requests in flight and the ends of both, %d s each", settings.stop_timeout_s
             )
         time.sleep(POLL_INTERVAL_S)
     shutil.rmtree(settings.runtime_dir, ignore_errors=True)
@@ -188,8 +185,3 @@ def _last_lines(supervisor: Supervisor, part: str) -> str:
 def run_action(action: Action, argv: Sequence[str]) -> int:
     """Runs `up`, `down` or `status` with Hydra overrides and returns the exit code."""
     return run("stack", StackSettings, lambda settings: action(settings, argv), FAILURES, argv)
-
-
-def follow(part: LoggingPart, argv: Sequence[str]) -> int:
-    """Runs `logs` with Hydra overrides and returns the exit code."""
-    return run("stack", StackSettings, lambda settings: logs(settings, part), FAILURES, argv)
