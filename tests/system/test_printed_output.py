@@ -59,7 +59,7 @@ def output(command: str, stack: RunningStack, folder: Path) -> str:
     overrides = " ".join([*stack.overrides, f"gateway.auth.keys_file={folder}/api_keys.json"])
     command = command.replace("http://127.0.0.1:5003", stack.settings.gateway.url)
     if command.startswith("make "):
-        named = re.sub(r'ARGS="?([^"]*)"?$', rf'ARGS="\1 {overrides}"', command.split("  #")[0])
+        named = re.sub(r'ARGS="?([^"]*)"?$', rf'ARGS="\1 {overrides}"', command.partition("  #")[0].rstrip())
         named = named if "ARGS=" in named else f'{named} ARGS="{overrides}"'
         command = f"{named} RUN='{sys.executable}' --silent --old-file=install 2>&1"
     done = subprocess.run(
