@@ -46,7 +46,13 @@ def model_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     (tmp_path / "preprocessing.json").write_text(json.dumps(image))
     shutil.copy(EXAMPLE / "faces.json", tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    forget_detector()
     yield tmp_path
+    forget_detector()
+
+
+def forget_detector() -> None:
+    """Each test has its own package of that name."""
     for name in [each for each in sys.modules if each.split(".")[0] == "facenet_pytorch"]:
         del sys.modules[name]
 
@@ -115,9 +121,13 @@ def test_the_astronaut_has_a_face_and_the_coffee_has_none(model_dir: Path) -> No
     shutil.copytree(FETCHED, model_dir, dirs_exist_ok=True)
     coffee = json.loads((EXAMPLE / "samples/coffee.json").read_text())
     expected = json.loads((EXAMPLE / "samples/astronaut.answer.json").read_text())
-    [first, second] = answers(
-        loaded(model_dir), model_dir, [{"body": ASTRONAUT.read_bytes()}, {"body": coffee}]
-    )
+    rows = [{"body": ASTRONAUT.read_bytes()}, {"body": coffee}]
+    [first, second] = answers(loaded(model_dir), model_dir, rows)
     assert second == (200, [])
     assert first[0] == 200
     assert first[1] == [pytest.approx(each, abs=0.5) for each in expected]
+    # Of one size, so that MTCNN searches them together.
+    together = [*rows[:1], {"body": image("black", 512, 512)}, *rows[:1]]
+    alike = [answer for _, answer in answers(loaded(model_dir), model_dir, together)]
+    assert alike[1] == []
+    assert alike[0] == alike[2] == [pytest.approx(each, abs=1e-3) for each in first[1]]
