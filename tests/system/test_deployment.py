@@ -166,7 +166,7 @@ LABELS_BACKWARDS = json.dumps({str(9 - i): label for i, label in enumerate("ABCD
         (
             rewritten("genre.pt", three_classes()),
             [],
-            "die while they load the model; the handler's last error: ",
+            "the handler's last error: ValueError: the model's output has shape (8, 3)",
         ),
         (of_another_version, [], "of version 7.7"),
         (lambda archive: archive.write_bytes(archive.read_bytes()[:9999]), [], "bad-1.mar"),

@@ -54,7 +54,10 @@ def status(text: str) -> httpx.Response:
         ("list --page -1", "--page"),
         ("list --page second", "--page"),
         ("set-default genre", "version"),
-        ("list torchserve.nonesuch=1", "configuration error: config/gateway.yaml: "),
+        (
+            "list torchserve.nonesuch=1",
+            "configuration error: config/gateway.yaml has no key torchserve.nonesuch",
+        ),
         ("list gibberish", "gibberish"),
     ],
 )

@@ -54,6 +54,13 @@ def test_torchserves_second_try_to_import_does_not_hide_the_first(tmp_path: Path
     assert log.last_error("genre", "2.0") == "ModuleNotFoundError: No module named 'cv2'"
 
 
+def test_the_end_of_the_worker_does_not_hide_why_the_model_did_not_load(tmp_path: Path) -> None:
+    log = WorkerLog(tmp_path)
+    add(tmp_path, "Failed to load model", *traceback("RuntimeError: not a ZIP archive"))
+    add(tmp_path, "Backend worker process died.", *traceback("RuntimeError: 500 - Unknown exception"))
+    assert log.last_error("genre", "2.0") == "RuntimeError: not a ZIP archive"
+
+
 def test_a_log_that_was_rotated_is_read_from_its_start(tmp_path: Path) -> None:
     add(tmp_path, *["old"] * 100)
     log = WorkerLog(tmp_path)

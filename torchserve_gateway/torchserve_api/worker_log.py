@@ -9,8 +9,11 @@ NAME = "model_log.log"
 MAX_READ = 1_000_000
 # Characters of an error in a message; that of a wrong checkpoint names every layer.
 MAX_ERROR = 400
-# TorchServe's second try after any failed import, which hides the first failure.
-SECOND_TRY = "No module named 'ts.torch_handler."
+# TorchServe's own errors behind the handler's: a second try after any failed import, and the end of a worker whose
+# model does not load.
+OF_TORCHSERVE = re.compile(
+    r"ModuleNotFoundError: No module named 'ts\.torch_handler\.|RuntimeError: \d{3} - "
+)
 
 
 class WorkerLog:
@@ -36,9 +39,9 @@ class WorkerLog:
         return f"the reason is in {self._file}"
 
     def last_error(self, model: str, version: str) -> str | None:
-        """The last line of the last traceback of a version, None if there is none."""
+        """The last error of a version's tracebacks that is not TorchServe's own, None if there is none."""
         errors = _errors(_lines_of(model, version, self._read()))
-        if len(errors) > 1 and SECOND_TRY in errors[-1]:
+        while len(errors) > 1 and OF_TORCHSERVE.match(errors[-1]):
             errors.pop()
         return errors[-1][:MAX_ERROR] if errors else None
 
