@@ -9,8 +9,8 @@ NAME = "model_log.log"
 MAX_READ = 1_000_000
 # Characters of an error in a message; that of a wrong checkpoint names every layer.
 MAX_ERROR = 400
-# TorchServe's own errors behind the handler's: a second try after any failed import, and the end of a worker whose
-# model does not load.
+# TorchServe's own errors behind the handler's: a second try after any failed import, and the end of a worker
+# whose model does not load.
 OF_TORCHSERVE = re.compile(
     r"ModuleNotFoundError: No module named 'ts\.torch_handler\.|RuntimeError: \d{3} - "
 )
