@@ -105,7 +105,8 @@ def test_what_serves_is_shown(stack: RunningStack, burst: Burst) -> None:
     serving = [
         sample.labels["version"]
         for sample in burst.after
-        if sample.name == "gateway_model_version_info" and sample.labels["state"] == "serving"
+        if sample.name == "gateway_model_version_info"
+        and (sample.labels["model"], sample.labels["state"]) == ("genre", "serving")
     ]
     assert serving == [version]
 

@@ -10,9 +10,13 @@ from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 def printed(*arguments: str) -> str:
     """The commands of a target, whitespace as single spaces."""
-    command = ["make", "--no-print-directory", "-n", *arguments]
-    result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
-    return " ".join(result.stdout.split())
+    return " ".join(made("-n", *arguments).split())
+
+
+def made(*arguments: str) -> str:
+    """Output of make, also of a make that runs the tests."""
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize(
@@ -99,13 +103,12 @@ def test_targets_of_the_tutorials_page_exist() -> None:
 
 
 def test_every_target_is_listed_once_under_a_heading() -> None:
-    shown = subprocess.run(["make", "help"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
     groups = {
         heading: re.findall(r"^  ([a-z0-9_-]+) +\S", "\n".join(targets), re.MULTILINE)
-        for heading, *targets in (group.splitlines() for group in shown.stdout.split("\n\n"))
+        for heading, *targets in (group.splitlines() for group in made("help").split("\n\n"))
     }
     assert next(iter(groups.items())) == ("Start", ["help", "install", "install_engines", "demo"])
     assert all(groups.values())
-    made = (PROJECT_ROOT / "Makefile").read_text()
-    described = re.findall(r"^([a-z0-9_-]+):.*## ", made, re.MULTILINE)
+    makefile = (PROJECT_ROOT / "Makefile").read_text()
+    described = re.findall(r"^([a-z0-9_-]+):.*## ", makefile, re.MULTILINE)
     assert sorted(name for names in groups.values() for name in names) == sorted(described)
