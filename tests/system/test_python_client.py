@@ -93,7 +93,7 @@ def test_a_batch_of_many_requests_and_a_bad_image_among_them_is_one_call(
 def test_it_says_what_is_deployed_and_whether_that_is_ready(url: str) -> None:
     with GatewayClient(url, Options(deadline_s=10)) as client:
         assert client.ready()
-        assert {version.model for version in client.models()} == {"genre"}
+        assert "genre" in {version.model for version in client.models()}
 
 
 def test_what_the_documentation_shows_runs(url: str) -> None:

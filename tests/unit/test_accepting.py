@@ -31,7 +31,7 @@ def server() -> uvicorn.Config:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         """Never called."""
 
-    config = uvicorn.Config(app)
+    config = uvicorn.Config(app, log_config=None)
     config.load()
     return config
 
