@@ -2,7 +2,10 @@
 
 import sys
 
-from torchserve_gateway.commands.app import main
+from torchserve_gateway.terminal.interruption import ended_by_ctrl_c
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with ended_by_ctrl_c():
+        from torchserve_gateway.commands.app import main
+
+        sys.exit(main(sys.argv[1:]))

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -11,6 +12,9 @@ import aiohttp
 from fsspec.core import url_to_fs
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+from torchserve_gateway.terminal.spinner import console
+from torchserve_gateway.terminal.waits import Wait, waiting
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +128,10 @@ def _download(url: str, part: Path, max_bytes: int | None) -> None:
 def _copy(
     source: BinaryIO, part: Path, mode: Literal["ab", "wb"], size: int | None, max_bytes: int | None
 ) -> None:
-    with part.open(mode) as target, _progress() as progress:
+    terminal = console()
+    # On a terminal the bar says it.
+    said = nullcontext(Wait(part.stem)) if terminal.is_terminal else waiting(part.stem)
+    with part.open(mode) as target, _progress(terminal) as progress, said as wait:
         task = progress.add_task(part.stem, total=size, completed=target.tell())
         while chunk := source.read(CHUNK_BYTES):
             target.write(chunk)
@@ -132,9 +139,9 @@ def _copy(
             if max_bytes and target.tell() > max_bytes:
                 raise TooLargeError(f"{part.name} has more than the {max_bytes} bytes that are allowed")
             progress.advance(task, len(chunk))
+            wait.state = f"{target.tell() / 1e6:.0f}{f' of {size / 1e6:.0f}' if size else ''} MB"
 
 
-def _progress() -> Progress:
-    console = Console(stderr=True)
+def _progress(terminal: Console) -> Progress:
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    return Progress("{task.description}", *columns, console=console, disable=not console.is_terminal)
+    return Progress("{task.description}", *columns, console=terminal, disable=not terminal.is_terminal)

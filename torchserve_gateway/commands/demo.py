@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-from rich.console import Console
-from rich.table import Table
 
 from torchserve_gateway.commands.own_client import authorization, trusting
 from torchserve_gateway.load_test.images import NoImagesError, image_files
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.load_test import StressSettings
+from torchserve_gateway.terminal.output import print_table
+from torchserve_gateway.terminal.waits import waiting
 
 # Long file names are not cut where the output is no terminal.
 TABLE_WIDTH = 100
+COLUMNS = ("image", "genre", "probability", "second", "probability")
 
 
 class DemoError(Exception):
@@ -27,7 +28,7 @@ def demo(settings: StressSettings) -> None:
         DemoError: an image got no answer; the message holds the gateway's.
     """
     files = image_files(settings.images_dir)
-    table = Table("image", "genre", "probability", "second", "probability", box=None)
+    rows = []
     with httpx.Client(
         base_url=settings.gateway.url,
         timeout=settings.request_timeout_s,
@@ -36,8 +37,9 @@ def demo(settings: StressSettings) -> None:
         trust_env=False,
     ) as http:
         for file in files:
-            table.add_row(file.name, *_top_two(http, settings.served.name, file))
-    Console(width=TABLE_WIDTH).print(table)
+            with waiting(f"the answer to {file.name}", limit_s=settings.request_timeout_s):
+                rows.append((file.name, *_top_two(http, settings.served.name, file)))
+    print_table(COLUMNS, rows, width=TABLE_WIDTH)
     page = "Web page:  " if settings.gateway.page.enabled else "Swagger UI:"
     print(f"\n{page} {settings.gateway.url}/")
     print(

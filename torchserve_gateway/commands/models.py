@@ -4,23 +4,22 @@ Exit codes: 0 printed; 1 no TorchServe answers, or the record is damaged; 2 bad 
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
 from typing import Literal
-
-from rich.console import Console
-from rich.table import Table
 
 from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.inventory import Row, inventory
 from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.terminal.output import print_json, print_table
+from torchserve_gateway.terminal.waits import waiting
+from torchserve_gateway.terminal.words import share_cell, state_cell
 from torchserve_gateway.torchserve_api.connection import reachable, replicas
 from torchserve_gateway.torchserve_api.errors import TorchServeError
 from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
-# Wide enough for all columns; narrower terminals wrap.
+# Wide enough for all columns.
 TABLE_WIDTH = 150
 COLUMNS = (
     "model",
@@ -48,23 +47,25 @@ def overview(settings: OverviewSettings) -> None:
     Raises:
         DeploymentError: no TorchServe answers, or the record is damaged.
     """
-    rows = asyncio.run(_rows(settings))
+    with waiting("TorchServe", f"its models at {settings.torchserve.management_url}"):
+        rows = asyncio.run(_rows(settings))
     if settings.format == "json":
-        print(json.dumps([row.model_dump() for row in rows], indent=1))
+        print_json([row.model_dump() for row in rows])
         return
     if not rows:
         print("nothing is deployed; make upload_model")
         return
-    table = Table(*COLUMNS, box=None)
-    for row in rows:
-        table.add_row(
-            *(row.model, row.version, row.state, _default(row)),
-            f"{row.on}/{row.of}",
-            f"{row.workers_ready}/{row.workers} READY",
+    cells = (
+        (
+            *(row.model, row.version, state_cell(row.state), _default(row)),
+            share_cell(f"{row.on}/{row.of}") if row.default_on else f"{row.on}/{row.of}",
+            share_cell(f"{row.workers_ready}/{row.workers} READY"),
             f"{row.batch_size} in {row.max_batch_delay} ms",
             *(str(row.queued), row.since or "-", str(row.engine or "-")),
         )
-    Console(width=TABLE_WIDTH).print(table)
+        for row in rows
+    )
+    print_table(COLUMNS, cells, width=TABLE_WIDTH)
 
 
 def _default(row: Row) -> str:

@@ -6,13 +6,12 @@ Exit codes: 0 measured; 1 the checkpoint cannot serve, or the file cannot be cha
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from torchserve_gateway.commands.model_keys import set_keys
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.settings.optimization import OptimizeSettings
+from torchserve_gateway.terminal.output import print_table
+from torchserve_gateway.terminal.waits import waiting
 from torchserve_gateway.weights import WeightsError, fetch_weights
 from ts_serialize.archive import ArchiveError, check_checkpoint, expectation
 from ts_serialize.checkpoint_kinds import is_exported
@@ -77,7 +76,8 @@ def compare(title: str, models: Sequence[ModelSettings], turns: int) -> list[Can
         if (engine == TORCH_EXPORT) == is_exported(model.checkpoint.path)
     ]
     sizes = sorted({1, models[0].batch_size})
-    found, refused = candidates(choices, expectation(models[0]), sizes, turns)
+    with waiting(f"{len(choices)} engines and precisions to be built and measured"):
+        found, refused = candidates(choices, expectation(models[0]), sizes, turns)
     _print(found, title)
     for line in refused:
         print(f"not here: {line}")
@@ -105,7 +105,7 @@ def write_choice(file: Path, engine: str, precision: str) -> None:
 
 def _print(found: Sequence[Candidate], title: str) -> None:
     default = next(each for each in found if each.is_default)
-    table = Table(*COLUMNS, box=None, title=title)
+    rows = list[tuple[str, ...]]()
     for each in found:
         name, gate = each.name, "refuses" if each.problems else "passes"
         result = (f"{each.comparison.max_difference:.5f}", f"{each.comparison.agreement:.1%}")
@@ -117,9 +117,9 @@ def _print(found: Sequence[Candidate], title: str) -> None:
         )
         for size in each.turns_ms:
             ms, ratio = each.cpu_ms(size), default.cpu_ms(size) / each.cpu_ms(size)
-            table.add_row(name, str(size), f"{ms:.2f}", f"{1000 / ms:.0f}", f"{ratio:.2f}", *rest)
+            rows.append((name, str(size), f"{ms:.2f}", f"{1000 / ms:.0f}", f"{ratio:.2f}", *rest))
             name, rest = "", ()
-    Console(width=WIDTH).print(table)
+    print_table(COLUMNS, rows, width=WIDTH, title=title)
     for each in found:
         for problem in each.problems:
             print(f"{each.name}: {problem}")

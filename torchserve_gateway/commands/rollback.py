@@ -4,7 +4,9 @@ Exit codes: 0 it serves; 1 it does not, and the version before still serves; 2 b
 """
 
 from collections.abc import Sequence
+from functools import partial
 
+from torchserve_gateway.commands.deploy import told
 from torchserve_gateway.deployment.archives.sources import kept_archive
 from torchserve_gateway.deployment.deploy import deploy
 from torchserve_gateway.deployment.plan import planned
@@ -14,18 +16,19 @@ from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.deployment import SwapSettings
 
 
-def rollback(settings: SwapSettings) -> None:
-    """Deploys the newest kept version and prints the serving version.
+def rollback(settings: SwapSettings, *, as_json: bool = False) -> None:
+    """Deploys the newest kept version and prints the serving version; as_json: for a script.
 
     Raises:
         DeploymentError: no version is kept, or it was not deployed.
     """
     record = DeploymentRecord(settings.torchserve.deployments_dir)
-    with record.lock():
+    with told(settings, record, as_json=as_json) as outcome, record.lock():
         previous = _previous_version(record, settings.served.name)
+        outcome.version = previous.version
         with kept_archive(settings, previous) as archive:
             wanted = previous.model_copy(update={"archive": archive.name})
-            print(deploy(settings, record, planned(settings, wanted, archive)))
+            outcome.line = deploy(settings, record, planned(settings, wanted, archive))
 
 
 def _previous_version(record: DeploymentRecord, name: str) -> DeployedVersion:
@@ -41,6 +44,6 @@ def _previous_version(record: DeploymentRecord, name: str) -> DeployedVersion:
     return model.previous[0].deployed_now()
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], *, as_json: bool = False) -> int:
     """Runs the command with Hydra overrides and returns the exit code."""
-    return run("rollback", SwapSettings, rollback, (DeploymentError,), argv)
+    return run("rollback", SwapSettings, partial(rollback, as_json=as_json), (DeploymentError,), argv)

@@ -1,8 +1,5 @@
 """`make up`, `down`, `status`: the stack in the background."""
 
-import json
-import logging
-import math
 import os
 import shutil
 import ssl
@@ -11,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import httpx
+from rich.text import Text
 
 from torchserve_gateway.commands.own_client import trusting
 from torchserve_gateway.local_stack.deployed_models import ModelNotReadyError, wait_for_models
@@ -20,14 +18,14 @@ from torchserve_gateway.record.errors import RecordError
 from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.local_stack import StackSettings
+from torchserve_gateway.terminal.interruption import TerminatedError, undo_at_sigterm
+from torchserve_gateway.terminal.output import console, print_json
+from torchserve_gateway.terminal.waits import Wait, waiting
+from torchserve_gateway.terminal.words import style_of
 
 Action = Callable[[StackSettings, Sequence[str]], int | None]
 
-logger = logging.getLogger(__name__)
-
 POLL_INTERVAL_S = 0.3
-# A wait that takes longer says what it waits for.
-SAID_AFTER_S = 2.0
 LOG_LINES_ON_FAILURE = 15
 
 
@@ -47,7 +45,8 @@ def up(settings: StackSettings, overrides: Sequence[str]) -> None:
         RecordError: the record of deployed versions cannot be read.
     """
     supervisor = Supervisor(settings)
-    if supervisor.pid() is None:
+    is_new = supervisor.pid() is None
+    if is_new:
         _start(settings, supervisor, overrides)
     elif supervisor.runs_with(overrides):
         _until_it_answers(settings, supervisor, fresh=False)
@@ -59,6 +58,10 @@ def up(settings: StackSettings, overrides: Sequence[str]) -> None:
         raise StackError(
             f"{exc}; the stack runs, so make rollback can go back, and the reason is in {settings.log_dir}"
         ) from exc
+    except (KeyboardInterrupt, TerminatedError):
+        if is_new:
+            _stop(settings, supervisor)
+        raise
     status(settings, overrides)
 
 
@@ -82,10 +85,11 @@ def status(settings: StackSettings, _: Sequence[str], *, as_json: bool = False) 
     parts = Supervisor(settings).parts()
     if as_json:
         shown = [{"name": each.name, "state": each.state, "pid": each.pid or None} for each in parts]
-        print(json.dumps([each | {"url": urls[str(each["name"])]} for each in shown], indent=1))
-    else:
-        for part in parts:
-            print(f"{part.name:<11} {part.state:<9} pid {part.pid or '-':<8} {urls[part.name]}")
+        print_json([each | {"url": urls[str(each["name"])]} for each in shown])
+    for part in () if as_json else parts:
+        state = (f"{part.state:<9}", style_of(part.state))
+        rest = f" pid {part.pid or '-':<8} {urls[part.name]}"
+        console().print(Text.assemble(f"{part.name:<11} ", state, rest), soft_wrap=True)
     if not parts and not as_json:
         print("not running; torchserve-gateway up, or make up, starts it")
     return 0 if parts and all(part.state == "RUNNING" for part in parts) else 1
@@ -115,13 +119,21 @@ def _start(settings: StackSettings, supervisor: Supervisor, overrides: Sequence[
 
 
 def _until_it_answers(settings: StackSettings, supervisor: Supervisor, *, fresh: bool) -> None:
-    said_at = time.monotonic() + SAID_AFTER_S
-    waiting = [f"{settings.torchserve.inference_url}/ping", f"{settings.gateway.url}/health/live"]
+    urls = [f"{settings.torchserve.inference_url}/ping", f"{settings.gateway.url}/health/live"]
+    with waiting(" and ".join(urls), limit_s=settings.start_timeout_s) as wait:
+        _poll(settings, supervisor, urls, wait, fresh=fresh)
+
+
+def _poll(
+    settings: StackSettings, supervisor: Supervisor, urls: list[str], wait: Wait, *, fresh: bool
+) -> None:
     give_up = time.monotonic() + settings.start_timeout_s
     tls = trusting(settings.gateway.tls)
     starting = True
-    while waiting or starting:
+    while urls or starting:
         parts = supervisor.parts()
+        if not parts and supervisor.pid() is None:
+            raise StackError("the stack was stopped while it started")
         for part in parts:
             # Supervisor would retry, but at a first start the reason is a setting, which stays wrong.
             if part.state in ("BACKOFF", "FATAL") or (fresh and part.ended):
@@ -129,13 +141,11 @@ def _until_it_answers(settings: StackSettings, supervisor: Supervisor, *, fresh:
         starting = any(part.state != "RUNNING" for part in parts)
         if time.monotonic() > give_up:
             raise StackError(
-                f"{', '.join(waiting) or 'the stack'} did not answer within {settings.start_timeout_s:g} s; "
+                f"{', '.join(urls) or 'the stack'} did not answer within {settings.start_timeout_s:g} s; "
                 f"see {settings.log_dir}"
             )
-        waiting = [url for url in waiting if not _answers(url, tls)]
-        if waiting and time.monotonic() > said_at:
-            said_at = math.inf
-            logger.info("waiting for %s, %g s at most", " and ".join(waiting), settings.start_timeout_s)
+        urls = [url for url in urls if not _answers(url, tls)]
+        wait.what = " and ".join(urls) or "both parts to run"
         time.sleep(POLL_INTERVAL_S)
 
 
@@ -152,19 +162,16 @@ def _stop(settings: StackSettings, supervisor: Supervisor) -> None:
     if pid is None:
         return
     supervisor.shutdown()
-    said_at = time.monotonic() + SAID_AFTER_S
-    give_up = time.monotonic() + 2 * settings.stop_timeout_s + 10
-    while _runs(pid):
-        if time.monotonic() > give_up:
-            raise StackError(
-                f"the supervisor (pid {pid}) does not stop; see {supervisor.log_of('supervisord')}"
-            )
-        if time.monotonic() > said_at:
-            said_at = math.inf
-            logger.info(
-                "waiting for requests in flight and the ends of both, %d s each", settings.stop_timeout_s
-            )
-        time.sleep(POLL_INTERVAL_S)
+    limit_s = 2 * settings.stop_timeout_s + 10
+    give_up = time.monotonic() + limit_s
+    with waiting("the requests in flight and the end of both", limit_s=limit_s) as wait:
+        while _runs(pid):
+            if time.monotonic() > give_up:
+                raise StackError(
+                    f"the supervisor (pid {pid}) does not stop; see {supervisor.log_of('supervisord')}"
+                )
+            wait.state = ", ".join(f"{each.name} {each.state}" for each in supervisor.parts())
+            time.sleep(POLL_INTERVAL_S)
     shutil.rmtree(settings.runtime_dir, ignore_errors=True)
 
 
@@ -184,4 +191,6 @@ def _last_lines(supervisor: Supervisor, part: str) -> str:
 
 def run_action(action: Action, argv: Sequence[str]) -> int:
     """Runs `up`, `down` or `status` with Hydra overrides and returns the exit code."""
+    if action is up:
+        undo_at_sigterm()
     return run("stack", StackSettings, lambda settings: action(settings, argv), FAILURES, argv)

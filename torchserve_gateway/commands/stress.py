@@ -15,7 +15,6 @@ from pathlib import Path
 from time import perf_counter, process_time
 
 import uvloop
-from rich.console import Console
 from rich.progress import Progress
 
 from torchserve_gateway.commands.own_client import authorization, trusting
@@ -37,6 +36,8 @@ from torchserve_gateway.load_test.statistics import Tally, latency_line, perform
 from torchserve_gateway.load_test.timeline import sample_until
 from torchserve_gateway.settings.command import BAD_USAGE, exit_code, run
 from torchserve_gateway.settings.load_test import StressSettings
+from torchserve_gateway.terminal.spinner import console
+from torchserve_gateway.terminal.waits import waiting
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +133,11 @@ async def _play(settings: StressSettings, images: list[bytes]) -> tuple[Tally, R
 
 async def _learn(clients: list[Client], tolerance: float) -> None:
     try:
-        answers = [await client.learn() for client in clients]
+        with waiting("the first answers") as wait:
+            answers = []
+            for number, client in enumerate(clients, 1):
+                wait.state = f"client {number} of {len(clients)}"
+                answers.append(await client.learn())
     except NoAnswerError as exc:
         raise StressError(str(exc)) from exc
     alike = sum(same_answer(one, other, tolerance) for one, other in itertools.combinations(answers, 2))
@@ -145,8 +150,9 @@ async def _learn(clients: list[Client], tolerance: float) -> None:
 async def _rounds(settings: StressSettings, tally: Tally, stop: asyncio.Event) -> list[float]:
     rates = []
     rounds = len(settings.steps) if settings.steps else settings.rounds
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    logger.info("Load: %s; %d rounds of %g s", profiles.described(settings), rounds, settings.round_s)
+    terminal = console()
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         task = progress.add_task("stress", total=rounds * settings.round_s)
         for _ in range(rounds):
             start, answered = perf_counter(), tally.answered

@@ -9,6 +9,7 @@ import logging
 from time import monotonic
 
 from torchserve_gateway.deployment.plan import Deployment, Target
+from torchserve_gateway.terminal.waits import waiting
 from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, UnreachableError
 from torchserve_gateway.torchserve_api.management import ManagementClient
 
@@ -28,15 +29,19 @@ async def drain(deployment: Deployment, target: Target, version: str, revision: 
     """
     started = idle_since = monotonic()
     work = "not looked at"
-    while monotonic() - started < deployment.drain_timeout_s:
-        work = await _work_left(deployment.model, target, version, revision)
-        if work:
-            idle_since = monotonic()
-        elif monotonic() - idle_since >= deployment.settle_s:
-            reported = target.gateways.live() and not target.gateways.lost_within(deployment.deadline_s)
-            if reported or monotonic() - idle_since >= deployment.deadline_s:
-                return
-        await asyncio.sleep(POLL_INTERVAL_S)
+    with waiting(
+        f"the last requests of {deployment.model} {version}", limit_s=deployment.drain_timeout_s
+    ) as wait:
+        while monotonic() - started < deployment.drain_timeout_s:
+            work = await _work_left(deployment.model, target, version, revision)
+            wait.state = work or "idle"
+            if work:
+                idle_since = monotonic()
+            elif monotonic() - idle_since >= deployment.settle_s:
+                reported = target.gateways.live() and not target.gateways.lost_within(deployment.deadline_s)
+                if reported or monotonic() - idle_since >= deployment.deadline_s:
+                    return
+            await asyncio.sleep(POLL_INTERVAL_S)
     logger.warning(
         "%s %s is retired after drain_timeout_s = %g s; its remaining work is lost: %s",
         *(deployment.model, version, deployment.drain_timeout_s, work),

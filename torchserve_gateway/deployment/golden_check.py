@@ -7,6 +7,7 @@ from torchserve_gateway.deployment.answers.problems import find_problem
 from torchserve_gateway.deployment.answers.samples import KnownAnswer, Sample, read_samples
 from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.settings.model import ModelSettings
+from torchserve_gateway.terminal.waits import waiting
 from torchserve_gateway.torchserve_api.errors import TorchServeError
 from torchserve_gateway.torchserve_api.inference import InferenceClient, Job
 
@@ -89,10 +90,10 @@ class GoldenCheck:
                 await self._compare(inference, model, (version, serving), sample, body)
 
     async def _answer(self, inference: InferenceClient, model: str, version: str, sample: Sample) -> bytes:
+        job = Job(model, version, sample.body, sample.content_type)
         try:
-            return await answer_to(
-                inference, Job(model, version, sample.body, sample.content_type), self._deadline_s
-            )
+            with waiting(f"the answer of {model} {version} to {sample.name}", limit_s=self._deadline_s):
+                return await answer_to(inference, job, self._deadline_s)
         except UnexpectedStatusError as exc:
             raise DeploymentError(f"{model} {version} was not deployed: on {sample.name} {exc}") from exc
 

@@ -1,6 +1,9 @@
 """One version on a TorchServe: registered beside the others, READY, checked; or removed again."""
 
+import asyncio
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 import stamina
 
@@ -9,9 +12,15 @@ from torchserve_gateway.deployment.plan import Deployment, Target
 from torchserve_gateway.downloads import without_credentials
 from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeployedModel, DeployedVersion
+from torchserve_gateway.terminal.waits import waiting
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.descriptions import ModelVersion
-from torchserve_gateway.torchserve_api.errors import ArchiveExistsError, TorchServeError, UnreachableError
+from torchserve_gateway.torchserve_api.errors import (
+    ArchiveExistsError,
+    TorchServeError,
+    UnreachableError,
+    VersionConflictError,
+)
 from torchserve_gateway.torchserve_api.readiness import WorkersNotReadyError, until_ready
 from torchserve_gateway.torchserve_api.versions import registered
 
@@ -121,7 +130,9 @@ async def remove(torchserve: TorchServe, model: str, version: str) -> None:
     Raises:
         TorchServeError: it may still be registered.
     """
-    if version in await registered_when_back(torchserve, model):
+    with waiting(f"{torchserve.name} to remove {model} {version}"):
+        if version not in await registered_when_back(torchserve, model):
+            return
         status = await torchserve.management.unregister(model, version)
         logger.info("%s: removed %s %s: %s", torchserve.name, model, version, status)
 
@@ -148,7 +159,8 @@ async def _register(
     management, model = torchserve.management, deployment.model
     parameters = {**wanted.parameters(), "initial_workers": 1}
     try:
-        return await management.register(model, {"url": deployment.url, **parameters})
+        with waiting(f"{torchserve.name} to register {model} {wanted.version}"):
+            return await _answered(management.register(model, {"url": deployment.url, **parameters}))
     except ArchiveExistsError as exc:
         # TorchServe removes a download with its version, but not if it restarted in between.
         on_record = (before.serving, *before.previous) if before else ()
@@ -158,7 +170,23 @@ async def _register(
                 "archive another file name"
             ) from exc
         logger.info("TorchServe still has %s", wanted.archive)
-        return await management.register(model, {"url": wanted.archive, **parameters})
+        return await _answered(management.register(model, {"url": wanted.archive, **parameters}))
+
+
+async def _answered(registration: Coroutine[Any, Any, str]) -> str:
+    """Awaits a registration to its end, also in a deploy that is interrupted: TorchServe does not stop it.
+
+    Raises:
+        VersionConflictError: there was nothing to undo.
+    """
+    task = asyncio.create_task(registration)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if isinstance(failure := task.exception(), VersionConflictError):
+            raise failure from None
+        raise
 
 
 async def _started_workers(torchserve: TorchServe, deployment: Deployment, others: set[str]) -> int:

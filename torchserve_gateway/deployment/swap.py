@@ -21,6 +21,7 @@ from torchserve_gateway.deployment.trial import passes_trial
 from torchserve_gateway.deployment.undo import Changes, undo_killed_deploy
 from torchserve_gateway.record.record import DeployedModel, DeployedVersion, DeploymentRecord
 from torchserve_gateway.record.reports import Gateways
+from torchserve_gateway.terminal.waits import waiting
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.errors import RefusedError, TorchServeError
 from torchserve_gateway.torchserve_api.versions import registered
@@ -74,7 +75,8 @@ class Swap:
             if not await passes_trial(deployment, target, before):
                 return False
             await self._make_default(runs)
-            await target.gateways.follow(self._recorded(before, runs))
+            with waiting("the gateways to follow the record"):
+                await target.gateways.follow(self._recorded(before, runs))
             changes.keep()
         return True
 

@@ -13,6 +13,7 @@ from torchserve_gateway.deployment.plan import Deployment, Target
 from torchserve_gateway.record.record import DeployedModel, Trial
 from torchserve_gateway.record.reports import VersionCounts, Window
 from torchserve_gateway.settings.deployment import BlueGreen, Canary, Shadow
+from torchserve_gateway.terminal.waits import Wait, waiting
 
 logger = logging.getLogger(__name__)
 
@@ -65,13 +66,14 @@ class Trials:
         for percent in settings.steps:
             await self._share(Trial(kind="canary", version=self._version, share=percent / 100))
             try:
-                await self._step(settings)
+                with waiting(f"the canary at {percent:g} %", limit_s=settings.step_timeout_s) as wait:
+                    await self._step(settings, wait)
             except TrialFailedError as exc:
                 raise TrialFailedError(
                     f"{self._name} {self._version} was rolled back at {percent:g} %: it {exc}"
                 ) from exc
 
-    async def _step(self, settings: Canary) -> None:
+    async def _step(self, settings: Canary, wait: Wait) -> None:
         new = Window(self._gateways, self._name, self._version)
         old = Window(self._gateways, self._name, self._serving.serving.version)
         started = monotonic()
@@ -80,6 +82,7 @@ class Trials:
             if problem:
                 raise TrialFailedError(problem)
             elapsed_s, seen = monotonic() - started, _ended(new.counts())
+            wait.state = f"{seen} of {settings.min_requests} requests, {new.counts().failed} failed"
             if elapsed_s >= settings.step_s and seen >= settings.min_requests:
                 break
             if elapsed_s >= settings.step_timeout_s:
@@ -99,13 +102,16 @@ class Trials:
         await self._share(Trial(kind="shadow", version=self._version, share=settings.share / 100))
         window = Window(self._gateways, self._name, self._version)
         started = monotonic()
-        while (seen := _compared(window.counts())) < settings.min_requests:
-            if monotonic() - started >= settings.timeout_s:
-                raise TrialFailedError(
-                    f"{self._name} {self._version} is not judged: only {seen} of {settings.min_requests} "
-                    f"copied requests were answered within timeout_s = {settings.timeout_s:g} s"
-                )
-            await asyncio.sleep(POLL_INTERVAL_S)
+        with waiting("the shadow's answers", limit_s=settings.timeout_s) as wait:
+            while (seen := _compared(window.counts())) < settings.min_requests:
+                wait.state = f"{seen} of {settings.min_requests} copied requests"
+                if monotonic() - started >= settings.timeout_s:
+                    raise TrialFailedError(
+                        f"{self._name} {self._version} is not judged: only {seen} of "
+                        f"{settings.min_requests} copied requests were answered within "
+                        f"timeout_s = {settings.timeout_s:g} s"
+                    )
+                await asyncio.sleep(POLL_INTERVAL_S)
         self._judge(window.counts(), seen, settings)
 
     def _judge(self, counts: VersionCounts, seen: int, settings: Shadow) -> None:
@@ -126,7 +132,9 @@ class Trials:
     async def _share(self, trial: Trial) -> None:
         self._serving = self._serving.model_copy(update={"trial": trial})
         revision = self._record.write(self._name, self._serving)
-        if not await self._gateways.follow(revision):
+        with waiting("the gateways to follow the record"):
+            follows = await self._gateways.follow(revision)
+        if not follows:
             raise TrialFailedError(
                 f"{self._name} {trial.version} cannot be tried: no gateway reports in "
                 f"{self._record.directory}; start a gateway, or deploy with strategy=blue_green"

@@ -1,18 +1,20 @@
 """Runs a command: connects, calls, prints the result, ends with the exit code."""
 
 import asyncio
-import sys
+import logging
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from torchserve_gateway.management_cli.failures import reason
-from torchserve_gateway.settings.command import exit_code
+from torchserve_gateway.settings.command import exit_code, log_to_stderr
 from torchserve_gateway.settings.composition import load
 from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.settings.torchserve import TorchServeSettings
+from torchserve_gateway.terminal.output import console
+from torchserve_gateway.terminal.waits import waiting
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.descriptions import Answer
 from torchserve_gateway.torchserve_api.errors import RefusedError, TorchServeError
@@ -20,9 +22,6 @@ from torchserve_gateway.torchserve_api.management import ManagementClient
 
 ResultT = TypeVar("ResultT", bound=Answer)
 Operation = Callable[[ManagementClient], Awaitable[ResultT]]
-
-# Characters of a table's line where the output is no terminal.
-WIDTH = 120
 
 
 class CommandError(Exception):
@@ -47,13 +46,14 @@ def run(
 
     def call_and_print() -> None:
         settings = load("gateway", ProjectSettings, overrides or [])
-        result = asyncio.run(_call(operation, settings.torchserve, model))
+        with waiting("TorchServe's answer", settings.torchserve.management_url):
+            result = asyncio.run(_call(operation, settings.torchserve, model))
         if as_json:
             print(result.model_dump_json(by_alias=True, indent=2))
         else:
-            width = None if sys.stdout.isatty() else WIDTH
-            Console(width=width, markup=False, highlight=False, emoji=False).print(show(result))
+            console().print(show(result))
 
+    log_to_stderr(logging.WARNING, "%(levelname)s %(message)s")
     raise typer.Exit(exit_code(call_and_print, (CommandError, TorchServeError)))
 
 

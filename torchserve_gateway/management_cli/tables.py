@@ -5,6 +5,7 @@ from rich.json import JSON
 from rich.table import Table
 
 from torchserve_gateway.management_cli.results import Changed, Description, Done
+from torchserve_gateway.terminal.words import state_cell
 from torchserve_gateway.torchserve_api.descriptions import ModelPage, ModelVersion, Worker
 
 
@@ -78,10 +79,10 @@ def _workers(versions: list[ModelVersion]) -> RenderableType:
     return table
 
 
-def _worker_cells(worker: Worker) -> tuple[str, ...]:
+def _worker_cells(worker: Worker) -> tuple[RenderableType, ...]:
     return (
         worker.id,
-        worker.status,
+        state_cell(worker.status),
         str(worker.pid) if worker.pid > 0 else "",
         f"{worker.start_time:%Y-%m-%d %H:%M:%S} UTC" if worker.start_time else "",
         f"{worker.memory_usage / 1e6:.0f} MB" if worker.memory_usage else "",

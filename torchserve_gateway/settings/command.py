@@ -2,12 +2,15 @@
 
 import argparse
 import asyncio
+import importlib.util
 import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from torchserve_gateway.settings.composition import ConfigurationError, Settings, load
+from torchserve_gateway.terminal import waits
+from torchserve_gateway.terminal.interruption import INTERRUPTED, TerminatedError
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -32,10 +35,11 @@ def run(
         argv: The overrides; None: those of the command line.
 
     Returns:
-        The exit code: 0 done, 1 failed, 2 bad usage or configuration, or the result of `operation`.
+        The exit code: 0 done, 1 failed, 2 bad usage or configuration, 130 after Ctrl-C, or the result of
+        `operation`.
     """
     overrides = _parse_overrides(root, argv)
-    _log_to_stderr()
+    log_to_stderr()
     return exit_code(lambda: operation(load(root, settings_type, overrides)), failures)
 
 
@@ -44,15 +48,47 @@ def exit_code(operation: Callable[[], int | None], failures: tuple[type[Exceptio
     try:
         return operation() or DONE
     except ConfigurationError as exc:
-        print(f"configuration error: {exc}", file=sys.stderr)
+        _fail(f"configuration error: {exc}")
         return BAD_USAGE
     except failures as exc:
-        print(f"failed: {exc}", file=sys.stderr)
+        _fail(f"failed: {exc}")
         return FAILED
+    except KeyboardInterrupt:
+        _fail("interrupted")
+        return INTERRUPTED
     # torchserve_gateway/deployment/deploy.py turns a SIGTERM into CancelledError.
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        print("interrupted", file=sys.stderr)
+    except (TerminatedError, asyncio.CancelledError):
+        _fail("interrupted")
         return FAILED
+
+
+def log_to_stderr(level: int = logging.INFO, form: str = "%(asctime)s %(levelname)s %(message)s") -> None:
+    """Logs to stderr from this level on; waits are always said, on a terminal by a spinner."""
+    handler = _ToStderr()
+    handler.setFormatter(logging.Formatter(form, "%H:%M:%S"))
+    if _is_coloured():
+        from torchserve_gateway.terminal.log_lines import ColouredFormatter  # noqa: PLC0415
+        from torchserve_gateway.terminal.spinner import Spinners  # noqa: PLC0415
+
+        handler.setFormatter(ColouredFormatter(form, "%H:%M:%S"))
+        waits.show_with(Spinners())
+    logging.basicConfig(level=level, handlers=[handler])
+    waits.logger.setLevel(logging.INFO)
+    # One line per HTTP call would bury ours.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _is_coloured() -> bool:
+    # TorchServe's image has no rich.
+    return sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
+
+
+def _fail(said: str) -> None:
+    if _is_coloured():
+        from torchserve_gateway.terminal.log_lines import failure  # noqa: PLC0415
+
+        said = failure(said)
+    print(said, file=sys.stderr)
 
 
 def _parse_overrides(root: str, argv: Sequence[str] | None) -> list[str]:
@@ -75,14 +111,3 @@ class _ToStderr(logging.Handler):
         # As the handlers of `logging` do: a line that cannot be written ends no command.
         except Exception:  # noqa: BLE001
             self.handleError(record)
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=[_ToStderr()],
-    )
-    # One line per HTTP call would bury ours.
-    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,16 +1,12 @@
 """Waits until the workers of a version answer or fail."""
 
 import asyncio
-import logging
-from time import monotonic
 
+from torchserve_gateway.terminal.waits import waiting
 from torchserve_gateway.torchserve_api.descriptions import ModelVersion
 from torchserve_gateway.torchserve_api.management import ManagementClient
 
-logger = logging.getLogger(__name__)
-
 POLL_INTERVAL_S = 0.25
-SAID_EVERY_S = 5.0
 # TorchServe restarts a worker that cannot load its model for up to five minutes.
 MAX_WORKER_STARTS = 3
 
@@ -30,25 +26,20 @@ async def until_ready(
     """
     pids: dict[str, set[int]] = {}
     ready = 0
-    started = said_at = monotonic()
     try:
-        async with asyncio.timeout(timeout_s):
-            while True:
-                described = (await management.describe(model, version))[0]
-                ready = described.ready_workers
-                if ready >= workers:
-                    return described
-                for worker in described.workers:
-                    pids.setdefault(worker.id, set()).add(worker.pid)
-                if any(len(each - {-1, 0}) >= MAX_WORKER_STARTS for each in pids.values()):
-                    raise WorkersNotReadyError("its workers die while they load the model")
-                if monotonic() - said_at >= SAID_EVERY_S:
-                    said_at = monotonic()
-                    logger.info(
-                        "%s %s: %d of %d workers READY after %.0f of %g s",
-                        *(model, version, ready, workers, said_at - started, timeout_s),
-                    )
-                await asyncio.sleep(POLL_INTERVAL_S)
+        with waiting(f"{model} {version}", limit_s=timeout_s) as wait:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    described = (await management.describe(model, version))[0]
+                    ready = described.ready_workers
+                    wait.state = f"{ready} of {workers} workers READY"
+                    if ready >= workers:
+                        return described
+                    for worker in described.workers:
+                        pids.setdefault(worker.id, set()).add(worker.pid)
+                    if any(len(each - {-1, 0}) >= MAX_WORKER_STARTS for each in pids.values()):
+                        raise WorkersNotReadyError("its workers die while they load the model")
+                    await asyncio.sleep(POLL_INTERVAL_S)
     except TimeoutError as exc:
         raise WorkersNotReadyError(
             f"{ready} of its {workers} workers were READY after {timeout_s:g} s"

@@ -13,6 +13,7 @@ from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.command import DONE, FAILED, run
 from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.terminal.waits import waiting
 from torchserve_gateway.torchserve_api.connection import TorchServe, replicas
 from torchserve_gateway.torchserve_api.errors import TokenRefusedError, TorchServeError
 from torchserve_gateway.torchserve_api.http_pool import PooledTransport
@@ -37,7 +38,8 @@ def adopt(settings: AdoptSettings) -> int:
     record = DeploymentRecord(settings.torchserve.deployments_dir)
     with record.lock():
         try:
-            outcomes, lines = asyncio.run(_outcomes(settings, record))
+            with waiting("TorchServe's models", ", ".join(settings.torchserve.management_urls)):
+                outcomes, lines = asyncio.run(_outcomes(settings, record))
         except TokenRefusedError as exc:
             raise MigrationError(
                 f"{exc}; set torchserve.key_file to key_file.json in the folder where TorchServe was started"

@@ -11,7 +11,6 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 
 from torchserve_gateway.migration.decision import Decision
@@ -23,6 +22,7 @@ from torchserve_gateway.migration.torchserve_config import decisions, rows, sett
 from torchserve_gateway.settings.command import exit_code
 from torchserve_gateway.settings.composition import CONFIG_DIR, ConfigurationError, compose_yaml
 from torchserve_gateway.settings.project import ProjectSettings
+from torchserve_gateway.terminal.output import console, print_json
 
 TABLE_WIDTH = 150
 GROUPS = ("environment", "properties")
@@ -58,7 +58,7 @@ def import_config(file: Path, name: str | None, *, as_json: bool, force: bool) -
             "added": imported.added,
             "deploys": imported.deploys,
         }
-        print(json.dumps(content, indent=1))
+        print_json(content)
     else:
         _print_table(imported)
     if target:
@@ -143,8 +143,7 @@ def _print_table(imported: Imported) -> None:
     table.add_column("why")
     for row in rows(imported.decisions):
         table.add_row(row["key"], row["value"], row["verdict"], row["setting"], row["reason"])
-    # Values are not markup.
-    Console(width=TABLE_WIDTH, markup=False, highlight=False).print(table)
+    console(TABLE_WIDTH).print(table)
     added = ", ".join(f"{key}={json.dumps(value)}" for key, value in imported.added.items())
     print(f"\nours, where the file says nothing: {added}")
     if imported.deploys:

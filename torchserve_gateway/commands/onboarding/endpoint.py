@@ -26,9 +26,12 @@ from torchserve_gateway.settings.composition import existing_or_own, load
 from torchserve_gateway.settings.deployment import UploadSettings
 from torchserve_gateway.settings.gateway import GatewaySettings
 from torchserve_gateway.settings.local_stack import StackSettings
+from torchserve_gateway.terminal.output import print_line
+from torchserve_gateway.terminal.waits import waiting
 
 SHOWN_CLASSES = 3
 ANSWER_TIMEOUT_S = 30
+POLL_INTERVAL_S = 0.1
 
 
 class AnswerError(Exception):
@@ -69,16 +72,18 @@ def endpoint(described: Described, image: Path | None, overrides: Sequence[str],
     """
     choice = [f"model={described.name}", *overrides]
     running = load("stack", StackSettings, _known_to(StackSettings, choice))
-    with _running(running, _known_to(StackSettings, choice)) as wait:
+    with _running(running, _known_to(StackSettings, choice)) as wait_for_start:
         version = _packed(described, choice)
         phases.end("pack")
-        wait()
+        wait_for_start()
         phases.end("start")
         _deploy(_upload(version, ["archive_source=model_mars", *choice]))
         phases.end("deploy")
         picture = image or image_files(existing_or_own(Path("imgs")))[0]
         url = f"{running.gateway.url}/predictions/{described.name}"
-        print(f"{picture.name}: {_answer(running.gateway, url, picture)}")
+        with waiting(f"the answer to {picture.name}", limit_s=ANSWER_TIMEOUT_S):
+            answer = _answer(running.gateway, url, picture)
+        print(f"{picture.name}: {answer}")
         phases.end("predict")
     print(f"\n{url} answers after {phases.summary()}\n\n  curl -T {shown(picture)} {url}\n")
     print("Stop: torchserve-gateway down, or make down")
@@ -87,7 +92,7 @@ def endpoint(described: Described, image: Path | None, overrides: Sequence[str],
 def _deploy(settings: UploadSettings) -> None:
     record = DeploymentRecord(settings.torchserve.deployments_dir)
     with record.lock(), requested_archive(settings) as archive:
-        print(deploy(settings, record, upload_plan(settings, archive)))
+        print_line(deploy(settings, record, upload_plan(settings, archive)))
 
 
 def _packed(described: Described, choice: Sequence[str]) -> str:
@@ -136,9 +141,17 @@ def _running(settings: StackSettings, overrides: Sequence[str]) -> Iterator[Call
         try:
             yield start.result
         except BaseException:
-            if start.exception() is None:
-                stack.down(settings, ())
+            _stop(settings, start)
             raise
+
+
+def _stop(settings: StackSettings, start: Future[None]) -> None:
+    """Stops what was started; a start that is under way ends with its supervisor."""
+    supervisor = Supervisor(settings)
+    while not start.done() and supervisor.pid() is None:
+        time.sleep(POLL_INTERVAL_S)
+    if supervisor.pid() is not None:
+        stack.down(settings, ())
 
 
 def _answer(gateway: GatewaySettings, url: str, picture: Path) -> str:

@@ -14,7 +14,8 @@ from torchserve_gateway.onboarding.asked import Asked
 from torchserve_gateway.onboarding.description import describe
 from torchserve_gateway.onboarding.errors import OnboardingError
 from torchserve_gateway.record.errors import DeploymentError
-from torchserve_gateway.settings.command import exit_code
+from torchserve_gateway.settings.command import exit_code, log_to_stderr
+from torchserve_gateway.terminal.interruption import undo_at_sigterm
 
 SERVE, NEW_MODEL = "serve", "new-model"
 
@@ -25,7 +26,8 @@ class NotServedError(Exception):
 
 def main(asked: Asked, overrides: Sequence[str], verb: str = SERVE) -> int:
     """Runs the command and returns the exit code; `new-model` keeps a model's file that exists."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    log_to_stderr(logging.WARNING, "%(levelname)s %(message)s")
+    undo_at_sigterm()
     failures = (NotServedError, StackError, PreflightError, SupervisorConfigError)
     return exit_code(lambda: _serve(asked, overrides, verb), failures)
 

@@ -18,6 +18,7 @@ from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.composition import PROJECT_ROOT, RESOURCES
 from torchserve_gateway.settings.model_parts.samples import SampleSettings
 from torchserve_gateway.settings.samples import RecordSamplesSettings
+from torchserve_gateway.terminal.waits import waiting
 from torchserve_gateway.torchserve_api.connection import TorchServe
 from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, TorchServeError
 from torchserve_gateway.torchserve_api.inference import Job
@@ -104,8 +105,10 @@ async def _ask(
     async with torchserve.http:
         for sample in samples:
             job = Job(model, version, read_file(sample.file), sample.media_type)
+            limit_s = settings.model.response_timeout
             try:
-                bodies.append(await answer_to(torchserve.inference, job, settings.model.response_timeout))
+                with waiting(f"the answer to {sample.file.name}", limit_s=limit_s):
+                    bodies.append(await answer_to(torchserve.inference, job, limit_s))
             except ModelNotFoundError as exc:
                 raise DeploymentError(f"{exc}; {record.summary}") from exc
             except (UnexpectedStatusError, TorchServeError) as exc:

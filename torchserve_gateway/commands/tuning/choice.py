@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from torchserve_gateway.commands.model_keys import set_keys
+from torchserve_gateway.terminal.output import print_table
 from torchserve_gateway.tuning.chart import Chart, write_png
 from torchserve_gateway.tuning.page import page
 from torchserve_gateway.tuning.result import COLUMNS, Result
+from torchserve_gateway.tuning.windows import Window
 
 WIDTH = 120
 
@@ -33,15 +32,36 @@ def charted(directory: Path, result: Callable[[], Result]) -> Iterator[None]:
         print(f"charts: {directory}/report.html, report.png")
 
 
-def print_table(result: Result) -> None:
+def print_result(result: Result) -> None:
     """Prints all combinations, the best first, and what the figures are worth."""
-    table = Table(*COLUMNS, box=None)
-    for row in result.rows():
-        table.add_row(*row)
-    Console(width=WIDTH).print(table)
+    print_table(COLUMNS, result.rows(), width=WIDTH)
     for said in (result.machine, result.warning, result.ended):
         if said:
             print(said)
+
+
+def outcome(result: Result) -> dict[str, object]:
+    """The result for a script; `best` is null where no combination stays within the limit."""
+    return {
+        "model": result.model,
+        "p99_limit_ms": result.limit_ms,
+        "cores": result.cores,
+        "best": _figures(result.chosen) if result.chosen else None,
+        "measurements": [_figures(each) for each in result.windows],
+        "ended": result.ended or None,
+    }
+
+
+def _figures(window: Window) -> dict[str, object]:
+    return {
+        **window.plan.candidate.model_dump(),
+        "purpose": window.plan.purpose,
+        "rate": window.plan.rate,
+        "images_per_s": window.images_per_s,
+        "p50_ms": window.p50_ms,
+        "p99_ms": window.p99_ms,
+        "failure": window.failure or None,
+    }
 
 
 def write_choice(file: Path | None, result: Result) -> None:

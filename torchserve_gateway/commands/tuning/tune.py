@@ -4,18 +4,24 @@ Exit codes: 0 a combination was found; 1 none was, or the search could not begin
 2 bad configuration.
 """
 
-import fcntl
 import logging
-import os
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stdout
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
 from torchserve_gateway.commands.stack import StackError
-from torchserve_gateway.commands.tuning.choice import ChoiceError, charted, print_table, write_choice
+from torchserve_gateway.commands.tuning.choice import (
+    ChoiceError,
+    charted,
+    outcome,
+    print_result,
+    write_choice,
+)
+from torchserve_gateway.commands.tuning.machine import TuneError, alone, cores, warn_if_busy
 from torchserve_gateway.commands.tuning.own_stack import NotServedError, OwnStack, shared
 from torchserve_gateway.deployment.archives.building import built_archive
 from torchserve_gateway.deployment.archives.verification import Archive, verified
@@ -26,6 +32,9 @@ from torchserve_gateway.settings.archive import BuildSettings
 from torchserve_gateway.settings.command import FAILED, run
 from torchserve_gateway.settings.composition import as_override, load
 from torchserve_gateway.settings.tuning import TuneSettings
+from torchserve_gateway.terminal.interruption import undo_at_sigterm
+from torchserve_gateway.terminal.output import print_json
+from torchserve_gateway.terminal.waits import waiting
 from torchserve_gateway.tuning.candidates import Candidate, present, space
 from torchserve_gateway.tuning.finalists import AGAIN, finals
 from torchserve_gateway.tuning.journal import Journal, JournalError, Remembered
@@ -38,18 +47,17 @@ from torchserve_gateway.version import __version__
 
 logger = logging.getLogger(__name__)
 
-# Runnable programs a core, averaged over a minute, above which the machine is not ours.
-BUSY_SHARE = 0.5
 # Share of the time for the race; the rest is for confirming its best.
 RACE_SHARE = 0.8
 
 
-class TuneError(Exception):
-    """The search cannot begin."""
-
-
-def tune(settings: TuneSettings, overrides: Sequence[str]) -> int | None:
+def tune(settings: TuneSettings, overrides: Sequence[str], *, as_json: bool = False) -> int | None:
     """Searches, prints every measurement and the best, writes the charts.
+
+    Args:
+        settings: the root `config/tune.yaml`.
+        overrides: the command's, for its own stack.
+        as_json: whether a script reads the result on stdout; all lines go to stderr then.
 
     Raises:
         TuneError, NoRequestsError, NoImagesError: the search cannot begin.
@@ -58,22 +66,28 @@ def tune(settings: TuneSettings, overrides: Sequence[str]) -> int | None:
     """
     if settings.write and not settings.write.is_file():
         raise TuneError(f"{settings.write} does not exist, so it cannot get the combination")
-    if os.getloadavg()[0] > BUSY_SHARE * _cores():
-        logger.warning("Other programs use this machine (load %.1f); that falsifies", os.getloadavg()[0])
+    warn_if_busy()
     # A line for each measurement is enough.
     logging.getLogger("torchserve_gateway.deployment").setLevel(logging.WARNING)
     logging.getLogger("torchserve_gateway.local_stack").setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    undo_at_sigterm()
     to_send, directory = bodies(settings), settings.tune_dir / settings.model.name
-    with _alone(directory), ExitStack() as stack:
+    with _lines_for(as_json), alone(directory), ExitStack() as stack:
         archive = _archive(directory, overrides)
         journal = Journal(directory, _circumstances(settings, archive), fresh=settings.fresh)
         own = stack.enter_context(OwnStack(directory / "stack", overrides, archive))
         sending = stack.enter_context(Load(settings, own.settings.gateway.url, to_send))
         result = _searched(settings, journal, _measuring(own, sending))
-    print_table(result)
-    write_choice(settings.write, result)
+    with _lines_for(as_json):
+        print_result(result)
+        write_choice(settings.write, result)
+    if as_json:
+        print_json(outcome(result))
     return None if result.chosen else FAILED
+
+
+def _lines_for(as_json: bool) -> AbstractContextManager[object]:
+    return redirect_stdout(sys.stderr) if as_json else nullcontext()
 
 
 def _archive(directory: Path, overrides: Sequence[str]) -> Archive:
@@ -90,16 +104,12 @@ def _circumstances(settings: TuneSettings, archive: Archive) -> dict[str, object
     return {
         "gateway": __version__,
         "archive": archive.sha256,
-        "cores": _cores(),
+        "cores": cores(),
         "load": {name: getattr(settings, name) for name in names},
         "processes": settings.gateway.processes,
         "admission": settings.gateway.admission.model_dump(),
         "properties": settings.torchserve.properties,
     }
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _measuring(own: OwnStack, sending: Load) -> Measure:
@@ -115,7 +125,8 @@ def _measuring(own: OwnStack, sending: Load) -> Measure:
                 serving.append(plan.candidate)
         except (NotServedError, NotServingError) as exc:
             return Window(plan=plan, failure=str(exc))
-        window = sending.window(plan)
+        with waiting(f"the measurement of {plan.candidate}", limit_s=sending.seconds(plan)):
+            window = sending.window(plan)
         if window.errors:
             # A worker may have died.
             serving.clear()
@@ -125,12 +136,12 @@ def _measuring(own: OwnStack, sending: Load) -> Measure:
 
 
 def _searched(settings: TuneSettings, journal: Journal, measure: Measure) -> Result:
-    began, cores = monotonic(), _cores()
-    start = present(settings, cores)
+    began, here = monotonic(), cores()
+    start = present(settings, here)
     result = Result(
-        f"{settings.model.name} {settings.model.version}", settings.p99_ms, cores, start, journal.windows
+        f"{settings.model.name} {settings.model.version}", settings.p99_ms, here, start, journal.windows
     )
-    print(f"{result.model}: most images/s with p99 within {settings.p99_ms:g} ms, {cores} cores")
+    print(f"{result.model}: most images/s with p99 within {settings.p99_ms:g} ms, {here} cores")
     print(f"{len(journal.windows)} measurements in {journal.file}")
 
     def until(share: float) -> Remembered:
@@ -142,7 +153,7 @@ def _searched(settings: TuneSettings, journal: Journal, measure: Measure) -> Res
         )
 
     race = Race(
-        space(settings, start, cores),
+        space(settings, start, here),
         start,
         until(RACE_SHARE),
         Rules(settings.p99_ms, settings.trials, settings.min_gain),
@@ -155,23 +166,7 @@ def _searched(settings: TuneSettings, journal: Journal, measure: Measure) -> Res
     return result
 
 
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Keeps other searches for the model out.
-
-    Raises:
-        TuneError: there is one.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with (directory / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError as exc:
-        raise TuneError(f"another make tune uses {directory}; wait until it has ended") from exc
-
-
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], *, as_json: bool = False) -> int:
     """Runs the command with Hydra overrides and returns the exit code."""
     failures = (
         TuneError,
@@ -184,4 +179,5 @@ def main(argv: Sequence[str]) -> int:
         SupervisorConfigError,
         OSError,
     )
-    return run("tune", TuneSettings, lambda settings: tune(settings, argv), failures, argv)
+    run_it = partial(tune, overrides=argv, as_json=as_json)
+    return run("tune", TuneSettings, run_it, failures, argv)

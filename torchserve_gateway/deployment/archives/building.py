@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torchserve_gateway.deployment.errors import ArchiveBuildError
 from torchserve_gateway.settings.archive import ArchiveSettings
+from torchserve_gateway.terminal.waits import waiting
 from torchserve_gateway.weights import WeightsError, fetch_weights
 
 
@@ -24,6 +25,7 @@ def built_archive(settings: ArchiveSettings) -> Path:
     try:
         if settings.model.weights:
             fetch_weights(settings.model.weights)
-        return build_archive(settings)
+        with waiting(f"the archive of {settings.model.name} {settings.model.version} to be built"):
+            return build_archive(settings)
     except (WeightsError, ArchiveError) as exc:
         raise ArchiveBuildError(str(exc)) from exc

@@ -8,6 +8,7 @@ from pathlib import Path
 from torchserve_gateway.deployment.errors import ModelStoreError
 from torchserve_gateway.downloads import sha256
 from torchserve_gateway.record.record import Record
+from torchserve_gateway.terminal.waits import waiting
 
 
 def stage(archive: Path, digest: str, model_store: Path) -> Path:
@@ -30,8 +31,10 @@ def stage(archive: Path, digest: str, model_store: Path) -> Path:
             )
         part = staged.with_name(f".{archive.name}.{os.getpid()}.part")
         try:
-            shutil.copyfile(archive, part)
-            if sha256(part) != digest:
+            with waiting(f"{archive.name} to be copied into the model store"):
+                shutil.copyfile(archive, part)
+                copied = sha256(part)
+            if copied != digest:
                 raise ModelStoreError(f"{archive} was changed while it was deployed; deploy it again")
             part.replace(staged)
         finally:

@@ -8,7 +8,6 @@ rollback    kept in the store      taken from there
             else                   downloaded again from its recorded URL
 """
 
-import signal
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from torchserve_gateway.deployment.errors import ArchiveBuildError, ArchiveRefus
 from torchserve_gateway.record.record import DeployedVersion
 from torchserve_gateway.settings.deployment import SwapSettings, UploadSettings
 from torchserve_gateway.settings.model_parts.handlers import FOREIGN_HANDLER
+from torchserve_gateway.terminal.interruption import undo_at_sigterm
 
 
 def requested_archive(settings: UploadSettings) -> AbstractContextManager[Archive]:
@@ -29,7 +29,7 @@ def requested_archive(settings: UploadSettings) -> AbstractContextManager[Archiv
     Raises:
         DeploymentError: the archive cannot be built, is missing, or fails verification.
     """
-    _handle_sigterm_as_ctrl_c()
+    undo_at_sigterm()
     source, sha256 = settings.request_params.url, settings.archive_source.sha256
     if file := settings.archive_source.path:
         _refuse_without_store(settings, file)
@@ -50,7 +50,7 @@ def kept_archive(settings: SwapSettings, wanted: DeployedVersion) -> AbstractCon
     Raises:
         DeploymentError: it was not kept and has no URL, or it fails verification.
     """
-    _handle_sigterm_as_ctrl_c()
+    undo_at_sigterm()
     store = settings.torchserve.model_store
     if store and (store / wanted.archive).is_file():
         return nullcontext(local_archive(settings, store / wanted.archive, wanted.version, wanted.sha256))
@@ -81,8 +81,3 @@ def _refuse_without_store(settings: SwapSettings, file: Path) -> None:
             f"{file} cannot be put into TorchServe's model store, torchserve.model_store is null; give a URL "
             "that TorchServe can download from, for example archive_source=file_browser"
         )
-
-
-def _handle_sigterm_as_ctrl_c() -> None:
-    """Lets SIGTERM raise KeyboardInterrupt, so that temporary files of a build or download are removed."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
