@@ -18,6 +18,8 @@ RUN := .venv/bin/python
 COMMAND := $(RUN) -m torchserve_gateway
 # An end by Ctrl-C or SIGTERM is no error of make. Starts with exec, so that make's own SIGTERM arrives.
 FOREGROUND := exec $(RUN) tools/foreground.py
+# The same without our environment.
+IN_FOREGROUND := exec $(or $(wildcard .venv/bin/python),python3) tools/foreground.py
 COMMA := ,
 SERVED = model=$(firstword $(subst $(COMMA), ,$(MODELS)))$(if $(findstring $(COMMA),$(MODELS)), 'gateway.models=[$(MODELS)]')
 CHOICE := model=$(MODEL)$(if $(VERSION), 'model.version="$(VERSION)"')
@@ -295,10 +297,10 @@ build_haproxy: ## image of HAProxy with our configuration
 	@$(BUILD) -f docker/haproxy.Dockerfile -t $(IMAGES)/haproxy:latest .
 
 run_ts_cpu: build_ts_cpu ## TorchServe alone in a container, in the foreground
-	@exec $(RUN_TS) $(IMAGES)/torchserve:cpu torchserve=published model=$(MODEL) $(ARGS)
+	@$(IN_FOREGROUND) $(RUN_TS) $(IMAGES)/torchserve:cpu torchserve=published model=$(MODEL) $(ARGS)
 
 run_ts_cuda: build_ts_cuda ## the same with the machine's GPUs
-	@exec $(RUN_TS) $(GPUS) $(IMAGES)/torchserve:$(CUDA_VERSION) torchserve=published model=$(MODEL) $(ARGS)
+	@$(IN_FOREGROUND) $(RUN_TS) $(GPUS) $(IMAGES)/torchserve:$(CUDA_VERSION) torchserve=published model=$(MODEL) $(ARGS)
 
 run_ts_upload_model: generate_mar build_gateway ## swap a version in there (MODEL=genre VERSION=1.0)
 	@$(CONTAINER_ENGINE) run --rm --network container:torchserve --read-only $(TS_VOLUMES) \

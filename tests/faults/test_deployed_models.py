@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.fake_torchserve import FakeTorchServe, described, error, listening, v
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.local_stack.deployed_models import ModelNotReadyError, wait_for_models
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
-from torchserve_gateway.torchserve_api import readiness
+from torchserve_gateway.terminal import waits
 
 GONE = error(404, "ModelNotFoundException", "Model not found: genre")
 
@@ -85,6 +86,7 @@ def test_a_long_wait_for_workers_is_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(readiness, "SAID_EVERY_S", 0)
+    monkeypatch.setattr(waits, "SAID_AFTER_S", 0)
     up(FakeTorchServe(describing([0, 1, 2])), tmp_path)
-    assert "genre 1.10: 1 of 2 workers READY after 0 of 60 s" in caplog.messages
+    [said, *_] = [each for each in caplog.messages if each.endswith(" of 60 s)")]
+    assert re.fullmatch(r"waiting for genre 1\.10(: \d of 2 workers READY)? \(\d of 60 s\)", said)

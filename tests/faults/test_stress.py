@@ -82,6 +82,7 @@ def test_log_lines_are_whole_above_the_progress_bar(port: str) -> None:
     assert "━" in shown
     # What a line shows in the end is behind its last erasure.
     lines = [line.rsplit("\x1b[2K", 1)[-1] for line in shown.split("\r\n")]
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in lines]
     performance = [line for line in lines if "Performance: " in line]
     assert len(performance) == 3
     for line in performance:

@@ -69,7 +69,7 @@ def test_a_search_is_interrupted_goes_on_and_writes_the_best(tmp_path: Path) -> 
     until(lambda: len(measured(tmp_path)) >= 2 or first.poll() is not None)
     first.send_signal(signal.SIGINT)
     _, said = first.communicate(timeout=120)
-    assert (first.returncode, said.splitlines()[-1]) == (1, "interrupted")
+    assert (first.returncode, said.splitlines()[-1]) == (130, "interrupted")
     assert processes_in(tmp_path) == []
     before = measured(tmp_path)
     file = tmp_path / "genre.yaml"

@@ -68,6 +68,13 @@ def test_tune_has_its_bounds_as_arguments() -> None:
     )
 
 
+@pytest.mark.parametrize("target", ["run_ts_cpu", "run_ts_cuda"])
+def test_a_stopped_container_is_no_error_of_make(target: str) -> None:
+    assert " tools/foreground.py podman run --rm --name torchserve" in printed(
+        target, "CONTAINER_ENGINE=podman"
+    )
+
+
 @pytest.mark.parametrize("target", ["up", "run_app"])
 def test_several_models_are_served_with_the_first_as_default(target: str) -> None:
     several = printed(target, "MODELS=genre,imagenet,digits", "ARGS=gateway.port=6003")
