@@ -60,9 +60,7 @@ def test_on_a_terminal_states_have_colours_and_a_wait_does_not_tear_log_lines() 
     assert re.search(r"\S waiting for pets: 0 of 2 READY \(\d of 60 s\)", shown)
     [line] = [each for each in shown.split("\r\n") if "a line [of a log]" in each]
     # What the line shows is behind its last erasure.
-    assert re.fullmatch(
-        r"\x1b\[33m[\d:]+ WARNING a line \[of a log\]\x1b\[0m", line.rsplit("\x1b[2K", 1)[-1]
-    )
+    assert re.fullmatch(r"\x1b\[33m[\d:]+ WARNING a line \[of a log\]\x1b\[0m", line.rsplit("\x1b[2K", 1)[-1])
     assert shown.rstrip().endswith("serves\x1b[0m")
 
 

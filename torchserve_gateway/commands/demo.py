@@ -55,7 +55,8 @@ def _top_two(http: httpx.Client, model: str, image: Path) -> list[str]:
     except httpx.HTTPStatusError as exc:
         raise DemoError(f"{image.name}: {exc.response.text}") from exc
     except httpx.HTTPError as exc:
-        raise DemoError(f"{image.name}: {exc or type(exc).__name__}") from exc
+        hint = "make status shows whether the gateway runs, make up starts it"
+        raise DemoError(f"{image.name}: {exc or type(exc).__name__}; {hint}") from exc
     answer = list(response.json().items())[:2]
     return [cell for label, probability in answer for cell in (label, f"{probability:.3f}")]
 

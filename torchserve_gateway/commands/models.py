@@ -16,7 +16,7 @@ from torchserve_gateway.terminal.output import print_json, print_table
 from torchserve_gateway.terminal.waits import waiting
 from torchserve_gateway.terminal.words import share_cell, state_cell
 from torchserve_gateway.torchserve_api.connection import reachable, replicas
-from torchserve_gateway.torchserve_api.errors import TorchServeError
+from torchserve_gateway.torchserve_api.errors import TorchServeError, UnreachableError
 from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 # Wide enough for all columns.
@@ -83,6 +83,8 @@ async def _rows(settings: OverviewSettings) -> list[Row]:
             reached = await reachable(found, settings.torchserve.management_timeout_s)
             names = {*record.models, *settings.models}
             return await inventory(names, record, reached, len(found))
+    except UnreachableError as exc:
+        raise DeploymentError(f"{exc}; make status shows whether it runs, make up starts it") from exc
     except TorchServeError as exc:
         raise DeploymentError(str(exc)) from exc
 

@@ -139,7 +139,8 @@ async def _learn(clients: list[Client], tolerance: float) -> None:
                 wait.state = f"client {number} of {len(clients)}"
                 answers.append(await client.learn())
     except NoAnswerError as exc:
-        raise StressError(str(exc)) from exc
+        hint = "; make status shows whether the gateway runs, make up starts it"
+        raise StressError(f"{exc}{hint if exc.kind == 'ConnectError' else ''}") from exc
     alike = sum(same_answer(one, other, tolerance) for one, other in itertools.combinations(answers, 2))
     if alike:
         logger.warning(

@@ -11,7 +11,7 @@ from torchserve_gateway.record.errors import DeploymentError
 from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.deployment import SwapSettings
 from torchserve_gateway.torchserve_api.connection import TorchServe, reachable, replicas
-from torchserve_gateway.torchserve_api.errors import TorchServeError
+from torchserve_gateway.torchserve_api.errors import TorchServeError, UnreachableError
 from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
 
@@ -45,6 +45,9 @@ async def _replicas(settings: SwapSettings, http: httpx.AsyncBaseTransport) -> l
             return await reachable(found, timeout_s)
         for torchserve in found:
             await torchserve.inference.ping(timeout_s)
+    except UnreachableError as exc:
+        hint = "make status shows whether it runs, make up starts it"
+        raise DeploymentError(f"nothing was changed: {exc}; {hint}") from exc
     except TorchServeError as exc:
         raise DeploymentError(f"nothing was changed: {exc}") from exc
     return found
