@@ -18,6 +18,7 @@ from tests.http_client import HTTP
 from tests.processes import until
 from tests.running_stack import RunningStack, run
 from torchserve_gateway.local_stack.preflight import PreflightError, check_before_start
+from torchserve_gateway.local_stack.supervisor import Supervisor
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 
@@ -92,6 +93,22 @@ def test_a_port_in_use_is_one_line_and_nothing_is_left_running(tmp_path: Path) -
     assert f"port {stack.settings.gateway.port}" in line
     assert "gateway.port" in line
     assert processes_of(stack) == []
+
+
+def test_ctrl_c_in_a_start_leaves_nothing(tmp_path: Path) -> None:
+    stack = RunningStack.configure(tmp_path)
+    command = ["-m", "torchserve_gateway", "up", *stack.overrides, f"state_dir={tmp_path}/var"]
+    with subprocess.Popen(
+        [sys.executable, *command], cwd=PROJECT_ROOT, stderr=subprocess.PIPE, text=True
+    ) as up:
+        until(lambda: Supervisor(stack.settings).pid() or up.poll() is not None)
+        up.send_signal(signal.SIGINT)
+        _, said = up.communicate(timeout=120)
+    assert (up.returncode, said.splitlines()[-1]) == (130, "interrupted")
+    assert "Traceback" not in said
+    assert processes_of(stack) == []
+    assert open_ports(stack) == []
+    assert not stack.settings.runtime_dir.exists()
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:

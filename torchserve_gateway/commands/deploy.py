@@ -28,7 +28,7 @@ class Outcome:
     """The end of a deploy or a rollback."""
 
     line: str = ""
-    """What serves, in words."""
+    """The serving version, in words."""
     version: str | None = None
     """The version to deploy, as far as it is known."""
 
