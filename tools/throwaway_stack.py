@@ -113,6 +113,7 @@ def throwaway_stack(*overrides: str) -> Iterator[ThrowawayStack]:
                 f"torchserve.model_store={directory}/model_store",
                 f"torchserve.deployments_dir={directory}/deployments",
                 f"torchserve.key_file={directory}/key_file.json",
+                f"torchserve.log_dir={directory}/state_dir/log",
                 f"gateway.port={gateway}",
                 # Measurements are of one process, by its id.
                 "gateway.processes=1",
