@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from tools.studies.charts import BAR, GAP, HEAD, LEFT, SCALE, Chart, write_png
 from tools.studies.compare_workers import counters
 from tools.studies.profile import with_profile
-from tools.studies.report import Chart, StudyReport
+from tools.studies.report import StudyReport
 from tools.studies.settings import CompareWorkersSettings, ProfileSettings
 from tools.studies.stage_log import StageLog, StageLogError
 from torchserve_gateway.settings.composition import ConfigurationError, load
@@ -76,10 +78,32 @@ def test_the_report_is_a_table_and_a_page_without_anything_from_elsewhere(tmp_pa
     rows = [{"workers": 1, "queue, ms": 1.23456}, {"workers": 2, "queue, ms": 0.5}]
     bars = {"1": {"queue": 1.0, "worker": 3.0}, "2": {"queue": 0.5, "worker": 1.5}}
     report = StudyReport("Workers of <pets>", ["2 cores"], rows, [Chart("Milliseconds", bars)])
-    table, page, chart = (file.read_text() for file in report.write(tmp_path / "new", "workers"))
-    assert table.splitlines() == ['workers,"queue, ms"', "1,1.23456", "2,0.5"]
-    assert page.count("<rect") == chart.count("<rect") == 4
-    assert chart.startswith("<svg xmlns=")
-    assert "Workers of &lt;pets&gt;" in page
-    assert "<td>1.23</td>" in page
-    assert "http" not in page
+    table, page, picture = report.write(tmp_path / "new", "workers")
+    assert table.read_text().splitlines() == ['workers,"queue, ms"', "1,1.23456", "2,0.5"]
+    text = page.read_text()
+    assert text.count("<rect") == 4
+    assert "Workers of &lt;pets&gt;" in text
+    assert "<td>1.23</td>" in text
+    assert "http" not in text
+    assert picture.name == "workers-1.png"
+
+
+def test_the_picture_has_the_bars_of_the_page(tmp_path: Path) -> None:
+    bars = {"1": {"queue": 1.0, "worker": 3.0}, "2": {"queue": 0.5, "worker": 1.5}}
+    write_png(Chart("Milliseconds", bars), tmp_path / "chart.png")
+    with Image.open(tmp_path / "chart.png") as file:
+        image = file.convert("RGB")
+    colours = {
+        name: image.getpixel((LEFT * SCALE + x, HEAD * SCALE + 4))
+        for name, x in (("queue", 4), ("worker", 400))
+    }
+
+    def pixels(bar: int, name: str) -> int:
+        y = (HEAD + bar * (BAR + GAP)) * SCALE + 4
+        return sum(image.getpixel((x, y)) == colours[name] for x in range(image.width))
+
+    first = {name: pixels(0, name) for name in colours}
+    assert first["worker"] == pytest.approx(3 * first["queue"], abs=3)
+    assert {name: pixels(1, name) for name in colours} == pytest.approx(
+        {name: width / 2 for name, width in first.items()}, abs=3
+    )

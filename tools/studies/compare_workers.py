@@ -10,7 +10,8 @@ from time import perf_counter
 
 from rich.progress import track
 
-from tools.studies.report import Chart, Row, StudyReport
+from tools.studies.charts import Chart
+from tools.studies.report import Row, StudyReport
 from tools.studies.served_model import ServedModel, StudyError
 from tools.studies.settings import CompareWorkersSettings
 from tools.throwaway_stack import StackCommandError, throwaway_stack

@@ -18,8 +18,9 @@ import torch
 import yaml
 from rich.progress import Progress
 
+from tools.studies.charts import Chart
 from tools.studies.loading import load_times
-from tools.studies.report import Chart, Row, StudyReport
+from tools.studies.report import Row, StudyReport
 from tools.studies.served_model import ServedModel, StudyError
 from tools.studies.settings import Device, ProfileSettings
 from tools.studies.stage_log import STAGES, StageLog, StageLogError

@@ -1,4 +1,4 @@
-"""Tables of a study as text, CSV and one HTML file with charts, without anything from elsewhere."""
+"""The result of a study: table, CSV, charts as PNG, and a page without anything from elsewhere."""
 
 import csv
 import io
@@ -10,23 +10,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-WIDTH, BAR, GAP, LEFT, RIGHT = 760, 18, 8, 130, 90
-COLOURS = ("#1f6feb", "#d29922", "#2da44e", "#cf222e")
+from tools.studies.charts import Chart, svg, write_png
+
 STYLE = (
     "body{font:15px system-ui,sans-serif;margin:2em auto;max-width:800px}"
     "td,th{text-align:right;padding:2px 14px 2px 0}td:first-child,th:first-child{text-align:left}"
-    "svg{width:100%}text{font-size:12px}"
+    "svg{width:100%}"
 )
 Row = Mapping[str, str | int | float]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Bars of stacked parts."""
-
-    title: str
-    bars: Mapping[str, Mapping[str, float]]
-    """The parts by name, for each bar."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +42,15 @@ class StudyReport:
         console.print(table)
 
     def write(self, directory: Path, name: str) -> list[Path]:
-        """Writes NAME.csv, NAME.html and each chart as NAME-1.svg; raises OSError."""
+        """Writes NAME.csv, NAME.html and each chart as NAME-1.png; raises OSError."""
         directory.mkdir(parents=True, exist_ok=True)
-        pages = {"csv": self.as_csv(), "html": self.as_page()}
-        texts = {f"{name}.{suffix}": text for suffix, text in pages.items()}
-        texts |= {f"{name}-{number}.svg": svg(chart) for number, chart in enumerate(self.charts, 1)}
-        for file, text in texts.items():
-            (directory / file).write_text(text, "utf-8")
-        return [directory / file for file in texts]
+        table, page = directory / f"{name}.csv", directory / f"{name}.html"
+        table.write_text(self.as_csv(), "utf-8")
+        page.write_text(self.as_page(), "utf-8")
+        pictures = [directory / f"{name}-{number}.png" for number, _ in enumerate(self.charts, 1)]
+        for chart, picture in zip(self.charts, pictures, strict=True):
+            write_png(chart, picture)
+        return [table, page, *pictures]
 
     def as_csv(self) -> str:
         """The table, unrounded."""
@@ -76,7 +68,7 @@ class StudyReport:
             f"<tr>{''.join(f'<td>{escape(_shown(value))}</td>' for value in row.values())}</tr>"
             for row in self.rows
         )
-        charts = "".join(f"<h2>{escape(chart.title)}</h2>{_drawn(chart)}" for chart in self.charts)
+        charts = "".join(map(svg, self.charts))
         facts = "".join(f"<p>{escape(fact)}</p>" for fact in self.facts)
         return (
             f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -87,37 +79,3 @@ class StudyReport:
 
 def _shown(value: str | float) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def svg(chart: Chart) -> str:
-    """A chart as a file of its own, dark on white."""
-    drawn = _drawn(chart)
-    head = '<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff;font:12px sans-serif"'
-    return f"{drawn.replace('<svg', head, 1)}\n"
-
-
-def _drawn(chart: Chart) -> str:
-    longest = max((sum(parts.values()) for parts in chart.bars.values()), default=0) or 1
-    scale = (WIDTH - LEFT - RIGHT) / longest
-    names = list(dict.fromkeys(name for parts in chart.bars.values() for name in parts))
-    colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
-    legend = "".join(
-        f'<text x="{LEFT + 130 * index}" y="12" fill="{colours[name]}">{escape(name)}</text>'
-        for index, name in enumerate(names)
-    )
-    drawn = "".join(
-        _bar(label, parts, colours, scale, 24 + index * (BAR + GAP))
-        for index, (label, parts) in enumerate(chart.bars.items())
-    )
-    height = 24 + len(chart.bars) * (BAR + GAP)
-    title = escape(chart.title)
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img"><title>{title}</title>{legend}{drawn}</svg>'
-
-
-def _bar(label: str, parts: Mapping[str, float], colours: Mapping[str, str], scale: float, y: int) -> str:
-    x, drawn = float(LEFT), f'<text x="0" y="{y + BAR - 5}">{escape(label)}</text>'
-    for name, value in parts.items():
-        width = value * scale
-        drawn += f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{colours[name]}"/>'
-        x += width
-    return f'{drawn}<text x="{x + 6:.1f}" y="{y + BAR - 5}">{sum(parts.values()):.2f}</text>'
