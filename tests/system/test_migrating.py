@@ -3,9 +3,10 @@
 Long: three workers load the stock handler's packages.
 """
 
+import base64
+import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import threading
@@ -23,16 +24,15 @@ import torch
 
 from tests.free_ports import free_ports
 from tests.http_client import HTTP
-from tests.processes import Process, until
+from tests.migrating import asked, blocks, gateway, said
+from tests.processes import until
 from torchserve_gateway.commands.torchserve import provide_kill
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
-from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 pytestmark = pytest.mark.long
 
-PAGE = (PROJECT_ROOT / "docs/migrating.md").read_text()
-SECTION = PAGE.split("## From plain TorchServe")[1].split("\n## ")[0]
-BLOCKS = re.findall(r"```\n(.*?)```", SECTION, re.DOTALL)
+BLOCKS = blocks("From plain TorchServe")
+PROXY = blocks("From a FastAPI proxy in front of TorchServe")
 # Requests that are in the worker's batch at once.
 BATCH = 4
 # Half of the requests for a few answers; busy cores fail no version.
@@ -64,32 +64,11 @@ class Theirs:
     management: str
     gateway: str
 
-    def run(self, line: str, *extra: str) -> subprocess.CompletedProcess[str]:
-        """A line of the page, called in their folder."""
-        return subprocess.run(
-            [*self.command(line), *extra],
-            cwd=self.folder,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    @staticmethod
-    def command(line: str) -> list[str]:
-        program, *arguments = shlex.split(line)
-        assert program == "torchserve-gateway"
-        return [sys.executable, "-m", program.replace("-", "_"), *arguments]
-
     def entry(self) -> DeployedModel:
         return DeploymentRecord(self.folder / "var/deployments").read().models["pets"]
 
     def versions(self) -> list[str]:
         return sorted(each["modelVersion"] for each in HTTP.get(f"{self.management}/models/pets/all").json())
-
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
 
 
 def pack(folder: Path, version: str, store: Path) -> Path:
@@ -176,42 +155,16 @@ def _is_ready(theirs: Theirs) -> bool:
 def adopted(theirs: Theirs) -> Iterator[Theirs]:
     """After the page's first block, with the gateway running."""
     before = HTTP.get(f"{theirs.management}/models/pets/all").json()
-    *commands, gateway = BLOCKS[0].splitlines()
+    *commands, app = BLOCKS[0].splitlines()
     for line in commands:
-        result = theirs.run(line)
-        assert result.returncode == 0, result.stdout + result.stderr
+        said(theirs.folder, line)
     after = HTTP.get(f"{theirs.management}/models/pets/all").json()
     for described in (*before, *after):
         # They change by themselves.
         described.pop("workers")
     assert before == after
-    port = theirs.gateway.rpartition(":")[2]
-    process = Process(
-        theirs.folder / "gateway.log",
-        [
-            "env",
-            "-C",
-            str(theirs.folder),
-            *theirs.command(gateway),
-            f"gateway.port={port}",
-            "gateway.log_format=json",
-        ],
-        ENVIRONMENT,
-    )
-    try:
-        until(lambda: process.ended or _answers(theirs))
-        assert not process.ended, (theirs.folder / "gateway.log").read_text()
+    with gateway(theirs.folder, app, int(theirs.gateway.rpartition(":")[2])):
         yield theirs
-    finally:
-        process.terminate()
-        process.until_gone()
-
-
-def _answers(theirs: Theirs) -> bool:
-    try:
-        return HTTP.get(f"{theirs.gateway}/health/ready").status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 @dataclass
@@ -261,8 +214,7 @@ def test_a_running_torchserve_is_adopted_with_its_workers_and_batching(adopted: 
     serving = adopted.entry().serving
     assert (serving.initial_workers, serving.batch_size, serving.max_batch_delay) == (1, BATCH, 200)
     assert (serving.archive, len(serving.sha256), serving.adopted) == ("pets.mar", 64, True)
-    again = adopted.run(BLOCKS[0].splitlines()[1])
-    assert (again.returncode, "on record already" in again.stdout) == (0, True)
+    assert "on record already" in said(adopted.folder, BLOCKS[0].splitlines()[1])
     # Two batches for each worker.
     predicted(adopted, b"")
     metrics = HTTP.get(f"{adopted.gateway}/metrics").text
@@ -274,9 +226,7 @@ def test_their_archive_swaps_in_and_back_without_a_lost_request(adopted: Theirs,
     own = (adopted.folder / "store/pets.mar").read_bytes()
     with Load(adopted, image).running() as load:
         for line, version, strategy in ((deploy, "2.0", CANARY), (rollback, "1.0", ())):
-            result = adopted.run(line, *strategy)
-            assert result.returncode == 0, result.stderr
-            assert f"pets {version} serves" in result.stdout
+            assert f"pets {version} serves" in said(adopted.folder, line, *strategy)
             assert adopted.versions() == [version]
             serving = adopted.entry().serving
             assert (serving.version, serving.batch_size, serving.initial_workers) == (version, BATCH, 1)
@@ -299,3 +249,27 @@ def test_a_bad_request_fails_alone_where_the_stock_handler_fails_the_batch(
     assert re.search(
         r'gateway_isolated_total\{result="answered"\} [1-9]', HTTP.get(f"{adopted.gateway}/metrics").text
     )
+
+
+def test_clients_of_a_proxy_get_the_same_answers_from_the_gateway(adopted: Theirs, image: bytes) -> None:
+    (adopted.folder / "cat.jpg").write_bytes(image)
+    new_key, app = PROXY[0].splitlines()
+    key, [port] = said(adopted.folder, new_key).strip(), free_ports(1)
+    with gateway(adopted.folder, app, port) as url:
+        lines = [line.replace("http://127.0.0.1:5003", url) for line in PROXY[1].splitlines()]
+        *uploads, base64_in_json = [json.loads(asked(adopted.folder, line, KEY=key)) for line in lines]
+        limited = HTTP.put(f"{url}/predictions/pets", content=image, headers={"X-API-Key": key})
+        anonymous = HTTP.put(f"{url}/predictions/pets", content=image)
+    expected = HTTP.put(f"{adopted.inference}/predictions/pets", content=image).json()
+    assert max(expected, key=expected.__getitem__) == "bee"
+    assert [*uploads, *base64_in_json["predictions"]] == [expected] * 4
+    assert "q=600" in limited.headers["RateLimit-Policy"]
+    assert anonymous.status_code == 401
+
+
+def test_json_with_base64_reaches_their_handler_as_it_does_without_the_gateway(
+    adopted: Theirs, image: bytes
+) -> None:
+    document = {"data": base64.b64encode(image).decode()}
+    urls = [f"{each}/predictions/pets" for each in (adopted.inference, adopted.gateway)]
+    assert [HTTP.post(url, json=document).status_code for url in urls] == [503, 502]

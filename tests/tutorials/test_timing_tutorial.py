@@ -25,17 +25,19 @@ def test_workers_are_compared(reader: Reader) -> None:
     assert [row["workers"] for row in found] == ["1", "4"]
     assert all(0 < float(row["queue, ms"]) < float(row["inference, ms"]) for row in found)
     assert "<rect" in (reader.directory / "workers-digits.html").read_text()
+    assert (reader.directory / "workers-digits-1.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_stages_of_batches_are_timed(reader: Reader) -> None:
-    weights = f"model.weights.path={reader.directory}/densenet161-random.pth"
-    built = run("-m", "examples.densenet161.build", "model=densenet161", weights)
+@pytest.mark.parametrize("model", ["densenet161", "resnet56"])
+def test_stages_of_batches_are_timed(reader: Reader, model: str) -> None:
+    weights = f"model.weights.path={reader.directory}/{model}-random.pth"
+    built = run("-m", f"examples.{model}.build", f"model={model}", weights)
     assert built.returncode == 0, built.stderr
     where = f"ARGS=devices=[cpu] 'batch_sizes=[1,4]' report_dir={reader.directory} {weights}"
-    said = reader.study("profile", "MODEL=densenet161", "N=4", "DENSENET=", where)
+    said = reader.study("profile", f"MODEL={model}", "N=4", "DENSENET=", where)
     assert "weights loaded in" in said
     assert "READY after" in said
-    found = rows(reader.directory / "profile-densenet161-random.csv")
+    found = rows(reader.directory / f"profile-{model}-random.csv")
     assert [(row["batch size"], row["requests"]) for row in found] == [("1", "4"), ("4", "4")]
     assert all(float(row[part]) > 0 for row in found for part in PARTS)
 

@@ -112,11 +112,12 @@ def test_without_a_name_the_yaml_is_printed(folder: Path) -> None:
 
 
 def test_models_that_torchserve_would_load_become_deploys(folder: Path) -> None:
-    found = json.loads(command("import-config", "config.properties", "--json").stdout)["deploys"]
-    store, settings = folder / "model_store", "model.batch_size=4 model.max_batch_delay=50 model.workers=1"
+    result = command("import-config", "config.properties", "--json", "--name", "theirs")
+    found = json.loads(result.stdout)["deploys"]
+    deploy = f"torchserve-gateway deploy torchserve=theirs archive_source.path={folder}/model_store"
     assert found == [
-        f"make upload_model MAR={store}/foo.mar NAME=m ARGS='{settings}'",
-        f"make upload_model MAR={store}/bar.mar",
+        f"{deploy}/foo.mar model.name=m model.batch_size=4 model.max_batch_delay=50 model.workers=1",
+        f"{deploy}/bar.mar",
     ]
 
 
@@ -157,10 +158,13 @@ def test_all_models_of_the_store_and_those_of_a_snapshot(folder: Path) -> None:
     (folder / "model_store" / "a.mar").touch()
     versions = {"1.0": {"marName": "old.mar"}, "2.0": {"marName": "new.mar", "defaultVersion": True}}
     snapshot = json.dumps({"models": {"m": versions}})
-    for content, archive in (("load_models=all", "a.mar"), (f"model_snapshot={snapshot}", "new.mar NAME=m")):
+    for content, archive in (
+        ("load_models=all", "a.mar"),
+        (f"model_snapshot={snapshot}", "new.mar model.name=m"),
+    ):
         Path("config.properties").write_text(f"model_store=model_store\n{content}")
         found = json.loads(command("import-config", "config.properties", "--json").stdout)["deploys"]
-        assert found == [f"make upload_model MAR={folder}/model_store/{archive}"]
+        assert found == [f"torchserve-gateway deploy archive_source.path={folder}/model_store/{archive}"]
 
 
 def test_variables_of_the_shell_win_only_where_the_file_says_so(

@@ -48,7 +48,7 @@ def import_config(file: Path, name: str | None, *, as_json: bool, force: bool) -
         MigrationError: the file cannot be read, or its YAML exists already.
         ConfigurationError: the values are not valid for us.
     """
-    imported = imported_from(file)
+    imported = imported_from(file, name)
     target = _target(name, force=force) if name else None
     text = _yaml(imported, file)
     if as_json:
@@ -72,8 +72,8 @@ def import_config(file: Path, name: str | None, *, as_json: bool, force: bool) -
         print(f"\n# config/torchserve/<name>.yaml; NAME=<name> writes it\n{text}", end="")
 
 
-def imported_from(file: Path) -> Imported:
-    """Reads a config.properties.
+def imported_from(file: Path, name: str | None) -> Imported:
+    """Reads a config.properties; name: that of our YAML, if it gets one.
 
     Raises:
         MigrationError: it cannot be read, or TorchServe would not start with it.
@@ -88,7 +88,7 @@ def imported_from(file: Path) -> Imported:
     composed = yaml.safe_load(compose_yaml("gateway"))
     _check(settings, composed)
     store = settings.get("model_store")
-    commands = deploys(values, Path(str(store)) if store else None)
+    commands = deploys(values, Path(str(store)) if store else None, name)
     return Imported(decided, settings, _added(settings, composed["torchserve"]), commands)
 
 
