@@ -46,7 +46,7 @@ class Chart:
 
     @property
     def height(self) -> int:
-        """Pixels."""
+        """Pixels from the title to the last bar."""
         return HEAD + len(self.bars) * (BAR + GAP)
 
     def shapes(self) -> Iterator[Text | Box]:
