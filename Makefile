@@ -357,6 +357,9 @@ bench_gateway: .venv/.installed-dev ## the gateway alone, beside a small proxy a
 bench_engine: .venv/.installed-dev ## every engine and precision of this machine: images/s, parity, load time, size
 	@$(RUN) -m tools.bench.engines
 
+bench_peers: .venv/.installed-dev ## the same model here, in LitServe, MLServer, BentoML, Ray Serve (ARGS=resnet18 or demo)
+	@$(RUN) -m tools.bench.peers $(ARGS)
+
 # DenseNet's weights are no part of the repository.
 DENSENET = $(if $(filter densenet161,$(MODEL)),weights/densenet161-random.pth)
 weights/densenet161-random.pth: .venv/.installed

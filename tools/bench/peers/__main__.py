@@ -1,0 +1,127 @@
+"""Starts all servers of a workload, compares their answers, measures them in turns, prints a table.
+
+`python -m tools.bench.peers resnet18`: that workload alone.
+"""
+
+import datetime as dt
+import os
+import platform
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+from tools.bench.peers import our_stacks
+from tools.bench.peers.contenders import LITSERVE, PEERS, Contender, Peer, small_proxy
+from tools.bench.peers.environments import NotInstalledError
+from tools.bench.peers.load import WrongAnswerError
+from tools.bench.peers.process_tree import NotStartedError
+from tools.bench.peers.rounds import CLIENTS, ROUND_S, ROUNDS, checked, cpu_at_rest, play
+from tools.bench.peers.table import lines
+from tools.bench.peers.workload import IMAGES, WITHIN_GATE, WORKLOADS, Workload
+from tools.throwaway_stack import StackCommandError
+from torchserve_gateway.settings.composition import PROJECT_ROOT
+
+
+def start_peer(
+    peer: Peer, cleanup: ExitStack, workload: Workload, folder: Path, title: str = ""
+) -> list[Contender]:
+    """Starts a peer; a line says why it has no row."""
+    begin = monotonic()
+    try:
+        row = peer.start(cleanup, workload, folder, title)
+    except (NotInstalledError, NotStartedError) as exc:
+        print(f"{title or peer.title} has no row: {exc}", flush=True)
+        return []
+    print(f"{row.name} answers after {monotonic() - begin:.0f} s", flush=True)
+    return [row]
+
+
+def rows(cleanup: ExitStack, workload: Workload, folder: Path) -> list[Contender]:
+    """Starts everything."""
+    plain = cleanup.enter_context(our_stacks.stack(workload, "model.image.scaled_decoding=false"))
+    our_stacks.deploy(plain, *our_stacks.DEFAULT)
+    our_stacks.register_stock_handler(plain, workload)
+    stock = our_stacks.torchserve_row(plain, workload, "TorchServe", "genre", is_peer=True)
+    url, pid = plain.settings.torchserve.inference_url, plain.pid("torchserve")
+    found = [stock, small_proxy(cleanup, workload, url, pid)]
+    for peer in PEERS:
+        found += start_peer(peer, cleanup, workload, folder / peer.package)
+    found.append(
+        our_stacks.torchserve_row(plain, workload, "our archive, no gateway", our_stacks.OURS, is_peer=False)
+    )
+    found.append(our_stacks.gateway_row(plain, workload, "ours, torchscript fp32"))
+    return found + best_engine(cleanup, workload, folder)
+
+
+def best_engine(cleanup: ExitStack, workload: Workload, folder: Path) -> list[Contender]:
+    """Our best engine, and LitServe with the same network."""
+    stack = cleanup.enter_context(our_stacks.stack(workload, "model.image.scaled_decoding=true"))
+    engine, precision = our_stacks.deploy_best(stack)
+    name = f"ours, {engine} {precision}"
+    found = [our_stacks.gateway_row(stack, replace(workload, tolerance=WITHIN_GATE), name)]
+    if engine == "openvino":
+        same = workload.on_engine(our_stacks.unpacked_engine(stack, folder / "engine"))
+        title = f"LitServe, our {engine} {precision}"
+        others = start_peer(LITSERVE, cleanup, same, folder / "litserve-engine", title)
+        found += [replace(row, is_peer=False) for row in others]
+    return found
+
+
+@contextmanager
+def undisturbed_cleanup() -> Iterator[ExitStack]:
+    """Stops everything at the end, however often Ctrl-C is pressed meanwhile; SIGTERM ends as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    cleanup = ExitStack()
+    try:
+        yield cleanup
+    finally:
+        before = [signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)]
+        cleanup.close()
+        for each, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(each, handler)
+
+
+def measure(name: str) -> None:
+    """Measures a workload and prints its table."""
+    with undisturbed_cleanup() as cleanup:
+        folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory()))
+        workload = WORKLOADS[name](folder)
+        os.environ.update(workload.environment, PYTHONPATH=str(PROJECT_ROOT))
+        started = rows(cleanup, workload, folder)
+        rest = cpu_at_rest(started)
+        measured = checked(started)
+        play(measured)
+        print()
+        print("\n".join(lines(workload.title, measured)))
+        print(f"all servers at rest together: {rest:.2f} cores", flush=True)
+
+
+def main(names: Sequence[str]) -> int:
+    """Measures the named workloads, or all; returns the exit code."""
+    if unknown := set(names) - WORKLOADS.keys():
+        print(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}", file=sys.stderr)
+        return 2
+    cores = len(os.sched_getaffinity(0))
+    machine = f"{platform.machine()}, {cores} cores, Python {platform.python_version()}"
+    print(f"{machine}, {dt.datetime.now(dt.UTC).date()}, load before it {os.getloadavg()[0]:.1f}")
+    rounds = f"median of {ROUNDS} rounds of {ROUND_S:.0f} s"
+    print(f"{CLIENTS} clients in a closed loop, {len(IMAGES)} JPEGs of imgs/, {rounds}", flush=True)
+    try:
+        for name in names or WORKLOADS:
+            measure(name)
+    except KeyboardInterrupt:
+        print("interrupted; all servers are stopped", file=sys.stderr)
+        return 130
+    except (StackCommandError, WrongAnswerError, OSError) as exc:
+        print(f"stopped: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
