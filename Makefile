@@ -360,6 +360,9 @@ bench_engine: .venv/.installed-dev ## every engine and precision of this machine
 bench_peers: .venv/.installed-dev ## the same model here, in LitServe, MLServer, BentoML, Ray Serve (ARGS=resnet18 or demo)
 	@$(RUN) -m tools.bench.peers $(ARGS)
 
+bench_load: .venv/.installed-dev ## JPEGs of 200 x 300 to 4000 x 6000, PNG, WebP: closed and open loop through the whole stack
+	@$(RUN) -m tools.bench.image_load
+
 # DenseNet's weights are no part of the repository.
 DENSENET = $(if $(filter densenet161,$(MODEL)),weights/densenet161-random.pth)
 weights/densenet161-random.pth: .venv/.installed

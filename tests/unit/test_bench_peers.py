@@ -1,7 +1,9 @@
 """The measurement beside other servers checks answers and ends what it starts."""
 
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -12,8 +14,9 @@ from tools.bench.gateway_cost.instant_torchserve import BODY
 from tools.bench.peers import requests
 from tools.bench.peers.contenders import Contender
 from tools.bench.peers.load import Answer, Load, WrongAnswerError, answers, compare
+from tools.bench.peers.machine import Meter, warnings
 from tools.bench.peers.process_tree import NotStartedError, server, trees
-from tools.bench.peers.rounds import checked
+from tools.bench.peers.rounds import checked, play
 from tools.bench.peers.table import best_peer, lines
 from torchserve_gateway.local_stack.free_ports import free_ports
 from torchserve_gateway.settings.composition import PROJECT_ROOT
@@ -39,6 +42,7 @@ def load(port: int, expected: Answer) -> Load:
 def row(name: str, rates: list[float], *, is_peer: bool = True, port: int = 1) -> Contender:
     found = Contender(name, load(port, RIGHT), (os.getpid(),), is_peer)
     found.rates, found.cpu_ms, found.client_shares = rates, [10.0] * len(rates), [0.1] * len(rates)
+    found.others_shares = [0.02] * len(rates)
     return found
 
 
@@ -92,5 +96,34 @@ def test_the_table_compares_with_the_best_peer_and_warns_of_noise() -> None:
     printed = lines("demo", rows)
     by_name = {line.split()[0]: line.split()[-1] for line in printed[2:6]}
     assert by_name == {"slow": "0.50", "fast": "1.00", "ours": "2.00", "noisy": "0.35"}
-    assert printed[-1].endswith("over 25%: noisy")
+    assert printed[-2].endswith("over 25%: noisy")
     assert not any("WARNING" in line for line in lines("demo", rows[:3]))
+
+
+def test_a_row_that_fails_in_a_round_leaves_the_table(instant: int) -> None:
+    right = Contender("right", load(instant, RIGHT), (os.getpid(),), is_peer=True)
+    gone = row("gone", [], port=free_ports(1)[0])
+    assert [left.name for left in play([right, gone], rounds=2, seconds=0.05)] == ["right"]
+    assert len(right.rates) == 2
+
+
+def test_other_programs_are_told_from_servers() -> None:
+    busy = "import time\nend = time.monotonic() + 30\nwhile time.monotonic() < end: pass"
+    with ExitStack() as cleanup:
+        server_of_ours, other = (
+            cleanup.enter_context(subprocess.Popen((sys.executable, "-c", busy))) for _ in range(2)
+        )
+        cleanup.callback(server_of_ours.kill)
+        cleanup.callback(other.kill)
+        meter, give_up = Meter(server_of_ours.pid), time.monotonic() + 20
+        while min(meter.usage().servers_s, meter.usage().others_share) < 0.05 and time.monotonic() < give_up:
+            time.sleep(0.02)
+        usage = meter.usage()
+    assert usage.servers_s >= 0.05
+    assert 0.05 <= usage.others_share <= 1
+
+
+def test_other_programs_are_a_warning_from_a_tenth_on() -> None:
+    said = "other programs took 2% of the machine in the median round, 50% at most"
+    assert warnings([0.5, 0.01, 0.02]) == [said]
+    assert warnings([0.2])[0].startswith("WARNING: too noisy a machine: other programs took 20%")

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 
 from tools.bench.peers import our_stacks
-from tools.bench.peers.contenders import LITSERVE, PEERS, Contender, Peer, small_proxy
+from tools.bench.peers.contenders import PEERS, Contender, Peer, small_proxy
 from tools.bench.peers.environments import NotInstalledError
 from tools.bench.peers.load import WrongAnswerError
 from tools.bench.peers.process_tree import NotStartedError
@@ -25,6 +25,9 @@ from tools.bench.peers.table import lines
 from tools.bench.peers.workload import IMAGES, WITHIN_GATE, WORKLOADS, Workload
 from tools.throwaway_stack import StackCommandError
 from torchserve_gateway.settings.composition import PROJECT_ROOT
+
+# Peers that get our engine, too.
+RIVALS = 2
 
 
 def start_peer(
@@ -41,8 +44,8 @@ def start_peer(
     return [row]
 
 
-def rows(cleanup: ExitStack, workload: Workload, folder: Path) -> list[Contender]:
-    """Starts everything."""
+def same_file(cleanup: ExitStack, workload: Workload, folder: Path) -> list[Contender]:
+    """Everything with the checkpoint as it is, and the same preprocessing."""
     plain = cleanup.enter_context(our_stacks.stack(workload, "model.image.scaled_decoding=false"))
     our_stacks.deploy(plain, *our_stacks.DEFAULT)
     our_stacks.register_stock_handler(plain, workload)
@@ -54,22 +57,31 @@ def rows(cleanup: ExitStack, workload: Workload, folder: Path) -> list[Contender
     found.append(
         our_stacks.torchserve_row(plain, workload, "our archive, no gateway", our_stacks.OURS, is_peer=False)
     )
-    found.append(our_stacks.gateway_row(plain, workload, "ours, torchscript fp32"))
-    return found + best_engine(cleanup, workload, folder)
+    return [*found, our_stacks.gateway_row(plain, workload, "ours, torchscript fp32")]
 
 
-def best_engine(cleanup: ExitStack, workload: Workload, folder: Path) -> list[Contender]:
-    """Our best engine, and LitServe with the same network."""
+def best_engine(
+    cleanup: ExitStack, workload: Workload, folder: Path, rivals: Sequence[Peer]
+) -> list[Contender]:
+    """Our best engine, and peers with the same network."""
     stack = cleanup.enter_context(our_stacks.stack(workload, "model.image.scaled_decoding=true"))
     engine, precision = our_stacks.deploy_best(stack)
-    name = f"ours, {engine} {precision}"
-    found = [our_stacks.gateway_row(stack, replace(workload, tolerance=WITHIN_GATE), name)]
+    found: list[Contender] = []
     if engine == "openvino":
         same = workload.on_engine(our_stacks.unpacked_engine(stack, folder / "engine"))
-        title = f"LitServe, our {engine} {precision}"
-        others = start_peer(LITSERVE, cleanup, same, folder / "litserve-engine", title)
-        found += [replace(row, is_peer=False) for row in others]
-    return found
+        for peer in rivals:
+            title = f"{peer.title}, our {engine} {precision}"
+            others = start_peer(peer, cleanup, same, folder / f"{peer.package}-engine", title)
+            found += [replace(row, is_peer=False) for row in others]
+    name = f"ours, {engine} {precision}"
+    return [*found, our_stacks.gateway_row(stack, replace(workload, tolerance=WITHIN_GATE), name)]
+
+
+def fastest(measured: Sequence[Contender]) -> list[Peer]:
+    """The peers with servers of their own that did best in the warm-up."""
+    by_title = {peer.title: peer for peer in PEERS}
+    found = sorted((row for row in measured if row.name in by_title), key=lambda row: -row.warm_up)
+    return [by_title[row.name] for row in found[:RIVALS]]
 
 
 @contextmanager
@@ -92,10 +104,10 @@ def measure(name: str) -> None:
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory()))
         workload = WORKLOADS[name](folder)
         os.environ.update(workload.environment, PYTHONPATH=str(PROJECT_ROOT))
-        started = rows(cleanup, workload, folder)
-        rest = cpu_at_rest(started)
-        measured = checked(started)
-        play(measured)
+        measured = checked(same_file(cleanup, workload, folder))
+        measured += checked(best_engine(cleanup, workload, folder, fastest(measured)))
+        rest = cpu_at_rest(measured)
+        measured = play(measured)
         print()
         print("\n".join(lines(workload.title, measured)))
         print(f"all servers at rest together: {rest:.2f} cores", flush=True)

@@ -29,12 +29,16 @@ class Contender:
     is_peer: bool
     difference: float = 0.0
     """Largest difference of a probability from the checkpoint in this process."""
+    warm_up: int = 0
+    """Answers of the warm-up."""
     rates: list[float] = field(default_factory=list)
     """Images a second, by round."""
     cpu_ms: list[float] = field(default_factory=list)
     """CPU milliseconds of an image, by round."""
     client_shares: list[float] = field(default_factory=list)
     """Share of the client in all cores, by round."""
+    others_shares: list[float] = field(default_factory=list)
+    """Share of all other programs in all cores, by round."""
 
 
 def contender(
@@ -138,7 +142,6 @@ PEERS = (
         environment={"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"},
     ),
 )
-LITSERVE = PEERS[0]
 
 
 def small_proxy(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import uvloop
@@ -10,6 +11,7 @@ import uvloop
 from tools.bench.gateway_cost.http_messages import HEAD_END, MessageProtocol
 
 Answer = Mapping[str, float]
+PATIENCE_S = 60.0
 
 
 class WrongAnswerError(Exception):
@@ -103,26 +105,25 @@ def compare(load: Load) -> float:
 
     Raises:
         WrongAnswerError: an answer is wrong.
-        OSError: the connection broke.
+        OSError: the connection broke, or no answer came in time.
     """
-    [client] = uvloop.run(_played(load, 1, lambda answered: answered < len(load.requests)))
+    [client] = uvloop.run(_played(load, 1, lambda answered: answered < len(load.requests), 0))
     return client.worst
 
 
 def answers(load: Load, clients: int, seconds: float) -> int:
     """Answers to so many clients within about `seconds`; raises as `compare`."""
     stop_at = perf_counter() + seconds
-    played = uvloop.run(_played(load, clients, lambda _: perf_counter() < stop_at))
+    played = uvloop.run(_played(load, clients, lambda _: perf_counter() < stop_at, seconds))
     return sum(client.answered for client in played)
 
 
-async def _played(load: Load, clients: int, goes_on: Callable[[int], bool]) -> list[_Client]:
+async def _played(load: Load, clients: int, goes_on: Callable[[int], bool], seconds: float) -> list[_Client]:
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(
-            lambda position=position: _Client(load, position, goes_on), "127.0.0.1", load.port
-        )
+        await loop.create_connection(partial(_Client, load, position, goes_on), "127.0.0.1", load.port)
         for position in range(clients)
     ]
-    await asyncio.gather(*(client.ended for _, client in made))
+    async with asyncio.timeout(seconds + PATIENCE_S):
+        await asyncio.gather(*(client.ended for _, client in made))
     return [client for _, client in made]

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from tools.bench.peers.contenders import Contender
+from tools.bench.peers.machine import warnings
 
 # Between the rounds of a row, (highest - lowest) / median.
 NOISY = 0.25
@@ -29,7 +30,7 @@ def lines(title: str, rows: Sequence[Contender]) -> list[str]:
     found.append(f"best peer: {best.name if best else 'none runs here'}")
     if noisy := [row.name for row in rows if spread(row) > NOISY]:
         found.append(f"WARNING: too noisy a machine, rounds differ by over {NOISY:.0%}: {', '.join(noisy)}")
-    return found
+    return found + warnings([share for row in rows for share in row.others_shares])
 
 
 def spread(row: Contender) -> float:

@@ -78,7 +78,7 @@ def resnet18(directory: Path) -> Workload:
     with without_deprecation():
         network = torchvision.models.resnet18(num_classes=classes).eval()
         traced = torch.jit.trace(network, torch.zeros(2, 3, RESNET_CROP, RESNET_CROP))  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, checkpoint)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, checkpoint)
     size = {"resize": RESNET_RESIZE, "crop": RESNET_CROP}
     return _workload("ResNet-18, random weights", directory, {"checkpoint": str(checkpoint), **size})
 
@@ -103,7 +103,8 @@ def _workload(title: str, directory: Path, changes: dict[str, Any]) -> Workload:
     folder = Path(tempfile.mkdtemp(dir=directory))
     file = _written(folder / "workload.json", settings)
     os.environ[VARIABLE] = str(file)
-    classifier = Classifier()
+    with without_deprecation():
+        classifier = Classifier()
     expected = [classifier.classify([image.read_bytes()])[0] for image in IMAGES]
     return Workload(title, file, settings, expected)
 

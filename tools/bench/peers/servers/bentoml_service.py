@@ -18,7 +18,9 @@ class Genre:
     def __init__(self) -> None:
         self.classifier = Classifier()
 
-    @bentoml.api(batchable=True, max_batch_size=SETTINGS["batch_size"], max_latency_ms=MAX_LATENCY_MS)
+    @bentoml.api(  # type: ignore[untyped-decorator]
+        batchable=True, max_batch_size=SETTINGS["batch_size"], max_latency_ms=MAX_LATENCY_MS
+    )
     def predict(self, files: list[Path]) -> list[dict[str, float]]:
         """Answers a batch."""
         return self.classifier.classify([file.read_bytes() for file in files])

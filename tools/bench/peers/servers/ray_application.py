@@ -6,13 +6,14 @@ import threading
 import ray
 from ray import serve
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from tools.bench.peers.servers.classifier import Classifier, workload
 
 SETTINGS = workload()
 
 
-@serve.deployment(  # type: ignore[untyped-decorator]
+@serve.deployment(
     num_replicas=SETTINGS["workers"], ray_actor_options={"num_cpus": 1}, max_ongoing_requests=64
 )
 class Genre:
@@ -28,12 +29,11 @@ class Genre:
         """Answers a batch."""
         return self._classifier.classify(images)
 
-    async def __call__(self, request: Request) -> dict[str, float]:
+    async def __call__(self, request: Request) -> JSONResponse:
         """Answers a request; GET tells that the application is there."""
         if request.method == "GET":
-            return {}
-        answer: dict[str, float] = await self.classify(await request.body())
-        return answer
+            return JSONResponse({})
+        return JSONResponse(await self.classify(await request.body()))
 
 
 if __name__ == "__main__":
@@ -46,5 +46,5 @@ if __name__ == "__main__":
         _temp_dir=sys.argv[2],
     )
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
-    serve.run(Genre.bind())
+    serve.run(Genre.bind())  # type: ignore[attr-defined]
     threading.Event().wait()

@@ -6,7 +6,7 @@ from ts.torch_handler.image_classifier import ImageClassifier
 from tools.bench.peers.servers.classifier import preprocessing, workload
 
 
-class Handler(ImageClassifier):
+class Handler(ImageClassifier):  # type: ignore[misc]
     """The stock handler; only size and normalisation differ."""
 
     def __init__(self) -> None:
