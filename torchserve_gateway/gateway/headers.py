@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,6 +16,12 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 # Possessive, since white space between two parameters could belong to either.
 _VALUE = r'(?:[!#-:<-~]++|"(?:[\t !#-\[\]-~]|\\[\t -~])*+")'
 _MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:[ \t]*+;[ \t]*+(?:{_TOKEN}={_VALUE})?+)*+")
+
+
+@lru_cache
+def raw_name(name: str) -> bytes:
+    """A header's name as in an ASGI scope."""
+    return name.lower().encode()
 
 
 def check_media_type(content_type: str) -> None:

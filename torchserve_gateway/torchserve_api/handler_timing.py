@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 STAGES = ("preprocess", "inference", "explain", "postprocess")
 _STAGE = re.compile(rf"({'|'.join(STAGES)});dur=(\d{{1,7}}(?:\.\d{{1,6}})?)", re.ASCII)
+_ENTRY = rf"\s*{_STAGE.pattern}\s*"
+_ENTRIES = re.compile(rf"{_ENTRY}(?:,{_ENTRY})*", re.ASCII)
 _BATCH_SIZE = re.compile(r"[1-9]\d{0,4}", re.ASCII)
 
 
@@ -17,8 +19,11 @@ def stages_s(headers: Mapping[str, str], at_most_s: float) -> dict[str, float]:
 
     at_most_s: time that TorchServe had the request.
     """
-    entries = [_STAGE.fullmatch(entry.strip()) for entry in headers.get("server-timing", "").split(",")]
-    found = {entry[1]: float(entry[2]) / 1000 for entry in entries if entry}
+    said = headers.get("server-timing", "")
+    if not _ENTRIES.fullmatch(said):
+        return {}
+    entries = _STAGE.findall(said)
+    found = {stage: float(ms) / 1000 for stage, ms in entries}
     plausible = len(found) == len(entries) and sum(found.values()) <= at_most_s
     return found if plausible else {}
 

@@ -1,6 +1,6 @@
 """Selects headers that pass between a client and a handler."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 """Names in the case in which they were sent, and values; names may repeat."""
@@ -24,7 +24,8 @@ SET_BY_TORCHSERVE = frozenset({b"x-request-id", b"pragma", b"cache-control", b"e
 READ_HERE = frozenset(
     {b"content-length", b"content-type", b"server-timing", b"x-batch-size", b"x-model-version"}
 )
-NOT_THE_HANDLERS = SET_BY_TORCHSERVE | READ_HERE
+NOT_THE_HANDLERS = SET_BY_TORCHSERVE | READ_HERE | HOP_BY_HOP
+NONE: frozenset[bytes] = frozenset()
 
 
 def by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -36,28 +37,22 @@ def by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Drops headers that are for a single connection."""
-    headers = list(headers)
-    named = {
-        option.strip().lower()
-        for name, value in headers
-        if name.lower() == b"connection"
-        for option in value.split(b",")
-    }
-    dropped = HOP_BY_HOP | named if named else HOP_BY_HOP
-    return (each for each in headers if each[0].lower() not in dropped)
-
-
-def is_instruction(name: bytes) -> bool:
-    """Whether TorchServe, or its code around a handler, acts on a request header."""
-    return name.lower() in INSTRUCTIONS or name.lower().startswith(INSTRUCTION_PREFIX)
+def named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """Further headers that are for a single connection. headers: with lower-case names."""
+    values = [value for name, value in headers if name == b"connection"]
+    # Nearly every answer has this value; HOP_BY_HOP has the name.
+    if not values or values == [b"keep-alive"]:
+        return NONE
+    return frozenset(option.strip().lower() for value in values for option in value.split(b","))
 
 
 def set_by_handler(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """Headers of an answer that the handler set."""
+    lowered = [(name.lower(), value) for name, value in headers]
+    named = named_by_connection(lowered)
+    dropped = NOT_THE_HANDLERS | named if named else NOT_THE_HANDLERS
     return tuple(
-        (name, value)
-        for name, value in end_to_end(headers)
-        if name.lower() not in NOT_THE_HANDLERS and not name.lower().startswith(INSTRUCTION_PREFIX)
+        header
+        for header, (name, _) in zip(headers, lowered, strict=True)
+        if name not in dropped and not name.startswith(INSTRUCTION_PREFIX)
     )

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from torchserve_gateway.gateway.http1.presence import presence_in
 from torchserve_gateway.gateway.http1.presence_probes import PresenceProbes
 from torchserve_gateway.gateway.http1.refusals import MessageRefusedError
 from torchserve_gateway.gateway.http1.strict_protocol import StrictHttpProtocol
@@ -55,6 +56,9 @@ class BoundedHttpProtocol(StrictHttpProtocol):
             # uvicorn tells only the last request.
             self._active.disconnected = True
             self._active.message_event.set()
+            presence = presence_in(self._active.scope)
+            if presence and presence.when_gone:
+                presence.when_gone()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -11,6 +11,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from torchserve_gateway.gateway.http1.message_boundaries import MessageBoundaries
+from torchserve_gateway.gateway.http1.presence import PRESENCE, Presence
 from torchserve_gateway.gateway.http1.refusals import MessageRefusedError
 from torchserve_gateway.gateway.http1.request_heads import (
     MAX_HEAD_BYTES,
@@ -29,6 +30,8 @@ HEADER_NAMES = "gateway.header_names"
 class StrictHttpProtocol(HttpToolsProtocol):
     """Refuses messages that cannot be served, or that two parsers could read differently."""
 
+    presence: Presence
+    """The client of the request that is parsed."""
     _unparsed_bytes = 0
     _header_names: list[bytes]
 
@@ -41,7 +44,11 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """Prepares the scope for a new head."""
         super().on_message_begin()
         self._header_names = []
-        self.scope["extensions"] = {HEADER_NAMES: {"names": self._header_names}}
+        self.presence = Presence()
+        self.scope["extensions"] = {
+            HEADER_NAMES: {"names": self._header_names},
+            PRESENCE: {"presence": self.presence},
+        }
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keeps the name's spelling: handlers look headers up by it, and uvicorn lowers its case."""
@@ -82,6 +89,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self._boundaries.message_ends()
+        self.presence.has_sent_all = True
         super().on_message_complete()
 
     def _parse(self, piece: memoryview) -> MessageRefusedError | None:

@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from starlette.requests import ClientDisconnect, Request
 
 from torchserve_gateway.gateway.errors import BodyTimeoutError, BodyTooLargeError, MalformedRequestError
+from torchserve_gateway.gateway.http1.presence import presence_in
 from torchserve_gateway.gateway.intake.content_codings import OUTPUT_BYTES, decoder_of
-from torchserve_gateway.gateway.intake.forms import FORM, FormParser, Part, is_form
+from torchserve_gateway.gateway.intake.forms import FORM, Part, is_form
+from torchserve_gateway.gateway.intake.plain_forms import FormReader
+from torchserve_gateway.gateway.telemetry.request_context import context_of
 
 
 async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes:
@@ -19,8 +23,19 @@ async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes
         UnsupportedEncodingError: The Content-Encoding is not supported.
         MalformedRequestError: The compressed body is damaged.
     """
-    body = bytearray()
-    await _read(request, max_bytes, timeout_s, body.extend)
+    body: bytes | bytearray = b""
+
+    def take(piece: bytes) -> None:
+        nonlocal body
+        if not body:
+            # Most bodies arrive in one piece, which is not copied.
+            body = piece
+            return
+        if isinstance(body, bytes):
+            body = bytearray(body)
+        body += piece
+
+    await _read(request, max_bytes, timeout_s, take)
     return bytes(body)
 
 
@@ -34,15 +49,15 @@ async def read_files(
         TooManyFilesError: The form has more than `max_files` files. The rest is not read.
         MalformedRequestError: The body is not a multipart form, or has no part named `field`.
     """
-    content_type = request.headers.get("content-type", "")
+    content_type = context_of(request.scope).header(b"content-type") or ""
     if not is_form(content_type):
         raise MalformedRequestError(
             f"the Content-Type is {content_type[:100] or 'missing'}; send {FORM} with the image "
             f"in field '{field}', or a raw image to /predictions/{{model}}"
         )
-    parser = FormParser(content_type, max_files, field)
-    await _read(request, max_bytes, timeout_s, parser.feed)
-    parts = parser.parts()
+    form = FormReader(content_type, max_files, field)
+    await _read(request, max_bytes, timeout_s, form.feed)
+    parts = form.parts()
     files = [part for part in parts if part.name == field]
     if not files:
         got = ", ".join(f"'{part.name[:50]}'" for part in parts[:10]) or "no field"
@@ -52,13 +67,17 @@ async def read_files(
 
 async def _read(request: Request, max_bytes: int, timeout_s: float, take: Callable[[bytes], None]) -> None:
     """Passes the body to `take` in pieces, each counted before it is kept."""
-    decoder = decoder_of(request.headers.getlist("content-encoding"))
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes:
-        raise BodyTooLargeError(f"the body has {declared} bytes; at most {max_bytes} are allowed")
+    headers = context_of(request.scope).headers
+    codings = request.headers.getlist("content-encoding") if b"content-encoding" in headers else ()
+    decoder = decoder_of(codings)
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared) > max_bytes:
+        raise BodyTooLargeError(f"the body has {declared.decode()} bytes; at most {max_bytes} are allowed")
     arrived = decoded = 0
+    presence = presence_in(request.scope)
+    has_arrived = presence is not None and presence.has_sent_all
     try:
-        async with asyncio.timeout(timeout_s):
+        async with nullcontext() if has_arrived else asyncio.timeout(timeout_s):
             more = True
             while more:
                 chunk, more = await _next_chunk(request)

@@ -2,20 +2,20 @@
 
 import math
 
-from starlette.requests import Request
-
 from torchserve_gateway.gateway.errors import MalformedRequestError
 
 HEADER = "X-Request-Timeout"
+RAW_HEADER = HEADER.lower().encode()
 
 
-def allowed_s(request: Request, longest_s: float) -> float:
+def allowed_s(asked: str | None, longest_s: float) -> float:
     """Seconds from the request's head to its answer: as the client asks, at most `longest_s`.
+
+    asked: Value of the header; None without it.
 
     Raises:
         MalformedRequestError: the header is no positive number.
     """
-    asked = request.headers.get(HEADER)
     if asked is None:
         return longest_s
     try:

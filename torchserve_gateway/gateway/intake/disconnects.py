@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from torchserve_gateway.gateway.http1.presence import Presence, presence_in
 from torchserve_gateway.gateway.telemetry.request_context import context_of
 
 # nginx's status for a client that closed its connection; it appears in the log and in metrics only.
@@ -28,9 +29,10 @@ class CancelOnDisconnect:
             return
         working = asyncio.current_task()
         assert working is not None
-        exchange = _Exchange(receive, send, working)
+        presence = presence_in(scope)
+        exchange = _Exchange(receive, send, working, presence)
         try:
-            await self.app(scope, exchange.receive, exchange.send)
+            await self.app(scope, exchange.receive, send if presence else exchange.send)
         except asyncio.CancelledError:
             # Something else, such as the server's shutdown, may have cancelled the request as well.
             if not exchange.client_gone or working.uncancel():
@@ -43,22 +45,33 @@ class CancelOnDisconnect:
 class _Exchange:
     """Observes the ASGI messages of a request, and its client once the body has been read.
 
+    A server that does not tell when a client leaves is asked for the next message, by a task: that costs
+    more than all other middleware.
+
     Attributes:
         client_gone: The client closed the connection before the answer was complete.
     """
 
-    def __init__(self, receive: Receive, send: Send, working: "asyncio.Task[object]") -> None:
+    def __init__(
+        self, receive: Receive, send: Send, working: "asyncio.Task[object]", presence: Presence | None
+    ) -> None:
         self._receive = receive
         self._send = send
         self._working = working
+        self._presence = presence
+        self._is_watched = False
         self._watching: asyncio.Task[None] | None = None
         self._answered = False
         self.client_gone = False
 
     async def receive(self) -> Message:
         message = await self._receive()
-        if self._watching is None and not message.get("more_body"):
-            self._watching = asyncio.create_task(self._watch())
+        if not self._is_watched and not message.get("more_body"):
+            self._is_watched = True
+            if self._presence:
+                self._presence.when_gone = self._cancel
+            else:
+                self._watching = asyncio.create_task(self._watch())
         return message
 
     async def send(self, message: Message) -> None:
@@ -67,6 +80,8 @@ class _Exchange:
 
     def stop_watching(self) -> None:
         """Stops, as the request has ended."""
+        if self._presence:
+            self._presence.when_gone = None
         if self._watching:
             self._watching.cancel()
             # The task's traceback has this object: a cycle would wait for the garbage collector.
@@ -77,5 +92,8 @@ class _Exchange:
             pass
         # The server reports a disconnect after a complete answer, too.
         if not self._answered:
-            self.client_gone = True
-            self._working.cancel()
+            self._cancel()
+
+    def _cancel(self) -> None:
+        self.client_gone = True
+        self._working.cancel()

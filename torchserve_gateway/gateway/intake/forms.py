@@ -31,7 +31,7 @@ class Part:
     """File name without folders and control characters; None for a plain field."""
     content_type: str = ""
     """The part's own Content-Type, empty if it has none."""
-    content: bytearray = field(default_factory=bytearray)
+    content: bytes | bytearray = field(default_factory=bytearray)
     """Decoded content."""
 
 

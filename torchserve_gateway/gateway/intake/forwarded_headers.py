@@ -1,14 +1,21 @@
 """Passes headers through the gateway: a client's to the handler, and the handler's to the client."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fastapi import Request, Response
 
 from torchserve_gateway.gateway.errors import HeadersTooLargeError, MalformedRequestError
+from torchserve_gateway.gateway.headers import raw_name
 from torchserve_gateway.gateway.http1.strict_protocol import HEADER_NAMES
 from torchserve_gateway.settings.gateway import GatewaySettings
-from torchserve_gateway.torchserve_api.headers import RawHeaders, end_to_end, is_instruction
+from torchserve_gateway.torchserve_api.headers import (
+    HOP_BY_HOP,
+    INSTRUCTION_PREFIX,
+    INSTRUCTIONS,
+    RawHeaders,
+    named_by_connection,
+)
 from torchserve_gateway.torchserve_api.inference import Prediction
 
 # TorchServe accepts 8192 bytes of headers; the gateway's own need the rest.
@@ -23,6 +30,7 @@ NOT_FORWARDED = frozenset(
         *(b"inference-header-content-length", b"traceparent", b"tracestate"),
     }
 )
+HERE_ONLY = NOT_FORWARDED | HOP_BY_HOP | INSTRUCTIONS
 # Headers that the gateway or its server owns, even on answers without them; and headers that would affect
 # every page of this origin in a browser.
 NOT_ANSWERED = frozenset(
@@ -45,11 +53,13 @@ def forwarded_headers(request: Request, settings: GatewaySettings) -> RawHeaders
         MalformedRequestError: A header has characters that HTTP does not allow.
         HeadersTooLargeError: The headers exceed TorchServe's limit.
     """
-    ours = NOT_FORWARDED | {settings.routing_key_header.lower().encode()}
+    kept, routing_key = request.scope["headers"], raw_name(settings.routing_key_header)
+    named = named_by_connection(kept)
+    dropped = HERE_ONLY | named if named else HERE_ONLY
     headers = tuple(
-        (name, value)
-        for name, value in end_to_end(_as_sent(request))
-        if name.lower() not in ours and not is_instruction(name)
+        (spelled, value)
+        for spelled, (name, value) in zip(_names_as_sent(request), kept, strict=True)
+        if name not in dropped and name != routing_key and not name.startswith(INSTRUCTION_PREFIX)
     )
     for name, value in headers:
         if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
@@ -81,12 +91,10 @@ def passed_on(prediction: Prediction, ours: Mapping[str, str]) -> Response:
     return response
 
 
-def _as_sent(request: Request) -> RawHeaders:
-    headers = tuple(request.scope["headers"])
-    names = request.scope.get("extensions", {}).get(HEADER_NAMES, {}).get("names", ())
-    if [name.lower() for name in names] != [name for name, _ in headers]:
-        return headers
-    return tuple((name, value) for name, (_, value) in zip(names, headers, strict=True))
+def _names_as_sent(request: Request) -> Sequence[bytes]:
+    names = [name for name, _ in request.scope["headers"]]
+    sent: list[bytes] = request.scope.get("extensions", {}).get(HEADER_NAMES, {}).get("names", [])
+    return sent if [name.lower() for name in sent] == names else names
 
 
 def _shown(name: bytes) -> str:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from torchserve_gateway.gateway.deployed.served_models import ServedModels
+from torchserve_gateway.gateway.headers import raw_name
 from torchserve_gateway.gateway.intake.body import read_body
-from torchserve_gateway.gateway.intake.deadlines import allowed_s
+from torchserve_gateway.gateway.intake.deadlines import RAW_HEADER, allowed_s
 from torchserve_gateway.gateway.prediction.admission import Admission
 from torchserve_gateway.gateway.telemetry.request_context import RequestContext, context_of
 from torchserve_gateway.settings.gateway import GatewaySettings
@@ -30,8 +31,10 @@ class Arrivals:
         context = context_of(request.scope)
         context.model = model
         self.admission.refuse_if_full(model)
-        context.deadline = context.started + allowed_s(request, self.models.deadline_s(model))
-        context.routing_key = request.headers.get(self.settings.routing_key_header, context.request_id)
+        asked_s = context.header(RAW_HEADER)
+        context.deadline = context.started + allowed_s(asked_s, self.models.deadline_s(model))
+        key = context.header(raw_name(self.settings.routing_key_header))
+        context.routing_key = context.request_id if key is None else key
         return context
 
     def body_timeout_s(self, context: RequestContext) -> float:

@@ -18,7 +18,7 @@ from torchserve_gateway.gateway.prediction.answers import PROBLEMS, prediction_h
 from torchserve_gateway.gateway.prediction.arrivals import Arrivals
 from torchserve_gateway.gateway.prediction.stage import Stage
 from torchserve_gateway.gateway.schemas import Explanation, answer_schema, torchserve_body, upload_form
-from torchserve_gateway.gateway.telemetry.request_context import RequestContext
+from torchserve_gateway.gateway.telemetry.request_context import RequestContext, context_of
 from torchserve_gateway.torchserve_api.inference import Job, Operation, Prediction
 
 Endpoint = Callable[..., Awaitable[Response]]
@@ -89,7 +89,7 @@ async def _image(request: Request, max_bytes: int, timeout_s: float, max_pixels:
 
 async def _unchecked(request: Request, max_bytes: int, timeout_s: float) -> tuple[bytes, str]:
     """The file's content with its own type, or the whole body."""
-    if not is_form(request.headers.get("content-type", "")):
+    if not is_form(context_of(request.scope).header(b"content-type") or ""):
         body = await read_body(request, max_bytes, timeout_s)
         return body, type_for_others(_content_type(request), body)
     [file] = await read_files(request, "file", 1, max_bytes, timeout_s)
@@ -177,6 +177,6 @@ def _add_torchserve_routes(
 
 
 def _content_type(request: Request) -> str:
-    content_type = request.headers.get("content-type") or OCTET_STREAM
+    content_type = context_of(request.scope).header(b"content-type") or OCTET_STREAM
     check_media_type(content_type)
     return content_type

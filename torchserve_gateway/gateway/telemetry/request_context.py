@@ -1,6 +1,7 @@
 """The context of one request: made by the outermost middleware, passed as an argument from the route on."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -25,6 +26,8 @@ class RequestContext:
     """Address that the request comes from."""
     cache_control: str = ""
     """The client's `Cache-Control`."""
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    """Values of the request's headers by lower-case name; of several values the first."""
     started: float = field(default_factory=monotonic)
     """When the request's head was read, by `monotonic`."""
 
@@ -57,6 +60,11 @@ class RequestContext:
     """For the log."""
     error_type: str | None = None
     """Class of the exception, for the metrics."""
+
+    def header(self, name: bytes) -> str | None:
+        """Value of a header of the request; None without it."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
     @property
     def elapsed_s(self) -> float:

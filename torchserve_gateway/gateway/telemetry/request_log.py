@@ -1,10 +1,9 @@
 """Request id and log line of every request."""
 
+import os
 import re
-import uuid
 
 import structlog
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from torchserve_gateway.gateway.telemetry.request_context import SCOPE_KEY, RequestContext
@@ -75,14 +74,16 @@ class RequestLogMiddleware:
 
 
 def _context(scope: Scope) -> RequestContext:
-    headers = Headers(scope=scope)
-    sent = headers.get("x-request-id", "")
+    # Starlette's Headers go through all of them for every name that is asked for.
+    headers = dict(reversed(scope["headers"]))
+    sent = headers.get(b"x-request-id", b"").decode("latin-1")
     return RequestContext(
         # Another id could break a log or a header.
-        sent if SANE_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex,
+        sent if SANE_REQUEST_ID.fullmatch(sent) else os.urandom(16).hex(),
         # uvicorn has put in what a trusted proxy says.
         str(scope["client"][0]) if scope.get("client") else "",
-        headers.get("cache-control", ""),
+        headers.get(b"cache-control", b"").decode("latin-1"),
+        headers,
     )
 
 

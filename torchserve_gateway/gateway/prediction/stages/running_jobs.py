@@ -1,12 +1,11 @@
 """Stage: a job keeps its slot until TorchServe has answered, however late."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
 
 from torchserve_gateway.gateway.prediction.admission import Admission
-from torchserve_gateway.gateway.prediction.background_tasks import BackgroundTasks
+from torchserve_gateway.gateway.prediction.background_tasks import BackgroundTasks, ended
 from torchserve_gateway.gateway.prediction.stage import Stage
 from torchserve_gateway.gateway.telemetry.request_context import RequestContext
 from torchserve_gateway.torchserve_api.errors import DeadlineExceededError
@@ -41,9 +40,7 @@ class RunningJobs:
         task = self.jobs.start(self.next_stage.predict(job, context.detached(self.longest_s(job.model))))
         task.add_done_callback(slot.give_back)
         try:
-            # Unlike an await of the task, neither a time-out nor a cancelled request ends the job.
-            await asyncio.wait((task,), timeout=left_s)
-            if not task.done():
+            if not await ended(task, left_s):
                 raise DeadlineExceededError(f"TorchServe did not answer within {left_s:.3g} s")
             prediction = task.result()
         finally:
