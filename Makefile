@@ -354,6 +354,9 @@ bench: .venv/.installed-dev ## side-by-side measurements
 bench_gateway: .venv/.installed-dev ## the gateway alone, beside a small proxy and nginx, before an upstream that answers at once
 	@$(RUN) -m tools.bench.gateway_cost
 
+profile_gateway: .venv/.installed-dev ## where a request's CPU time goes in the gateway alone
+	@$(RUN) -m tools.bench.gateway_cost.profile
+
 bench_engine: .venv/.installed-dev ## every engine and precision of this machine: images/s, parity, load time, size
 	@$(RUN) -m tools.bench.engines
 

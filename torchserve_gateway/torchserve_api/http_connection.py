@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import httptools
 import httpx
+
+from torchserve_gateway.torchserve_api.values import value
 
 # As h11, the parser of httpx.
 MAX_HEAD_BYTES = 102_400
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WholeAnswer:
     """An answer whose body has arrived."""
 

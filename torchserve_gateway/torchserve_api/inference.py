@@ -1,7 +1,7 @@
 """TorchServe's Inference API: predictions, explanations and health."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import perf_counter
 from typing import Literal
 
@@ -16,6 +16,7 @@ from torchserve_gateway.torchserve_api.handler_answers import REQUEST_ID
 from torchserve_gateway.torchserve_api.handler_timing import batch_size, stages_s
 from torchserve_gateway.torchserve_api.headers import RawHeaders, set_by_handler
 from torchserve_gateway.torchserve_api.transport import Answer, Transport, path_of
+from torchserve_gateway.torchserve_api.values import value
 
 # Bytes of a handler's error answer that a message quotes.
 SHOWN_BYTES = 200
@@ -24,7 +25,7 @@ SHOWN_BYTES = 200
 Operation = Literal["predict", "explain"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Job:
     """A request in TorchServe's queue."""
 
@@ -42,7 +43,7 @@ class Job:
     """Which entry of the handler runs."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Prediction:
     """An answer of the handler, of any status; TorchServe's own errors are exceptions."""
 

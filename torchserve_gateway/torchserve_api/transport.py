@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote
@@ -25,6 +25,7 @@ from torchserve_gateway.torchserve_api.headers import RawHeaders, by_name
 from torchserve_gateway.torchserve_api.http_connection import AnswerTooLargeError
 from torchserve_gateway.torchserve_api.http_pool import Origin, PooledTransport, head_of, response_of
 from torchserve_gateway.torchserve_api.tokens import Tokens
+from torchserve_gateway.torchserve_api.values import value
 
 # Codings of a body that are decoded here; any other is passed on as it is.
 DECODED = frozenset({"gzip", "deflate"})
@@ -50,7 +51,7 @@ def path_of(*segments: str) -> str:
     return "/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """A request to an API, without the parts that are the same for every call."""
 
@@ -62,7 +63,7 @@ class Call:
     headers: RawHeaders
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """A complete answer."""
 

@@ -124,9 +124,12 @@ def requests() -> tuple[bytes, bytes]:
 
 
 def gateway(
-    servers: Servers, folder: Path, upstream: int, port: int, processes: int
+    servers: Servers, folder: Path, upstream: int, port: int, processes: int, options: Sequence[str] = ()
 ) -> subprocess.Popen[bytes]:
-    """Starts the gateway with its default configuration and a version on record."""
+    """Starts the gateway with its default configuration and a version on record.
+
+    options: of the interpreter.
+    """
     version = DeployedVersion(
         version="1.0", source="genre-1.0.mar", archive="genre-1.0.mar", sha256="0" * 64,
         batch_size=8, max_batch_delay=20, initial_workers=4, response_timeout=30, startup_timeout=60,
@@ -134,7 +137,7 @@ def gateway(
     DeploymentRecord(folder).write("genre", DeployedModel(serving=version))
     return servers.start(
         port,
-        *(sys.executable, "app.py", f"gateway.port={port}", f"torchserve.deployments_dir={folder}"),
+        *(sys.executable, *options, "app.py", f"gateway.port={port}", f"torchserve.deployments_dir={folder}"),
         f"gateway.processes={processes}",
         f"torchserve.inference_url=http://127.0.0.1:{upstream}",
         "torchserve.management_url=http://127.0.0.1:1",

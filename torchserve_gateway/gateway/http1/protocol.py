@@ -66,12 +66,13 @@ class BoundedHttpProtocol(StrictHttpProtocol):
         if self._last_bytes is not None:
             return
         self._unset_keepalive_if_required()
-        if self._answered and not self._timer:
-            self._start_timer()
         for piece in self._boundaries.pieces(data):
             if refusal := self._parse(piece):
                 self._refuse(refusal)
                 break
+        # Most heads arrive in one piece, and need no timer.
+        if self._answered and not self._timer:
+            self._start_timer()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Answers a half-closed connection's complete requests; TLS has no half-closed connections.

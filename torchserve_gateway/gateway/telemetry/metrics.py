@@ -173,15 +173,16 @@ class MetricsMiddleware:
             await self.app(scope, receive, send)
             return
         context = context_of(scope)
-        with self.metrics.in_flight.track_inprogress():
-            try:
-                await self.app(scope, receive, send)
-            except Exception as exc:
-                # An unforeseen error is answered further out.
-                context.error_type = type(exc).__name__
-                raise
-            finally:
-                self.metrics.observe(scope, context)
+        self.metrics.in_flight.inc()
+        try:
+            await self.app(scope, receive, send)
+        except Exception as exc:
+            # An unforeseen error is answered further out.
+            context.error_type = type(exc).__name__
+            raise
+        finally:
+            self.metrics.in_flight.dec()
+            self.metrics.observe(scope, context)
 
 
 def routes(collect: AskMetrics, ask_fleet: AskMetrics, torchserve_metrics_url: str) -> APIRouter:
