@@ -73,8 +73,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 @pytest.fixture
 def whole(pair: Pair) -> Pair:
-    """With two processes, whatever an earlier test did to them."""
+    """With two processes that answer nothing but the scrape, whatever an earlier test did to them."""
     pair.until_both_serve()
+    until(lambda: pair.counted("gateway_requests_in_flight") == 1)
     return pair
 
 
