@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.free_ports import free_ports
@@ -47,6 +48,14 @@ class Pair:
         with httpx.Client(trust_env=False) as http:
             page = http.get(f"{self.url}/metrics", timeout=GIVE_UP_S).text
         return sum(float(value) for found, value in COUNT.findall(page) if found == name)
+
+    def connections_of(self, pid: int) -> int:
+        """Clients' connections that a process holds."""
+        port = httpx.URL(self.url).port
+        return sum(
+            each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port
+            for each in psutil.Process(pid).net_connections("tcp")
+        )
 
     def log(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in (self.directory / "gateway.log").read_text().splitlines()]
@@ -153,15 +162,19 @@ def test_a_killed_process_takes_its_own_requests_alone_and_is_replaced(whole: Pa
     counted, reports, pids = whole.counted("gateway_requests_total"), whole.reports, whole.pids
     torchserve.go.clear()
     came = torchserve.received
-    with ThreadPoolExecutor(2) as pool, connections(whole.url, 2) as clients:
+    with ThreadPoolExecutor(3) as pool, connections(whole.url, 3) as clients:
         asked = [pool.submit(client.post, "/predictions/m", content=b"x") for client in clients]
-        until(lambda: torchserve.received == came + 2)
-        os.kill(pids[0], signal.SIGKILL)
+        until(lambda: torchserve.received == came + 3)
+        # Processes learn of closed connections with a delay, so either may have more of the three.
+        killed = max(pids, key=whole.connections_of)
+        its_own = whole.connections_of(killed)
+        os.kill(killed, signal.SIGKILL)
         until(lambda: any(each.done() for each in asked))
         torchserve.go.set()
         outcomes = [each.exception() or each.result().status_code for each in asked]
-    [lost] = [each for each in outcomes if each != 200]
-    assert isinstance(lost, httpx.TransportError)
+    lost = [each for each in outcomes if each != 200]
+    assert len(lost) == its_own > 0
+    assert all(isinstance(each, httpx.TransportError) for each in lost)
     # New connections wait for a process, or find the other.
     assert [predict(whole.url).status_code for _ in range(10)] == [200] * 10
     gateways = Gateways(whole.directory / "deployments")
@@ -171,7 +184,7 @@ def test_a_killed_process_takes_its_own_requests_alone_and_is_replaced(whole: Pa
     assert not gateways.lost_within(GIVE_UP_S)
     assert whole.counted("gateway_requests_total") >= counted + 10
     assert whole.counted("gateway_admission_in_flight") == 0
-    assert any(line["event"] == f"process {pids[0]} ended by SIGKILL" for line in _shortened(whole.log()))
+    assert any(line["event"] == f"process {killed} ended by SIGKILL" for line in _shortened(whole.log()))
 
 
 def _shortened(log: list[dict[str, object]]) -> list[dict[str, object]]:
