@@ -21,8 +21,10 @@ FOREGROUND := exec $(RUN) tools/foreground.py
 # The same without our environment.
 IN_FOREGROUND := exec $(or $(wildcard .venv/bin/python),python3) tools/foreground.py
 COMMA := ,
+EMPTY :=
+SPACE := $(EMPTY) $(EMPTY)
 SERVED = model=$(firstword $(subst $(COMMA), ,$(MODELS)))$(if $(findstring $(COMMA),$(MODELS)), 'gateway.models=[$(MODELS)]')
-CHOICE := model=$(MODEL)$(if $(VERSION), 'model.version="$(VERSION)"')
+CHOICE = model=$(MODEL)$(if $(VERSION), 'model.version="$(VERSION)"')
 SOURCES := $(wildcard *.py) torchserve_gateway ts_serialize clients examples tools docker docs/conf.py tests
 
 # Every target of the list, none of which is a file.
@@ -62,10 +64,24 @@ install_engines: .venv/.installed-engines ## OpenVINO, ONNX Runtime and their co
 	@tools/install.sh requirements-dev.txt $(TORCH_INDEX)
 	touch $@
 
-demo: install ## everything from nothing: predicts every image of imgs/ through the gateway
-	@$(COMMAND) up model=$(MODEL) $(ARGS)
+# Posters and photographs, unless MODEL or MODELS names others.
+DEMO := $(subst $(COMMA), ,$(if $(filter-out file,$(origin MODEL) $(origin MODELS)),$(MODELS),genre imagenet))
+demo: MODEL = $(firstword $(DEMO))
+demo: MODELS = $(subst $(SPACE),$(COMMA),$(strip $(DEMO)))
+# Its weights come from a package.
+IMAGENET := { [ -e weights/imagenet.pt ] || $(RUN) -m examples.imagenet.build model=imagenet; }
+# Overrides of model.* are for the first model.
+OTHER_ARGS = $(filter-out model.% 'model.% served_model.%,$(ARGS))
+
+demo: install ## everything from nothing: posters and photographs through the gateway
+	@$(COMMAND) up --keep-models $(SERVED) $(ARGS)
+	$(if $(filter imagenet,$(MODEL)),$(IMAGENET))
 	$(COMMAND) deploy $(CHOICE) if_another_serves=keep $(ARGS)
-	$(COMMAND) demo model=$(MODEL) $(ARGS)
+	for model in $(wordlist 2,$(words $(DEMO)),$(DEMO)); do
+		[ $$model != imagenet ] || $(IMAGENET) || continue
+		$(COMMAND) deploy model=$$model model.workers=1 if_another_serves=keep $(OTHER_ARGS)
+	done
+	$(COMMAND) demo $(SERVED) $(ARGS)
 
 # KServe pins an older protobuf than ours, so its client has an environment of its own.
 .venv-kserve/.installed: .venv/.installed tests/kserve-client.txt
@@ -151,7 +167,7 @@ send_digits: $(EXAMPLES) ## sends held-out digits to the running model digits: P
 train_iris: $(EXAMPLES) ## the weights of examples/iris anew
 	@$(RUN) -m examples.iris.train model=iris $(ARGS)
 
-build_imagenet: $(EXAMPLES) ## the weights of examples/imagenet, from a package, as TorchScript
+build_imagenet: install ## the weights of examples/imagenet, from a package, as TorchScript
 	@$(RUN) -m examples.imagenet.build model=imagenet $(ARGS)
 
 build_faces: install ## the detector of examples/faces, out of a package, into weights/faces/
@@ -204,12 +220,10 @@ import_config: install ## a config.properties in our settings: a table, and NAME
 rollback: install ## back to the version that served before (MODEL=genre, or NAME= of an archive that came as it is)
 	@$(COMMAND) rollback $(if $(NAME),model=foreign model.name=$(NAME),model=$(MODEL)) $(ARGS)
 
-empty :=
 # Files to add to the model's samples.
 INPUTS ?=
-ADDED = $(if $(INPUTS),'inputs=[$(subst $(empty) $(empty),$(comma),$(strip $(INPUTS)))]')
 record_samples: install ## the serving version's answers become the expected ones (MODEL=genre INPUTS="cat.jpg dog.jpg")
-	@$(COMMAND) record-samples model=$(MODEL) write=config/model/$(MODEL).yaml $(if $(INPUTS),'inputs=[$(subst $(empty) $(empty),$(COMMA),$(strip $(INPUTS)))]') $(ARGS) $(ADDED)
+	@$(COMMAND) record-samples model=$(MODEL) write=config/model/$(MODEL).yaml $(if $(INPUTS),'inputs=[$(subst $(SPACE),$(COMMA),$(strip $(INPUTS)))]') $(ARGS)
 
 models: install ## what is deployed: versions, default, workers, batching, queue, since when (ARGS=--json)
 	@$(COMMAND) models model=$(MODEL) $(ARGS)

@@ -1,11 +1,11 @@
 """Takes MTCNN, code and weights, out of the package facenet-pytorch, without the packages that it pins."""
 
-import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
+from examples.wheels import FetchError, fetched
 from torchserve_gateway.settings.command import run
 from torchserve_gateway.settings.project import ProjectSettings
 
@@ -18,49 +18,20 @@ WANTED = (
 LICENCE = "LICENSE.md"
 # The package's own imports what its other models need.
 EMPTY = ("__init__.py", "models/__init__.py", "models/utils/__init__.py")
-DOWNLOAD_TIMEOUT_S = 300
-
-
-class BuildError(Exception):
-    """The package cannot be had."""
 
 
 def build(settings: ProjectSettings) -> None:
     """Writes the package's files into the first of the model's extra files, a folder, and says where.
 
     Raises:
-        BuildError: the package cannot be fetched.
+        FetchError: the package cannot be fetched.
     """
     folder = settings.model.extra_files[0]
     with tempfile.TemporaryDirectory() as directory:
-        unpack(fetched(Path(directory)), folder)
+        [wheel] = fetched(PACKAGE, Path(directory))
+        unpack(wheel, folder)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print(f"{folder} ({size / 1e6:.1f} MB)")
-
-
-def fetched(directory: Path) -> Path:
-    """Downloads the package's wheel, with the checksum in package.txt.
-
-    Raises:
-        BuildError: pip fails; the message has its last line.
-    """
-    options = ("--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--require-hashes")
-    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(directory)]
-    try:
-        done = subprocess.run(
-            [*command, "--requirement", str(PACKAGE)],
-            capture_output=True,
-            text=True,
-            timeout=DOWNLOAD_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
-        raise BuildError(f"pip cannot fetch {PACKAGE.name} within {DOWNLOAD_TIMEOUT_S} s") from exc
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["it says nothing"]
-        raise BuildError(f"pip cannot fetch {PACKAGE}: {said[-1]}")
-    [wheel] = directory.glob("*.whl")
-    return wheel
 
 
 def unpack(wheel: Path, folder: Path) -> None:
@@ -75,4 +46,4 @@ def unpack(wheel: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run("gateway", ProjectSettings, build, (BuildError,)))
+    sys.exit(run("gateway", ProjectSettings, build, (FetchError,)))

@@ -15,10 +15,12 @@ from PIL import Image
 from examples.digits.dataset import digits, png
 from examples.digits.network import DigitNetwork
 from examples.digits.train import inputs
+from examples.imagenet import build as imagenet
 from examples.iris.handler import FEATURES
 from examples.resnet56.network import ResNet56
 from tests.conftest import NewStack
 from tests.http_client import HTTP
+from tests.printed_output import assert_printed, table_of_readme
 from tests.running_stack import RunningStack, run
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.project import ProjectSettings
@@ -50,6 +52,12 @@ class Deployed:
         assert built.returncode == 0, built.stderr
         deployed = self._stack.upload_model("1.0", *overrides)
         assert deployed.returncode == 0, deployed.stderr
+
+    def demo(self, model: str) -> str:
+        """Prints of the demo's last step, for this model alone."""
+        demo = run("-m", "torchserve_gateway", "demo", *self._stack.overrides, f"model={model}")
+        assert demo.returncode == 0, demo.stderr
+        return demo.stdout
 
     def weights(self, model: str) -> Path:
         """File of the weights that the model's own command makes."""
@@ -101,21 +109,20 @@ def test_iris(deployed: Deployed) -> None:
 
 @pytest.mark.long
 def test_imagenet(deployed: Deployed) -> None:
-    build = pytest.importorskip(
-        "examples.imagenet.build", reason="requirements-examples.txt is not installed", exc_type=ImportError
-    )
     deployed.deploy("imagenet", weights=True)
     image = load("gateway", ProjectSettings, ["model=imagenet"]).model.preprocessing.model_dump()
     photographs = [file.read_bytes() for file in sorted((EXAMPLES / "imagenet/samples").iterdir())]
     batch = torch.stack([image_transform(image)(decode_image(each, 10**8, 256)) for each in photographs * 3])
-    with torch.inference_mode():
-        values, indices = torch.softmax(build.network()(batch), dim=1).topk(5)
+    with imagenet.packages(), torch.inference_mode():
+        values, indices = torch.softmax(imagenet.network()(batch), dim=1).topk(5)
+        labels = imagenet.labels()
     answers = deployed.answers("imagenet", photographs * 3, "image/jpeg")
     for answer, probabilities, order in zip(answers, values.tolist(), indices.tolist(), strict=True):
         assert answer == pytest.approx(
-            dict(zip([build.labels()[each] for each in order], probabilities, strict=True)), abs=1e-5
+            dict(zip([labels[each] for each in order], probabilities, strict=True)), abs=1e-5
         )
     assert [next(iter(each)) for each in answers[:3]] == ["Egyptian cat", "espresso", "missile"]
+    assert_printed(deployed.demo("imagenet").split("\n\n")[0], table_of_readme("imagenet"))
 
 
 @pytest.mark.long

@@ -70,6 +70,12 @@ def test_up_and_down_are_idempotent_and_leave_nothing(tmp_path: Path) -> None:
         other = stack.stack("up", "gateway.deadline_s=5")
         assert other.returncode == 1
         assert "make down first" in other.stderr
+        more = stack.stack("up", "gateway.models=[genre,digits]")
+        assert more.returncode == 1
+        assert "make down first" in more.stderr
+        kept = stack.stack("up", "--keep-models", "gateway.models=[genre,digits]")
+        assert kept.returncode == 0, kept.stderr
+        assert "the stack was started without digits" in kept.stderr
         pets = stack.stack("up", "model.name=pets")
         assert pets.returncode == 1
         [line] = pets.stderr.splitlines()

@@ -20,6 +20,7 @@ from torchserve_gateway.settings.composition import (
     path_in_archive,
     reachable_address,
 )
+from torchserve_gateway.settings.demo import DemoSettings
 from torchserve_gateway.settings.deployment import SwapSettings, UploadSettings
 from torchserve_gateway.settings.load_test import StressSettings
 from torchserve_gateway.settings.local_stack import StackSettings
@@ -29,6 +30,7 @@ from torchserve_gateway.settings.project import ProjectSettings
 ROOTS: list[tuple[str, type[Settings]]] = [
     ("adopt", AdoptSettings),
     ("archive", ArchiveSettings),
+    ("demo", DemoSettings),
     ("gateway", ProjectSettings),
     ("models", OverviewSettings),
     ("optimize", OptimizeSettings),

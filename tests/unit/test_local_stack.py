@@ -49,6 +49,33 @@ def test_supervisor_gets_paths_and_overrides_as_they_are(
         assert shlex.split(part.command)[-1] == override
 
 
+@pytest.mark.parametrize(
+    ("started", "asked", "lacking"),
+    [
+        ("genre,imagenet", "genre,imagenet", set()),
+        ("genre,imagenet", "", set()),
+        ("genre,imagenet", "imagenet,digits", {"digits"}),
+        ("", "genre,imagenet", {"genre", "imagenet"}),
+        ("", "", set()),
+    ],
+)
+def test_a_running_stack_tells_which_models_it_lacks(
+    tmp_path: Path, started: str, asked: str, lacking: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = {each: [f"gateway.models=[{each}]"] if each else [] for each in (started, asked)}
+    wanted = asked.split(",") if asked else []
+    configured(tmp_path, ["model=genre", *models[started], "gateway.port=6003"], monkeypatch)
+    supervisor = Supervisor(load("stack", StackSettings, [as_override("state_dir", tmp_path)]))
+    same = ["model=genre", *models[asked], "gateway.port=6003"]
+    assert supervisor.lacking_models(same, wanted) == lacking
+    assert supervisor.lacking_models([*same, "gateway.deadline_s=5"], wanted) is None
+
+
+def test_what_never_ran_has_other_settings(tmp_path: Path) -> None:
+    supervisor = Supervisor(load("stack", StackSettings, [as_override("state_dir", tmp_path)]))
+    assert supervisor.lacking_models(["gateway.models=[genre]"], ["genre"]) is None
+
+
 @pytest.mark.parametrize("name", ["a ;b", "a #b", "a\nb"])
 def test_a_path_that_supervisor_would_cut_is_refused(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

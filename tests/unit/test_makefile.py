@@ -44,9 +44,28 @@ def test_without_version_the_command_knows_that_none_was_given() -> None:
     assert "deploy model=genre 'model.version=\"2.0\"' if_another_serves" in printed("demo", "VERSION=2.0")
 
 
+def test_the_demo_shows_two_models_unless_others_are_named() -> None:
+    commands = printed("demo", "VERSION=2.0", "ARGS=gateway.port=6003 model.batch_size=2")
+    both = "model=genre 'gateway.models=[genre,imagenet]' gateway.port=6003"
+    assert f"up --keep-models {both}" in commands
+    assert f"demo {both}" in commands
+    version = "'model.version=\"2.0\"' if_another_serves=keep"
+    assert f"deploy model=genre {version} gateway.port=6003 model" in commands
+    assert "for model in imagenet; do" in commands
+    assert "model.workers=1 if_another_serves=keep gateway.port=6003 done" in commands
+    chosen = printed("demo", "MODEL=imagenet")
+    assert "for model in ; do" in chosen
+    build = "-m examples.imagenet.build model=imagenet"
+    deploy = "deploy model=imagenet if_another_serves=keep"
+    assert chosen.index(build) < chosen.index(deploy) < chosen.index("demo model=imagenet")
+    others = printed("demo", "MODELS=digits,iris")
+    assert "deploy model=digits if_another_serves=keep for model in iris; do" in others
+    assert others.endswith("demo model=digits 'gateway.models=[digits,iris]'")
+
+
 def test_files_to_record_are_one_list() -> None:
     commands = printed("record_samples", "MODEL=pets", "INPUTS=cat.jpg dog.jpg")
-    assert "record-samples model=pets write=config/model/pets.yaml 'inputs=[cat.jpg,dog.jpg]'" in commands
+    assert commands.endswith("model=pets write=config/model/pets.yaml 'inputs=[cat.jpg,dog.jpg]'")
     assert "inputs" not in printed("record_samples")
 
 

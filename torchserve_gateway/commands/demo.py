@@ -1,66 +1,131 @@
-"""Predicts every image of imgs/ through the gateway, the last step of `make demo`."""
+"""Predicts pictures with every served model through the gateway, the last step of `make demo`."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
+from rich.table import Table
 
 from torchserve_gateway.commands.own_client import authorization, trusting
+from torchserve_gateway.deployment.answers.shown import shortened
 from torchserve_gateway.load_test.images import NoImagesError, image_files
 from torchserve_gateway.settings.command import run
-from torchserve_gateway.settings.load_test import StressSettings
-from torchserve_gateway.terminal.output import print_table
+from torchserve_gateway.settings.composition import existing_or_own
+from torchserve_gateway.settings.demo import DemoSettings
+from torchserve_gateway.settings.model import ModelSettings
+from torchserve_gateway.settings.model_parts.samples import OCTET_STREAM
+from torchserve_gateway.terminal.output import console
 from torchserve_gateway.terminal.waits import waiting
 
 # Long file names are not cut where the output is no terminal.
 TABLE_WIDTH = 100
-COLUMNS = ("image", "genre", "probability", "second", "probability")
+# Tables of several models have their columns below each other.
+NAME_WIDTH, CLASS_WIDTH = 20, 15
+NOT_FOUND = 404
+
+# A file to send, with its Content-Type.
+Input = tuple[Path, str]
 
 
 class DemoError(Exception):
-    """An image got no answer."""
+    """A picture got no answer."""
 
 
-def demo(settings: StressSettings) -> None:
-    """Prints a row per image, then the URLs to open.
+class NotDeployedError(DemoError):
+    """The gateway does not know the model."""
+
+
+def demo(settings: DemoSettings) -> None:
+    """Prints a table per served model, then the URLs to open.
 
     Raises:
-        DemoError: an image got no answer; the message holds the gateway's.
+        DemoError: a picture got no answer; the message holds the gateway's. Models after the first need not
+            be deployed.
+        NoImagesError: there is no picture to send.
     """
-    files = image_files(settings.images_dir)
-    rows = []
-    with httpx.Client(
+    chosen, *others = settings.models.values()
+    with _client(settings) as http:
+        sent = {chosen.name: _predict(http, chosen, settings.images_dir)}
+        for model in others:
+            print()
+            try:
+                sent[model.name] = _predict(http, model, None)
+            except NotDeployedError:
+                print(f"{model.name} is not deployed; make demo tries again")
+    _print_urls(settings, sent)
+
+
+def _client(settings: DemoSettings) -> httpx.Client:
+    return httpx.Client(
         base_url=settings.gateway.url,
         timeout=settings.request_timeout_s,
         headers=authorization(settings.gateway.auth),
         verify=trusting(settings.gateway.tls),
         trust_env=False,
-    ) as http:
-        for file in files:
-            with waiting(f"the answer to {file.name}", limit_s=settings.request_timeout_s):
-                rows.append((file.name, *_top_two(http, settings.served.name, file)))
-    print_table(COLUMNS, rows, width=TABLE_WIDTH)
-    page = "Web page:  " if settings.gateway.page.enabled else "Swagger UI:"
-    print(f"\n{page} {settings.gateway.url}/")
-    print(
-        f"Predict:    curl -T {settings.images_dir.name}/{files[0].name} "
-        f"{settings.gateway.url}/predictions/{settings.served.name}"
     )
-    print("Stop:       torchserve-gateway down, or make down")
 
 
-def _top_two(http: httpx.Client, model: str, image: Path) -> list[str]:
+def _predict(http: httpx.Client, model: ModelSettings, images_dir: Path | None) -> Path:
+    """Prints a row per input; returns the first file."""
+    inputs = _inputs(model, images_dir)
+    answers = []
+    for each in inputs:
+        with waiting(f"the answer to {each[0].name}", limit_s=http.timeout.read):
+            answers.append(_answer(http, model.name, each))
+    rows = [_top_two(each) for each in answers]
+    table = Table(box=None)
+    table.add_column("image" if model.image else "input", min_width=NAME_WIDTH)
+    for title in (model.name, "probability", "second", "probability")[: 4 if any(rows) else 1]:
+        table.add_column(title, min_width=len(title) if title == "probability" else CLASS_WIDTH)
+    for (file, _), row, answer in zip(inputs, rows, answers, strict=True):
+        table.add_row(file.name, *(row or [shortened(" ".join(answer.text.split()))]))
+    console(TABLE_WIDTH).print(table)
+    return inputs[0][0]
+
+
+def _inputs(model: ModelSettings, images_dir: Path | None) -> list[Input]:
+    """The folder's images; without a folder those beside the model's samples, or the samples."""
+    pictures = [each.image for each in model.samples if each.image]
+    if model.samples and not pictures and images_dir is None:
+        return [(each.file, each.media_type) for each in model.samples]
+    folder = images_dir or (pictures[0].parent if pictures else existing_or_own(Path("imgs")))
+    return [(file, OCTET_STREAM) for file in image_files(folder)]
+
+
+def _answer(http: httpx.Client, model: str, each: Input) -> httpx.Response:
+    file, content_type = each
     try:
-        response = http.post(f"/predictions/{model}", content=image.read_bytes()).raise_for_status()
-    except httpx.HTTPStatusError as exc:
-        raise DemoError(f"{image.name}: {exc.response.text}") from exc
+        response = http.post(
+            f"/predictions/{model}", content=file.read_bytes(), headers={"Content-Type": content_type}
+        )
     except httpx.HTTPError as exc:
         hint = "make status shows whether the gateway runs, make up starts it"
-        raise DemoError(f"{image.name}: {exc or type(exc).__name__}; {hint}") from exc
-    answer = list(response.json().items())[:2]
-    return [cell for label, probability in answer for cell in (label, f"{probability:.3f}")]
+        raise DemoError(f"{file.name}: {exc or type(exc).__name__}; {hint}") from exc
+    if response.is_error:
+        failure = NotDeployedError if response.status_code == NOT_FOUND else DemoError
+        raise failure(f"{file.name}: {response.text}")
+    return response
+
+
+def _top_two(answer: httpx.Response) -> list[str]:
+    """The likeliest classes of `{class: probability}`; empty for another answer."""
+    try:
+        classes = sorted(answer.json().items(), key=lambda each: each[1], reverse=True)
+        return [cell for label, probability in classes[:2] for cell in (label, f"{probability:.3f}")]
+    except (ValueError, AttributeError, TypeError):
+        return []
+
+
+def _print_urls(settings: DemoSettings, sent: dict[str, Path]) -> None:
+    url = settings.gateway.url
+    page = "Web page:  " if settings.gateway.page.enabled else "Swagger UI:"
+    print(f"\n{page} {url}/")
+    lines = [f"curl -T {os.path.relpath(file)} {url}/predictions/{model}" for model, file in sent.items()]
+    print("Predict:    " + "\n            ".join(lines))
+    print("Stop:       torchserve-gateway down, or make down")
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command with Hydra overrides and returns the exit code."""
-    return run("stress", StressSettings, demo, (DemoError, NoImagesError), argv)
+    return run("demo", DemoSettings, demo, (DemoError, NoImagesError), argv)

@@ -1,11 +1,13 @@
 """`make up`, `down`, `status`: the stack in the background."""
 
+import logging
 import os
 import shutil
 import ssl
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import httpx
 from rich.text import Text
@@ -25,6 +27,8 @@ from torchserve_gateway.terminal.words import style_of
 
 Action = Callable[[StackSettings, Sequence[str]], int | None]
 
+logger = logging.getLogger(__name__)
+
 POLL_INTERVAL_S = 0.3
 LOG_LINES_ON_FAILURE = 15
 
@@ -36,8 +40,10 @@ class StackError(Exception):
 FAILURES = (StackError, PreflightError, SupervisorConfigError, RecordError)
 
 
-def up(settings: StackSettings, overrides: Sequence[str]) -> None:
+def up(settings: StackSettings, overrides: Sequence[str], *, keep_models: bool = False) -> None:
     """Starts the stack, unless it runs, and returns when the deployed versions answer.
+
+    keep_models: whether a stack that was started without some of the models will do.
 
     Raises:
         PreflightError: it cannot start.
@@ -48,10 +54,9 @@ def up(settings: StackSettings, overrides: Sequence[str]) -> None:
     is_new = supervisor.pid() is None
     if is_new:
         _start(settings, supervisor, overrides)
-    elif supervisor.runs_with(overrides):
-        _until_it_answers(settings, supervisor, fresh=False)
     else:
-        raise StackError(_other_settings(settings))
+        _check_settings(settings, supervisor, overrides, keep_models=keep_models)
+        _until_it_answers(settings, supervisor, fresh=False)
     try:
         wait_for_models(settings.torchserve)
     except ModelNotReadyError as exc:
@@ -93,6 +98,17 @@ def status(settings: StackSettings, _: Sequence[str], *, as_json: bool = False) 
     if not parts and not as_json:
         print("not running; torchserve-gateway up, or make up, starts it")
     return 0 if parts and all(part.state == "RUNNING" for part in parts) else 1
+
+
+def _check_settings(
+    settings: StackSettings, supervisor: Supervisor, overrides: Sequence[str], *, keep_models: bool
+) -> None:
+    lacking = supervisor.lacking_models(overrides, set(settings.gateway.models or ()) - {settings.model.name})
+    if lacking is None or (lacking and not keep_models):
+        raise StackError(_other_settings(settings))
+    if lacking:
+        names = ", ".join(sorted(lacking))
+        logger.info("the stack was started without %s: inputs pass unchecked until make down, make up", names)
 
 
 def _other_settings(settings: StackSettings) -> str:
@@ -191,6 +207,10 @@ def _last_lines(supervisor: Supervisor, part: str) -> str:
 
 def run_action(action: Action, argv: Sequence[str]) -> int:
     """Runs `up`, `down` or `status` with Hydra overrides and returns the exit code."""
-    if action is up:
-        undo_at_sigterm()
     return run("stack", StackSettings, lambda settings: action(settings, argv), FAILURES, argv)
+
+
+def main(argv: Sequence[str], *, keep_models: bool) -> int:
+    """Runs `up` with Hydra overrides and returns the exit code; SIGTERM stops what it has started."""
+    undo_at_sigterm()
+    return run_action(partial(up, keep_models=keep_models), argv)

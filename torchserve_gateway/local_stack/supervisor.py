@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import xmlrpc.client
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from configparser import RawConfigParser
 from dataclasses import dataclass
 from io import StringIO
@@ -18,6 +18,9 @@ from torchserve_gateway.settings.local_stack import StackSettings
 
 # The groups of config/project.yaml; other settings are the stack's own.
 SHARED_GROUPS = ("torchserve", "model", "served_model", "gateway", "file_browser")
+
+# An argument of both programs, as `_quoted` writes it.
+MODELS = re.compile(r' "\+{0,2}gateway\.models=\[([^]"]*)]"')
 
 UNAVAILABLE = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 
@@ -72,9 +75,16 @@ class Supervisor:
             for info in sorted(infos, key=lambda info: list(self._programs([])).index(info["name"]))
         ]
 
-    def runs_with(self, overrides: Sequence[str]) -> bool:
-        """Whether it was started with the same overrides, in the same folder."""
-        return self._config.exists() and self._config.read_text() == self._render(overrides)
+    def lacking_models(self, overrides: Sequence[str], models: Iterable[str]) -> set[str] | None:
+        """Those of `gateway.models` that it was started without; None: other settings, or another folder."""
+        started = self._config.read_text() if self._config.exists() else ""
+        wanted = self._render(overrides)
+        if started == wanted:
+            return set()
+        if MODELS.sub("", started) != MODELS.sub("", wanted):
+            return None
+        known = MODELS.search(started)
+        return set(models) - {each.strip() for each in known[1].split(",")} if known else set(models)
 
     def start(self, overrides: Sequence[str]) -> None:
         """Starts the supervisor in the background, and with it all parts.

@@ -11,16 +11,22 @@ app = typer.Typer()
 
 
 @app.command()
-def up(overrides: Overrides = None) -> None:
+def up(
+    overrides: Overrides = None,
+    *,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="Leaves a running stack that serves other models as it is.")
+    ] = False,
+) -> None:
     """Starts TorchServe and the gateway in the background.
 
     Crashed processes restart with the deployed versions. Settings: config/stack.yaml.
 
     Example: torchserve-gateway up gateway.port=6003
     """
-    from torchserve_gateway.commands import stack
+    from torchserve_gateway.commands.stack import main
 
-    finish(stack.run_action(stack.up, overrides or []))
+    finish(main(overrides or [], keep_models=keep_models))
 
 
 @app.command()
@@ -101,9 +107,9 @@ def file_browser(overrides: Overrides = None) -> None:
 
 @app.command()
 def demo(overrides: Overrides = None) -> None:
-    """Predicts every image of imgs/ through the gateway.
+    """Predicts pictures with every served model through the gateway.
 
-    Settings: config/stress.yaml.
+    Settings: config/demo.yaml.
 
     Example: torchserve-gateway demo images_dir=posters
     """
