@@ -176,10 +176,10 @@ build_faces: install ## the detector of examples/faces, out of a package, into w
 build_densenet161: install ## random weights for examples/densenet161, for timing
 	@$(RUN) -m examples.densenet161.build model=densenet161 $(ARGS)
 
-##@ Run
 build_resnet56: install ## random weights for examples/resnet56, for timing
 	@$(RUN) -m examples.resnet56.build model=resnet56 $(ARGS)
 
+##@ Run
 up: install ## TorchServe and the gateway in the background (MODELS=genre,imagenet: several models)
 	@$(COMMAND) up $(SERVED) $(ARGS)
 
