@@ -119,7 +119,8 @@ async def test_bodies_of_6_mb_that_are_refused_while_torchserve_is_down_leave_no
     with gateway_before_stand_in(tmp_path, "gateway.body_timeout_s=15") as (gateway, torchserve):
         target = target_of(gateway)
         raw = Request(path="/predictions/other", body=bytes(6_000_000)).raw
-        await outcomes(converse(target, raw) for _ in range(40))
+        # As many at once as below, so that the heap has had this size before.
+        await outcomes(converse(target, raw) for _ in range(50))
         before = gateway.resident_bytes
         torchserve.kill()
         answered: Counter[int] = Counter()

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,8 +26,8 @@ def answered(request: httpx.Request) -> httpx.Response:
 
 
 @pytest.fixture
-def server() -> Iterator[uvicorn.Server]:
-    with served_gateway(FakeTorchServe(answered)) as server:
+def server(tmp_path: Path) -> Iterator[uvicorn.Server]:
+    with served_gateway(FakeTorchServe(answered), f"torchserve.deployments_dir={tmp_path}") as server:
         yield server
         # As a signal does; a stream would hold the server until its time is over.
         server.config.app.state.admission.drain()  # type: ignore[union-attr]
