@@ -13,7 +13,7 @@ project = "TorchServe gateway"
 root_doc = "docs/index"
 TABLES_OF_PAGES = {root_doc, "examples/README"}
 include_patterns = ["*.md", "docs/*.md", "examples/**.md"]
-# Not walked through: environments and what was built.
+# Environments, and folders that other commands build, have no pages.
 exclude_patterns = [".*", "var"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.free_ports import free_ports
-from tests.http_client import HTTP
+from tests.http_client import HTTP, answers
 from tests.processes import GIVE_UP_S, Process, until
 
 ANSWER = b'{"Horror": 1.0}'
@@ -79,10 +79,7 @@ def held_gateway(
 
 
 def is_live(url: str) -> bool:
-    try:
-        return HTTP.get(f"{url}/health/live").status_code == 200
-    except httpx.HTTPError:
-        return False
+    return answers(f"{url}/health/live")
 
 
 def predict(url: str) -> httpx.Response:

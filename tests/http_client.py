@@ -9,3 +9,11 @@ import httpx
 TIMEOUT_S = 60
 
 HTTP = httpx.Client(timeout=TIMEOUT_S, limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
+
+
+def answers(url: str) -> bool:
+    """Whether something answers a GET there with 200."""
+    try:
+        return HTTP.get(url).status_code == 200
+    except httpx.TransportError:
+        return False

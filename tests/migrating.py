@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
-from tests.http_client import HTTP
+from tests.http_client import answers
 from tests.processes import Process, until
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
@@ -55,19 +53,12 @@ def gateway(folder: Path, line: str, port: int) -> Iterator[str]:
     own = [f"gateway.port={port}", "gateway.log_format=json", "gateway.processes=1"]
     process = Process(log, ["env", "-C", str(folder), *argv(line), *own], ENVIRONMENT)
     try:
-        until(lambda: process.ended or _is_ready(url))
+        until(lambda: process.ended or answers(f"{url}/health/ready"))
         assert not process.ended, log.read_text()
         yield url
     finally:
         process.terminate()
         process.until_gone()
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return HTTP.get(f"{url}/health/ready").status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def asked(folder: Path, line: str, **variables: str) -> bytes:

@@ -29,6 +29,6 @@ class Block(nn.Module):
 
 
 def blocks(inputs: int, outputs: int, count: int) -> nn.Sequential:
-    """Chains blocks, of which the first changes the channels and subsamples by as much."""
+    """Chains blocks; the first changes the channels and subsamples by the same factor."""
     first = Block(inputs, outputs, stride=outputs // inputs)
     return nn.Sequential(first, *(Block(outputs, outputs, stride=1) for _ in range(count - 1)))

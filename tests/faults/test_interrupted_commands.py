@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of a command: one word, 130, and what was begun is undone."""
+"""Ctrl-C in the middle of a command prints a word, exits with 130 and undoes the steps so far."""
 
 import asyncio
 import json

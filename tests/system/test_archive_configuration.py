@@ -6,11 +6,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.archives import MANIFEST, manifest_of
-from tests.http_client import HTTP
+from tests.http_client import HTTP, answers
 from tests.processes import until
 from tests.running_stack import RunningStack
 from torchserve_gateway.record.record import DeployedVersion
@@ -61,15 +60,8 @@ def test_what_runs_is_recorded_and_deploys_again(
     assert again.returncode == 0, again.stderr
     if config == "x: 1\n":
         os.kill(stack.pid("torchserve"), signal.SIGKILL)
-        until(lambda: answers(stack))
+        until(lambda: answers(f"{stack.settings.gateway.url}/health/ready"))
         assert described(stack) == runs
-
-
-def answers(stack: RunningStack) -> bool:
-    try:
-        return HTTP.get(f"{stack.settings.gateway.url}/health/ready").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_a_version_that_was_registered_by_hand_outlives_a_failed_deploy(stack: RunningStack) -> None:

@@ -5,11 +5,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from tests.conftest import require_program
-from tests.http_client import HTTP
+from tests.http_client import HTTP, answers
 from tests.processes import until
 from tests.running_stack import RunningStack
 from torchserve_gateway.settings.composition import PROJECT_ROOT
@@ -29,13 +28,6 @@ def browser(stack: RunningStack) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
-
-
-def answers(url: str) -> bool:
-    try:
-        return HTTP.get(url).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_it_lists_and_serves_archives_and_a_version_is_deployed_from_it(

@@ -6,13 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
 from tests.conftest import require_program
 from tests.free_ports import free_ports
-from tests.http_client import HTTP
+from tests.http_client import HTTP, answers
 from tests.processes import Process, until
 from tests.running_stack import RunningStack
 from tests.steady_load import steady_load
@@ -54,10 +53,7 @@ class Prometheus:
 
     @property
     def ready(self) -> bool:
-        try:
-            return HTTP.get(f"{self._url}/-/ready").status_code == 200
-        except httpx.TransportError:
-            return False
+        return answers(f"{self._url}/-/ready")
 
     def query(self, expression: str) -> list[dict[str, str]]:
         """The labels of all that has a value now."""

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.encoded_images import SMALL
-from tests.http_client import HTTP
+from tests.http_client import HTTP, answers
 from tests.processes import until
 from tests.running_stack import RunningStack, run
 from torchserve_gateway.local_stack.preflight import PreflightError, check_before_start
@@ -149,7 +149,7 @@ def test_torchserve_alone_in_the_foreground_stops_with_sigterm(tmp_path: Path) -
         command, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        until(lambda: healthy(f"{stack.settings.torchserve.inference_url}/ping"))
+        until(lambda: answers(f"{stack.settings.torchserve.inference_url}/ping"))
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
@@ -166,7 +166,7 @@ def test_the_gateway_alone_answers_without_torchserve_and_exits_with_0_on_sigter
     )
     gateway = stack.settings.gateway.url
     try:
-        until(lambda: healthy(f"{gateway}/health/live"))
+        until(lambda: answers(f"{gateway}/health/live"))
         assert HTTP.get(f"{gateway}/health/ready").status_code == 503
         assert HTTP.put(f"{gateway}/predictions/genre", content=SMALL["JPEG"]).status_code == 502
     finally:
@@ -181,13 +181,6 @@ def test_an_idle_connection_is_closed_by_the_client_first(stack: RunningStack) -
         socket_before = client.get(url).extensions["network_stream"].get_extra_info("client_addr")
         time.sleep(6)
         assert client.get(url).extensions["network_stream"].get_extra_info("client_addr") == socket_before
-
-
-def healthy(url: str) -> bool:
-    try:
-        return HTTP.get(url).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_a_wrong_action_is_2() -> None:

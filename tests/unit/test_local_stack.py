@@ -14,6 +14,7 @@ from supervisor.options import ServerOptions
 from tests.commands import command
 from tests.conftest import require_program
 from tests.free_ports import free_ports
+from tests.http_client import answers
 from tests.processes import Process, until
 from torchserve_gateway.local_stack.supervisor import Supervisor, SupervisorConfigError
 from torchserve_gateway.settings.composition import as_override, load
@@ -82,13 +83,6 @@ def test_a_path_that_supervisor_would_cut_is_refused(
 ) -> None:
     with pytest.raises(SupervisorConfigError, match="move the checkout or the folder"):
         configured(tmp_path / name, [], monkeypatch)
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_nginx_serves_a_folder_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

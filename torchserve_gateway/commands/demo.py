@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-from rich.table import Table
+from rich.table import Column
 
 from torchserve_gateway.commands.own_client import authorization, trusting
 from torchserve_gateway.deployment.answers.shown import shortened
@@ -15,7 +15,7 @@ from torchserve_gateway.settings.composition import existing_or_own
 from torchserve_gateway.settings.demo import DemoSettings
 from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.settings.model_parts.samples import OCTET_STREAM
-from torchserve_gateway.terminal.output import console
+from torchserve_gateway.terminal.output import print_table
 from torchserve_gateway.terminal.waits import waiting
 
 # Long file names are not cut where the output is no terminal.
@@ -74,13 +74,15 @@ def _predict(http: httpx.Client, model: ModelSettings, images_dir: Path | None) 
         with waiting(f"the answer to {each[0].name}", limit_s=http.timeout.read):
             answers.append(_answer(http, model.name, each))
     rows = [_top_two(each) for each in answers]
-    table = Table(box=None)
-    table.add_column("image" if model.image else "input", min_width=NAME_WIDTH)
-    for title in (model.name, "probability", "second", "probability")[: 4 if any(rows) else 1]:
-        table.add_column(title, min_width=len(title) if title == "probability" else CLASS_WIDTH)
-    for (file, _), row, answer in zip(inputs, rows, answers, strict=True):
-        table.add_row(file.name, *(row or [shortened(" ".join(answer.text.split()))]))
-    console(TABLE_WIDTH).print(table)
+    columns = [Column("image" if model.image else "input", min_width=NAME_WIDTH)]
+    columns.append(Column(model.name, min_width=CLASS_WIDTH))
+    if any(rows):
+        columns += [Column("probability"), Column("second", min_width=CLASS_WIDTH), Column("probability")]
+    cells = (
+        (file.name, *(row or [shortened(" ".join(answer.text.split()))]))
+        for (file, _), row, answer in zip(inputs, rows, answers, strict=True)
+    )
+    print_table(columns, cells, width=TABLE_WIDTH)
     return inputs[0][0]
 
 

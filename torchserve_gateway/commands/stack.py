@@ -6,7 +6,7 @@ import shutil
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import httpx
@@ -15,7 +15,7 @@ from rich.text import Text
 from torchserve_gateway.commands.own_client import trusting
 from torchserve_gateway.local_stack.deployed_models import ModelNotReadyError, wait_for_models
 from torchserve_gateway.local_stack.preflight import PreflightError, check_before_start
-from torchserve_gateway.local_stack.supervisor import Supervisor, SupervisorConfigError
+from torchserve_gateway.local_stack.supervisor import Part, Supervisor, SupervisorConfigError
 from torchserve_gateway.record.errors import RecordError
 from torchserve_gateway.record.record import DeploymentRecord
 from torchserve_gateway.settings.command import run
@@ -91,13 +91,18 @@ def status(settings: StackSettings, _: Sequence[str], *, as_json: bool = False) 
     if as_json:
         shown = [{"name": each.name, "state": each.state, "pid": each.pid or None} for each in parts]
         print_json([each | {"url": urls[str(each["name"])]} for each in shown])
-    for part in () if as_json else parts:
+    else:
+        _print_parts(parts, urls)
+    return 0 if parts and all(part.state == "RUNNING" for part in parts) else 1
+
+
+def _print_parts(parts: Sequence[Part], urls: Mapping[str, str]) -> None:
+    for part in parts:
         state = (f"{part.state:<9}", style_of(part.state))
         rest = f" pid {part.pid or '-':<8} {urls[part.name]}"
         console().print(Text.assemble(f"{part.name:<11} ", state, rest), soft_wrap=True)
-    if not parts and not as_json:
+    if not parts:
         print("not running; torchserve-gateway up, or make up, starts it")
-    return 0 if parts and all(part.state == "RUNNING" for part in parts) else 1
 
 
 def _check_settings(

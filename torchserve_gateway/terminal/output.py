@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from torchserve_gateway.terminal.words import THEME, Words
@@ -26,7 +26,7 @@ def console(width: int = WIDTH) -> Console:
 
 
 def print_table(
-    columns: Sequence[str],
+    columns: Sequence[str | Column],
     rows: Iterable[Sequence[RenderableType]],
     *,
     width: int = WIDTH,

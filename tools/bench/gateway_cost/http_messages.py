@@ -31,6 +31,29 @@ class MessageProtocol(asyncio.Protocol):
         raise NotImplementedError
 
 
+class ClosedLoopClient(MessageProtocol):
+    """A connection that ends once, well or with an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered = 0
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends; the server should have waited for the client."""
+        self.end(exc or ConnectionError("the server closed the connection"))
+
+    def end(self, exc: Exception | None) -> None:
+        """Closes the connection; exc: what is wrong with an answer, None if nothing is."""
+        if self.ended.done():
+            return
+        if exc:
+            self.ended.set_exception(exc)
+        else:
+            self.ended.set_result(None)
+        self.transport.close()
+
+
 def _message_size(received: bytearray) -> int:
     """Bytes of the first message; 0 while its head is incomplete."""
     end = received.find(HEAD_END)

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import uvloop
 
-from tools.bench.gateway_cost.http_messages import HEAD_END, MessageProtocol
+from tools.bench.gateway_cost.http_messages import HEAD_END, ClosedLoopClient
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,13 @@ class WrongAnswerError(Exception):
     """An answer is not the expected one."""
 
 
-class _Client(MessageProtocol):
+class _Client(ClosedLoopClient):
     """A connection that sends the next request when the answer has come."""
 
     def __init__(self, load: Load, stop_at: float) -> None:
         super().__init__()
         self._load = load
         self._stop_at = stop_at
-        self.answered = 0
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -41,25 +39,13 @@ class _Client(MessageProtocol):
     def message_received(self, message: bytes) -> None:
         head, _, body = message.partition(HEAD_END)
         if not head.startswith(b"HTTP/1.1 200") or body != self._load.expected:
-            self._end(WrongAnswerError(message[:500].decode(errors="replace")))
+            self.end(WrongAnswerError(message[:500].decode(errors="replace")))
             return
         self.answered += 1
         if perf_counter() < self._stop_at:
             self.transport.write(self._load.request)
         else:
-            self._end(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end(exc or ConnectionError("the server closed the connection"))
-
-    def _end(self, exc: Exception | None) -> None:
-        if self.ended.done():
-            return
-        if exc:
-            self.ended.set_exception(exc)
-        else:
-            self.ended.set_result(None)
-        self.transport.close()
+            self.end(None)
 
 
 def answers(load: Load, clients: int, seconds: float) -> int:

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import uvloop
 
-from tools.bench.gateway_cost.http_messages import HEAD_END, MessageProtocol
+from tools.bench.gateway_cost.http_messages import HEAD_END, ClosedLoopClient
 
 Answer = Mapping[str, float]
 PATIENCE_S = 60.0
@@ -43,15 +43,13 @@ def difference(answer: Answer, expected: Answer) -> float:
     return max(abs(answer[label] - value) for label, value in expected.items())
 
 
-class _Client(MessageProtocol):
+class _Client(ClosedLoopClient):
     """A connection that sends the next image when the answer has come."""
 
     def __init__(self, load: Load, position: int, goes_on: Callable[[int], bool]) -> None:
         super().__init__()
         self._load, self._position, self._goes_on = load, position, goes_on
-        self.answered = 0
         self.worst = 0.0
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -62,17 +60,14 @@ class _Client(MessageProtocol):
             self.worst = max(self.worst, self._checked(message))
         except (WrongAnswerError, ValueError, LookupError, TypeError) as exc:
             shown = message[:500].decode(errors="replace")
-            self._end(WrongAnswerError(f"{exc}: {shown}"))
+            self.end(WrongAnswerError(f"{exc}: {shown}"))
             return
         self.answered += 1
         self._position += 1
         if self._goes_on(self.answered):
             self._send()
         else:
-            self._end(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end(exc or ConnectionError("the server closed the connection"))
+            self.end(None)
 
     def _checked(self, message: bytes) -> float:
         head, _, body = message.partition(HEAD_END)
@@ -89,15 +84,6 @@ class _Client(MessageProtocol):
 
     def _send(self) -> None:
         self.transport.write(self._load.requests[self._image])
-
-    def _end(self, exc: Exception | None) -> None:
-        if self.ended.done():
-            return
-        if exc:
-            self.ended.set_exception(exc)
-        else:
-            self.ended.set_result(None)
-        self.transport.close()
 
 
 def compare(load: Load) -> float:

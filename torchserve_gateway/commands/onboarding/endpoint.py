@@ -146,7 +146,7 @@ def _running(settings: StackSettings, overrides: Sequence[str]) -> Iterator[Call
 
 
 def _stop(settings: StackSettings, start: Future[None]) -> None:
-    """Stops what was started; a start that is under way ends with its supervisor."""
+    """Stops the stack; a start that is under way ends with its supervisor."""
     supervisor = Supervisor(settings)
     while not start.done() and supervisor.pid() is None:
         time.sleep(POLL_INTERVAL_S)
