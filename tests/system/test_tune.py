@@ -89,7 +89,7 @@ def test_a_search_is_interrupted_goes_on_and_writes_the_best(tmp_path: Path) -> 
     assert "<circle" in (tmp_path / "tune/genre/report.html").read_text()
     assert processes_in(tmp_path) == []
 
-    third = run(*command(tmp_path, "budget_s=0.001"))
+    third = run(*command(tmp_path, "budget_s=1e-9"))
     assert f"{len(after)} measurements in " in third.stdout, third.stderr
     assert measured(tmp_path) == after
 

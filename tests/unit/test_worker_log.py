@@ -46,6 +46,15 @@ def test_lines_of_two_workers_are_told_apart(tmp_path: Path) -> None:
     assert log.last_error("genre", "2.0") == "OSError: no weights"
 
 
+def test_a_warning_on_the_other_stream_does_not_end_a_traceback(tmp_path: Path) -> None:
+    log = WorkerLog(tmp_path)
+    begin, *rest = traceback("OSError: no weights")
+    add(tmp_path, begin)
+    add(tmp_path, "/usr/lib/handler.py:12: FutureWarning: old", worker="W-9000-genre_2.0-stderr")
+    add(tmp_path, *rest)
+    assert log.last_error("genre", "2.0") == "OSError: no weights"
+
+
 def test_torchserves_second_try_to_import_does_not_hide_the_first(tmp_path: Path) -> None:
     log = WorkerLog(tmp_path)
     again = "During handling of the above exception, another exception occurred:"

@@ -65,11 +65,11 @@ class WorkerLog:
 
 
 def _lines_of(model: str, version: str, text: str) -> list[str]:
-    """Lines of one worker of the version, the last with a traceback; those of several are mixed."""
-    thread = rf"W-(\d+)-{re.escape(model)}_{re.escape(version)}-std(?:out|err)"
+    """Lines of one stream of one worker of the version, the last with a traceback; TorchServe mixes the streams."""
+    thread = rf"(W-\d+-{re.escape(model)}_{re.escape(version)}-std(?:out|err))"
     found = re.findall(rf"^\S+ \[\w+ *\] {thread} MODEL_LOG - (.*)$", text, re.MULTILINE)
-    failed = next((worker for worker, line in reversed(found) if line.startswith("Traceback (")), None)
-    return [line for worker, line in found if worker == failed]
+    failed = next((stream for stream, line in reversed(found) if line.startswith("Traceback (")), None)
+    return [line for stream, line in found if stream == failed]
 
 
 def _errors(lines: list[str]) -> list[str]:
