@@ -321,8 +321,9 @@ run_ts_upload_model: generate_mar build_gateway ## swap a version in there (MODE
 		--volume "$(CURDIR)/model_mars:/app/model_mars:ro" $(IMAGES)/gateway:latest \
 		upload_model.py archive_source=model_mars $(CHOICE) $(ARGS)
 
-compose_up: generate_mar build_ts_cpu build_gateway build_haproxy docker/secrets/grafana_password ## the stack in containers, with MODEL, VERSION deployed
-	@$(COMPOSE) $(if $(PROFILE),--profile $(PROFILE)) up -d --scale torchserve=$(TORCHSERVES)
+compose_up: MODEL := $(firstword $(subst $(COMMA), ,$(MODELS)))
+compose_up: generate_mar build_ts_cpu build_gateway build_haproxy docker/secrets/grafana_password ## the stack in containers, MODEL and VERSION deployed (MODELS=genre,digits: several served)
+	@MODEL=$(MODEL) MODELS=$(MODELS) $(COMPOSE) $(if $(PROFILE),--profile $(PROFILE)) up -d --scale torchserve=$(TORCHSERVES)
 	$(DEPLOYER) docker/answers.py http://torchserve:8081/models 120
 	$(DEPLOYER) upload_model.py $(IN_COMPOSE) archive_source=file_browser $(CHOICE) if_another_serves=keep $(ARGS)
 	$(DEPLOYER) docker/answers.py http://haproxy:8080/ping 30

@@ -30,12 +30,21 @@ def containers(resource: Resource) -> list[dict[str, Any]]:
     return list(template["spec"]["containers"]) if template else []
 
 
-def with_values(workload: Resource, config_map: Resource) -> list[str]:
-    """The arguments of its container, with the values that a ConfigMap has for their variables."""
+def environment_of(workload: Resource, resources: list[Resource]) -> dict[str, str]:
+    """The variables that its container gets from ConfigMaps among the resources."""
     [container] = containers(workload)
-    return [
-        re.sub(r"\$\((\w+)\)", lambda name: config_map["data"][name[1]], each) for each in container["args"]
-    ]
+    config_maps = {
+        each["metadata"]["name"]: each["data"] for each in resources if each["kind"] == "ConfigMap"
+    }
+    names = [source["configMapRef"]["name"] for source in container.get("envFrom", [])]
+    return {variable: value for name in names for variable, value in config_maps[name].items()}
+
+
+def with_values(workload: Resource, resources: list[Resource]) -> list[str]:
+    """The arguments of its container, with the values of their variables."""
+    [container] = containers(workload)
+    values = environment_of(workload, resources)
+    return [re.sub(r"\$\((\w+)\)", lambda name: values[name[1]], each) for each in container.get("args", [])]
 
 
 @cache

@@ -1,12 +1,37 @@
-"""Compares the output that a page shows with the output of the program."""
+"""Commands on a page and the output that the page shows below each."""
 
 import re
+from typing import NamedTuple
 
 import pytest
 
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
+FLAGS = re.DOTALL | re.MULTILINE
 DECIMAL = r"\d+\.\d+(?:e-\d+)?"
+
+
+class Shown(NamedTuple):
+    """A command; the output below it, empty where the page shows none."""
+
+    command: str
+    output: str
+
+
+def blocks(text: str) -> list[str]:
+    """Fenced blocks without a language."""
+    return [code for kind, code in re.findall(r"^```(\w*)\n(.*?)^```$", text, FLAGS) if not kind]
+
+
+def shown(page: str) -> list[Shown]:
+    """The commands of a page that follow a `$`."""
+    return [each for block in blocks((PROJECT_ROOT / page).read_text()) for each in commands_of(block)]
+
+
+def commands_of(block: str) -> list[Shown]:
+    """The commands of a block that follow a `$`."""
+    found = re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+    return [Shown(*pair) for pair in found]
 
 
 def assert_printed(printed: str, page: str) -> None:

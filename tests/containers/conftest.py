@@ -5,7 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from tests.free_ports import free_ports
+from tests.printed_output import Shown
 from tests.running_containers import Containers, engine_here
+from tests.walkthrough import DEPLOYED, LIMITED, PREPARED, Reader, lines
+
+# What `make serve` finds out and writes before it starts anything.
+DESCRIBED = (
+    "from torchserve_gateway.onboarding.asked import Asked; "
+    "from torchserve_gateway.onboarding.description import describe; "
+    'describe(Asked("posters.pt", labels="config/model/posters.labels.txt"), update=True)'
+)
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +36,16 @@ def scaled(stack: Containers) -> Containers:
     """The same with three TorchServes."""
     stack.make("compose_up", "TORCHSERVES=3", "ARGS=model.workers=1")
     return stack
+
+
+@pytest.fixture(scope="session")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """A reader of docs/walkthrough.md who has done what its first sections do, without a stack."""
+    reader = Reader(tmp_path_factory.mktemp("reader") / "checkout")
+    reader.clones()
+    reader.follows(PREPARED)
+    reader.types(Shown(f".venv/bin/python -c '{DESCRIBED}'", ""))
+    for line in (*lines(DEPLOYED), *lines(LIMITED)):
+        if line.command.startswith(("sed ", "echo ", "make api_key ")):
+            reader.types(line)
+    return reader

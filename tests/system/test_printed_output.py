@@ -10,22 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.http_client import HTTP
-from tests.printed_output import assert_printed, table_of_readme
+from tests.printed_output import FLAGS, assert_printed, shown, table_of_readme
 from tests.running_stack import RunningStack, run
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 PAGES = ("README.md", "docs/api.md", "docs/grpc.md", "docs/protocols.md", "docs/security.md")
 # The demo of the shared stack is a test of its own; these tests are part of make test.
 NOT_RUN = {"make demo", "make test"}
-FLAGS = re.DOTALL | re.MULTILINE
-
-
-def shown(page: str) -> list[tuple[str, str]]:
-    """The commands of a page, which follow a `$`, with the output below each."""
-    text = (PROJECT_ROOT / page).read_text()
-    blocks = [code for kind, code in re.findall(r"^```(\w*)\n(.*?)^```$", text, FLAGS) if not kind]
-    found = (re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", each, re.MULTILINE) for each in blocks)
-    return [pair for pairs in found for pair in pairs if pair[0] not in NOT_RUN]
 
 
 @pytest.fixture
@@ -69,7 +60,7 @@ def test_commands_print_what_their_page_shows(
 ) -> None:
     url = f"{stack.settings.gateway.url}/predictions/genre"
     serving = HTTP.put(url, content=images[0].read_bytes()).headers["x-model-version"]
-    commands = shown(page)
+    commands = [pair for pair in shown(page) if pair.command not in NOT_RUN]
     assert commands
     for command, expected in commands:
         printed = output(command, stack, tmp_path)

@@ -164,22 +164,9 @@ def test_the_labels_that_policies_select_are_those_of_pods() -> None:
     assert labels == {"gateway", "haproxy", "torchserve", "deployer"}
 
 
-def arguments(workload: Resource) -> list[str]:
-    """With the values of the ConfigMap that it gets as environment."""
-    [container] = containers(workload)
-    if "envFrom" not in container:
-        return list(container.get("args", []))
-    [source] = container["envFrom"]
-    [config_map] = [
-        each
-        for each in rendered(K8S / "upload_model")
-        if name_of(each) == f"ConfigMap {source['configMapRef']['name']}"
-    ]
-    return with_values(workload, config_map)
-
-
 def test_every_argument_is_a_setting_that_the_command_takes() -> None:
-    by_name = {name_of(each): arguments(each) for each in workloads()}
+    known = resources(*FOLDERS)
+    by_name = {name_of(each): with_values(each, known) for each in known if pod_template(each)}
     gateway = load("gateway", ProjectSettings, by_name["Deployment gateway"][1:])
     assert gateway.gateway.auth.enabled
     assert gateway.torchserve.inference_url == "http://haproxy:8080"
