@@ -1,7 +1,7 @@
 """Lines of kubectl, run as what they stand for where there is podman and no cluster.
 
-podman knows pods, volumes and ConfigMaps. What makes pods in a cluster is made one pod here, a secret is a volume with
-its file, and services are the pods' names. tests/unit/test_kubernetes.py reads the rest.
+podman knows pods, volumes and ConfigMaps. What makes pods in a cluster is made one pod here, a secret is a
+volume with its file, and services are the pods' names. tests/unit/test_kubernetes.py reads the rest.
 """
 
 import base64
@@ -49,10 +49,9 @@ class Cluster:
             r"apply -k (\S+)": self._apply,
             r"-n \S+ wait --for=condition=complete --timeout=\d+s job/(\S+)": self._wait,
             r"-n \S+ rollout status statefulset/torchserve --timeout=\d+s": self._wait_for_torchserve,
-            r"-n \S+ wait --for=condition=available --timeout=\d+s deployment/gateway": self._wait_for_gateway,
+            r"-n \S+ wait --for=condition=available --timeout=\d+s deployment/gateway": self._until_ready,
             r"-n \S+ logs job/(\S+)": self.logs,
             rf"-n \S+ port-forward service/gateway {self.gateway_port}:80 &": lambda: "",
-            r"-n \S+ delete job (\S+) --ignore-not-found": self._delete,
         }
         for pattern, called in by_line.items():
             found = re.fullmatch(f"kubectl {pattern}", line.strip())
@@ -134,12 +133,8 @@ class Cluster:
         until(lambda: self.podman.succeeds(*asked))
         return ""
 
-    def _wait_for_gateway(self) -> str:
+    def _until_ready(self) -> str:
         until(lambda: self.status("/health/ready") == 200)
-        return ""
-
-    def _delete(self, job: str) -> str:
-        self.podman.succeeds("kube", "down", str(self.directory / f"{job}.played.yaml"))
         return ""
 
 
@@ -170,11 +165,10 @@ def pod_of(workload: Resource, resources: list[Resource], gateway_port: str) -> 
 
 def without_secrets(volume: dict[str, Any], pod: str) -> dict[str, Any]:
     """podman 4 does not decode secrets and shares empty directories: both become volumes."""
-    claims = {
-        "secret": lambda: volume["secret"]["secretName"],
-        "emptyDir": lambda: f"{pod}-{volume['name']}",
-    }
-    for kind, claim in claims.items():
-        if kind in volume:
-            return {"name": volume["name"], "persistentVolumeClaim": {"claimName": claim()}}
-    return volume
+    if "secret" in volume:
+        claim = volume["secret"]["secretName"]
+    elif "emptyDir" in volume:
+        claim = f"{pod}-{volume['name']}"
+    else:
+        return volume
+    return {"name": volume["name"], "persistentVolumeClaim": {"claimName": claim}}

@@ -1,4 +1,4 @@
-"""docs/walkthrough.md up to its containers: a file is served, replaced, rolled back and closed to strangers."""
+"""docs/walkthrough.md up to its containers: a file is served, replaced, rolled back and closed to others."""
 
 from pathlib import Path
 

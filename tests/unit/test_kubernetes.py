@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -179,6 +180,18 @@ def test_every_argument_is_a_setting_that_the_command_takes() -> None:
     assert upload.archive_source.url == "https://archives.example.com/genre-1.0.mar"
     assert re.fullmatch(upload.torchserve.allowed_urls[0], upload.archive_source.url)
     assert by_name["Job rollback"][:3] == ["-m", "torchserve_gateway", "rollback"]
+
+
+def test_the_overlay_of_the_page_serves_several_models(tmp_path: Path) -> None:
+    page = (PROJECT_ROOT / "docs" / "kubernetes.md").read_text()
+    [overlay] = re.findall(r"^```yaml\n(apiVersion: kustomize.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    base = os.path.relpath((K8S / "overlays" / "cpu").resolve(), tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(overlay.replace("../cpu", base))
+    made = rendered(tmp_path)
+    by_name = {name_of(each): with_values(each, made) for each in made if pod_template(each)}
+    gateway = load("gateway", ProjectSettings, by_name["Deployment gateway"][1:])
+    assert list(gateway.models) == ["genre", "imagenet", "digits"]
+    assert "model=genre" in by_name["StatefulSet torchserve"]
 
 
 def test_the_images_are_those_that_make_builds() -> None:

@@ -102,6 +102,15 @@ def test_several_models_are_served_with_the_first_as_default(target: str) -> Non
         assert printed(target, one).endswith(f"{target.removeprefix('run_')} model=pets")
 
 
+def test_containers_serve_several_models_and_the_first_is_deployed() -> None:
+    several = printed("compose_up", "MODELS=digits,genre", "CONTAINER_ENGINE=podman")
+    assert "generate-mar model=digits" in several
+    assert "MODEL=digits MODELS=digits,genre podman-compose" in several
+    assert "archive_source=file_browser model=digits if_another_serves=keep" in several
+    one = printed("compose_up", "MODEL=pets", "CONTAINER_ENGINE=podman")
+    assert "MODEL=pets MODELS=pets podman-compose" in one
+
+
 def test_a_key_is_made_for_the_named_caller_with_the_settings_of_every_target() -> None:
     commands = printed("api_key", "NAME=app", "RIGHTS=predict,models", "ARGS=gateway=mine")
     assert "-m torchserve_gateway key app --rights predict,models gateway=mine" in commands
