@@ -1,5 +1,6 @@
 """The Kubernetes of docs/walkthrough.md, played by podman: closed pods, which are deployed to and predict."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -36,9 +37,8 @@ class Pods:
 
     def types(self, line: Shown) -> None:
         """Runs a line; those of kubectl as what stands for them here."""
-        here = Shown(
-            line.command.replace("https://archives.example.com", f"http://{ARCHIVES}:5002"), line.output
-        )
+        command = re.sub(r"https://archives(\.|\[\.\])example\1com", f"http://{ARCHIVES}:5002", line.command)
+        here = Shown(command, line.output)
         if not here.command.startswith("kubectl "):
             self.reader.types(here)
             return
