@@ -65,7 +65,7 @@ class WorkerLog:
 
 
 def _lines_of(model: str, version: str, text: str) -> list[str]:
-    """Lines of one stream of one worker of the version, the last with a traceback; TorchServe mixes the streams."""
+    """Lines of one stream of one worker of the version, the last with a traceback; streams are mixed."""
     thread = rf"(W-\d+-{re.escape(model)}_{re.escape(version)}-std(?:out|err))"
     found = re.findall(rf"^\S+ \[\w+ *\] {thread} MODEL_LOG - (.*)$", text, re.MULTILINE)
     failed = next((stream for stream, line in reversed(found) if line.startswith("Traceback (")), None)
