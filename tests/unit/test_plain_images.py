@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -279,6 +280,7 @@ def test_countless_scans_are_left_to_the_check() -> None:
         many = image[:-2] + scan * count + image[-2:]
         assert is_plain_image(many, MAX_PIXELS) <= is_accepted(many)
     assert not is_plain_image(many, MAX_PIXELS)
+    assert is_plain_image(encoded(PHOTO, "JPEG", progressive=True) + b"\xff\xda" * 30, MAX_PIXELS)
     # Bytes that look like scans within a photo's data do not matter.
     assert is_plain_image(encoded(PHOTO, "JPEG") + b"\xff\xda" * 40, MAX_PIXELS)
 
@@ -290,3 +292,22 @@ def test_the_beginning_of_an_image_alone_is_not_recognized(image: bytes) -> None
     assert not is_plain_image(image, MAX_PIXELS)
     assert not is_plain_image(image + b"\xff" * 1000, MAX_PIXELS)
     assert not is_plain_image(image + bytes(1000), MAX_PIXELS)
+
+
+def test_scans_behind_the_only_scan_of_a_baseline_photo_are_not_decoded() -> None:
+    photo = encoded(PHOTO, "JPEG")
+    scan = photo[photo.rindex(b"\xff\xda") : -2]
+    followed = photo[:-2] + scan * 500 + photo[-2:]
+    assert is_plain_image(followed, MAX_PIXELS)
+    # libjpeg raises an error at the second scan, without decoding it.
+    with pytest.raises(OSError, match="broken data stream"):
+        Image.open(BytesIO(followed)).load()
+
+
+def test_a_scan_of_some_components_is_followed_by_further_scans() -> None:
+    photo = encoded(PHOTO, "JPEG")
+    scan = photo.rindex(b"\xff\xda")
+    # A scan of the first component alone.
+    partial = photo[:scan] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" + photo[scan + 14 :]
+    assert is_plain_image(partial, MAX_PIXELS)
+    assert not is_plain_image(partial + b"\xff\xda" * 60, MAX_PIXELS)
