@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -17,7 +16,6 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     ProcessCollector,
     generate_latest,
 )
@@ -27,6 +25,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from torchserve_gateway.gateway.deployed.routing import Routing
+from torchserve_gateway.gateway.telemetry.histograms import LabelledHistogram
 from torchserve_gateway.gateway.telemetry.request_context import RequestContext, context_of
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
@@ -42,12 +41,11 @@ AskMetrics = Callable[[], Awaitable[Iterable[Metric]]]
 """Asks others for their metrics."""
 
 
-MetricT = TypeVar("MetricT", Counter, Histogram)
 # Values of labels are bounded, see above; series beyond this are looked up again.
 MAX_KEPT_SERIES = 10_000
 
 
-def _series(metric: MetricT) -> Callable[..., MetricT]:
+def _series(metric: Counter) -> Callable[..., Counter]:
     """The series of a metric by the values of its labels; `labels` takes longer than counting."""
     return lru_cache(MAX_KEPT_SERIES)(metric.labels)
 
@@ -78,32 +76,26 @@ class Metrics:
         self._errors = _series(
             Counter("gateway_errors", "Failed requests by cause", (*model, "error"), registry=self.registry)
         )
-        self._duration = _series(
-            Histogram(
-                "gateway_request_duration_seconds",
-                "From a request's head to the last byte of its answer",
-                ("route", "model"),
-                buckets=DURATIONS_S,
-                registry=self.registry,
-            )
+        self._duration = LabelledHistogram(
+            "gateway_request_duration_seconds",
+            "From a request's head to the last byte of its answer",
+            ("route", "model"),
+            buckets=DURATIONS_S,
+            registry=self.registry,
         )
-        self._stages = _series(
-            Histogram(
-                "gateway_stage_duration_seconds",
-                "Where the time of answered predictions went",
-                (*model, "stage"),
-                buckets=DURATIONS_S,
-                registry=self.registry,
-            )
+        self._stages = LabelledHistogram(
+            "gateway_stage_duration_seconds",
+            "Where the time of answered predictions went",
+            (*model, "stage"),
+            buckets=DURATIONS_S,
+            registry=self.registry,
         )
-        self._batch_size = _series(
-            Histogram(
-                "gateway_batch_size",
-                "Requests in the batch that a prediction ran in",
-                model,
-                buckets=BATCH_SIZES,
-                registry=self.registry,
-            )
+        self._batch_size = LabelledHistogram(
+            "gateway_batch_size",
+            "Requests in the batch that a prediction ran in",
+            model,
+            buckets=BATCH_SIZES,
+            registry=self.registry,
         )
         self.in_flight = Gauge(
             "gateway_requests_in_flight", "Requests that are not answered yet", registry=self.registry
@@ -126,17 +118,17 @@ class Metrics:
         self._requests(method, route, model, version, str(context.status)).inc()
         if context.caller:
             self._callers(context.caller, str(context.status)).inc()
-        self._duration(route, model).observe(context.elapsed_s)
+        self._duration.observe((route, model), context.elapsed_s)
         if context.error_type:
             self._errors(model, version, context.error_type).inc()
         if context.answers:
-            self._stages(model, version, "gateway").observe(context.stages_s["gateway"])
+            self._stages.observe((model, version, "gateway"), context.stages_s["gateway"])
         for answer in context.answers:
             model, version = self._labels(context.model, answer.version)
             for stage, seconds in answer.stages_s.items():
-                self._stages(model, version, stage).observe(seconds)
+                self._stages.observe((model, version, stage), seconds)
             if answer.batch_size:
-                self._batch_size(model, version).observe(answer.batch_size)
+                self._batch_size.observe((model, version), answer.batch_size)
 
     def _labels(self, model: str | None, version: str | None) -> tuple[str, str]:
         """Model and version as labels; a version that is not chosen yet is empty."""
