@@ -1,6 +1,7 @@
 """Selects headers that pass between a client and a handler."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 """Names in the case in which they were sent, and values; names may repeat."""
@@ -28,11 +29,26 @@ NOT_THE_HANDLERS = SET_BY_TORCHSERVE | READ_HERE | HOP_BY_HOP
 NONE: frozenset[bytes] = frozenset()
 
 
+# TorchServe sends the same dozen names with every answer; a handler may send any.
+_kept_by_name = lru_cache(maxsize=256)
+
+
+@_kept_by_name
+def _lower_text(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
+@_kept_by_name
+def _may_be_handlers(name: bytes) -> bool:
+    lowered = name.lower()
+    return lowered not in NOT_THE_HANDLERS and not lowered.startswith(INSTRUCTION_PREFIX)
+
+
 def by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Values by lower-case name; several values of a name are joined."""
     found: dict[str, str] = {}
     for raw_name, raw_value in headers:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        name, value = _lower_text(raw_name), raw_value.decode("latin-1")
         found[name] = f"{found[name]}, {value}" if name in found else value
     return found
 
@@ -46,13 +62,10 @@ def named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[byt
     return frozenset(option.strip().lower() for value in values for option in value.split(b","))
 
 
-def set_by_handler(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+def set_by_handler(headers: Sequence[tuple[bytes, bytes]]) -> RawHeaders:
     """Headers of an answer that the handler set."""
-    lowered = [(name.lower(), value) for name, value in headers]
-    named = named_by_connection(lowered)
-    dropped = NOT_THE_HANDLERS | named if named else NOT_THE_HANDLERS
-    return tuple(
-        header
-        for header, (name, _) in zip(headers, lowered, strict=True)
-        if name not in dropped and not name.startswith(INSTRUCTION_PREFIX)
-    )
+    kept = [header for header in headers if _may_be_handlers(header[0])]
+    if not kept:
+        return ()
+    named = named_by_connection((name.lower(), value) for name, value in headers)
+    return tuple(header for header in kept if header[0].lower() not in named)

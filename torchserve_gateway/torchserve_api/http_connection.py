@@ -94,7 +94,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the answer: a body without a length ends with its connection."""
-        if exc is None and self._in_body and not self._is_framed:
+        if exc is None and self._in_body and not self._is_framed():
             self._end(keep_alive=False)
         elif exc is None:
             self._fail(httpx.RemoteProtocolError("the connection was closed before the answer was complete"))
@@ -116,7 +116,6 @@ class HttpConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Begins the body."""
         self._in_body = True
-        self._is_framed = any(name.lower() in FRAMING for name, _ in self._headers)
 
     def on_body(self, body: bytes) -> None:
         """Keeps a piece of the body."""
@@ -137,7 +136,10 @@ class HttpConnection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._head_bytes = self._body_bytes = 0
-        self._in_body = self._is_framed = False
+        self._in_body = False
+
+    def _is_framed(self) -> bool:
+        return any(name.lower() in FRAMING for name, _ in self._headers)
 
     def _end(self, *, keep_alive: bool) -> None:
         answer = WholeAnswer(self._parser.get_status_code(), self._headers, b"".join(self._body))

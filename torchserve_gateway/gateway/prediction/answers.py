@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from pydantic_core import from_json
@@ -61,9 +62,13 @@ def _json(body: bytes) -> object:
     return answer
 
 
+# A few names are those of nearly all answers.
+_quoted = lru_cache(quote)
+
+
 def prediction_headers(context: RequestContext) -> dict[str, str]:
     """Model, version and timing; quoted, since a handler may name any version."""
-    headers = {"X-Model-Name": quote(context.model or ""), "Server-Timing": context.server_timing}
+    headers = {"X-Model-Name": _quoted(context.model or "", "/"), "Server-Timing": context.server_timing}
     if context.version:
-        headers["X-Model-Version"] = quote(context.version, safe=", ")
+        headers["X-Model-Version"] = _quoted(context.version, ", ")
     return headers

@@ -39,11 +39,11 @@ class Retry:
         repeat_until = monotonic() + min(context.left_s, REPEATED_FOR_S)
         # Not by stamina: tenacity keeps the exception, and by its frames the request's body, in a cycle.
         for attempt in range(self.attempts - 1):
-            pause_s = min(FIRST_PAUSE_S * 2**attempt, LONGEST_PAUSE_S)
-            pause_s += random.uniform(0, JITTER_S)  # noqa: S311 - nothing secret
             try:
                 return await self.next_stage.predict(job, context)
             except SAFE_TO_REPEAT as exc:
+                pause_s = min(FIRST_PAUSE_S * 2**attempt, LONGEST_PAUSE_S)
+                pause_s += random.uniform(0, JITTER_S)  # noqa: S311 - nothing secret
                 if monotonic() + pause_s > repeat_until:
                     raise
                 logger.info("TorchServe is asked again in %.2f s: %s", pause_s, exc)
