@@ -1,17 +1,25 @@
 """A machine's engines are measured in turns, and the best within the gate goes into the model's file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
-from torchserve_gateway.commands.optimize import OptimizationError, best_of, optimize, write_choice
+from tests.shown_blocks import assert_same_words, shown_block
+from tools.bench import engines
+from torchserve_gateway.commands.optimize import OptimizationError, best_of, compare, optimize, write_choice
 from torchserve_gateway.settings.composition import as_override, load
 from torchserve_gateway.settings.optimization import OptimizeSettings
+from ts_serialize.archive_parts import ModelParts
+from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.conversion.gate import Comparison, Pair
 from ts_serialize.conversion.images import LabelledImage
 from ts_serialize.conversion.measurement import Candidate
+from ts_serialize.conversion.source import Source
+from ts_serialize.conversion.to_openvino import convert
+from ts_serialize.engine_choice import FP16, PRECISIONS, TORCH_EXPORT
 
 BATCH_SIZE = 8
 
@@ -38,6 +46,32 @@ def test_the_fastest_within_the_gate_is_best() -> None:
 
 def test_a_small_gain_is_not_worth_another_engine() -> None:
     assert best_of([DEFAULT, candidate("onnxruntime", "fp32", 9.5)], BATCH_SIZE, 1.1) is DEFAULT
+
+
+def without_fp16(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """OpenVINO's refusal of fp16 on a processor without it."""
+    pytest.importorskip("openvino", reason="openvino is not installed; make install_engines")
+    monkeypatch.setattr("ts_serialize.engines.openvino_network.computes", lambda _: False)
+    with pytest.raises(ConversionError) as refused:
+        convert(Source(torch.nn.Identity(), folder, (3, 1, 1), 1, FP16, ()), folder)
+    return str(refused.value)
+
+
+def test_the_bench_prints_tables_as_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = [f"openvino fp16: {without_fp16(tmp_path, monkeypatch)}"]
+
+    def measured(choices: Sequence[ModelParts], *_: object) -> tuple[list[Candidate], list[str]]:
+        scripted = [(each.engine, each.precision) for each in choices if each.precision != FP16]
+        exported = [(TORCH_EXPORT, precision) for precision in PRECISIONS[TORCH_EXPORT]]
+        return [candidate(*each, cpu_ms=5) for each in (*scripted, *exported)], refused
+
+    monkeypatch.setattr("torchserve_gateway.commands.optimize.candidates", measured)
+    print(engines.heading("AMD EPYC", 9.3, [f"{each} 1.0.0" for each in engines.PACKAGES]))
+    for title in (engines.DEMO, engines.RESNET18):
+        compare(title, [load("optimize", OptimizeSettings).model], engines.TURNS)
+    assert_same_words(capsys.readouterr().out, shown_block("docs/engines.md", "AMD EPYC, 2 cores, "))
 
 
 def test_the_choice_replaces_both_keys_and_nothing_else(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe, described, version
 from tests.processes import until
 from tests.served_gateway import gateway, served_gateway
+from tests.shown_blocks import shown_block
 from torchserve_gateway.gateway.live import routes
 from torchserve_gateway.gateway.live.streams import MAX_STREAMS
 
@@ -48,6 +49,13 @@ def events(response: httpx.Response) -> Iterator[tuple[str, Any]]:
             yield name, json.loads(value)
 
 
+def sample_of_the_page() -> tuple[list[str], Any]:
+    """The names of the events that docs/page.md shows, and its sample."""
+    shown = shown_block("docs/page.md", "$ curl -sN http://127.0.0.1:5003/live/events")
+    names = [line.removeprefix("event: ") for line in shown.splitlines() if line.startswith("event: ")]
+    return names, json.loads(shown.rpartition("\ndata: ")[2])
+
+
 def test_a_stream_begins_with_the_history_and_goes_on_with_samples(server: uvicorn.Server) -> None:
     with client(server) as http, http.stream("GET", "/live/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
@@ -58,9 +66,12 @@ def test_a_stream_begins_with_the_history_and_goes_on_with_samples(server: uvico
         http.put("/predictions/genre", content=b"no image")
         samples = (data for name, data in followed if name == "sample")
         counted = next(each for each in samples if each["images_per_s"] and each["latency_ms"]["p50"])
-        assert set(counted) == {
-            *("time", "images_per_s", "latency_ms", "batch_size", "versions", "waiting", "in_flight"),
-            *("errors", "workers", "marks"),
+        names, shown = sample_of_the_page()
+        assert names == ["history", "sample"]
+        assert list(counted) == list(shown)
+        assert list(counted["latency_ms"]) == list(shown["latency_ms"])
+        assert {tuple(each) for each in counted["versions"].values()} == {
+            tuple(each) for each in shown["versions"].values()
         }
         # The Management API is asked while there is a view.
         assert next(each["workers"] for each in samples if each["workers"]) == {"genre 1.0": "1/2"}

@@ -22,6 +22,7 @@ from tests.faults.test_gateway_connections import (
 from tests.keys import bearer, with_keys, write_keys
 from tests.redis_server import redis_server
 from tests.served_gateway import gateway, served_gateway
+from tests.shown_blocks import assert_same_words, shown_block
 
 IMAGE = SMALL["PNG"]
 RATE_LIMIT = re.compile(r'"(\w+)";r=(\d+);t=(\d+)')
@@ -48,6 +49,8 @@ async def test_above_the_limit_of_its_key_a_caller_gets_429_and_others_do_not(ke
     left = [RATE_LIMIT.fullmatch(answer.headers["ratelimit"]).groups() for answer in answers]  # type: ignore[union-attr]
     assert [(name, remaining) for name, remaining, _ in left] == [("key", each) for each in "2100"]
     assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"key";q=3;w=86400'}
+    headers = "".join(f"{name}: {answers[0].headers[name]}" for name in ("RateLimit-Policy", "RateLimit"))
+    assert_same_words(headers, shown_block("docs/security.md", "RateLimit-Policy: "))
     refused = answers[-1]
     assert refused.headers["content-type"] == "application/problem+json"
     assert 1 <= int(refused.headers["retry-after"]) <= 86400

@@ -13,6 +13,7 @@ from typer.testing import Result
 
 from tests.commands import command
 from tests.fake_torchserve import FakeTorchServe, error, listening
+from tests.shown_blocks import assert_same_words, shown_block
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.deployment.answers.problems import find_problem
 from torchserve_gateway.deployment.answers.samples import read_samples
@@ -58,6 +59,14 @@ def boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Boxes]:
 
 def contents(folder: Path) -> dict[Path, bytes]:
     return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_each_answer_is_a_line_as_the_page_shows(boxes: Boxes, tmp_path: Path) -> None:
+    for name in ("cat.jpg", "dog.jpg"):
+        shutil.copy(tmp_path / "a.jpg", tmp_path / name)
+    result = boxes.record("inputs=[cat.jpg,dog.jpg]")
+    page = shown_block("docs/own-model.md", "cat.jpg: new config/model/pets.samples")
+    assert_same_words(result.stdout, page.replace("pets", "boxes"))
 
 
 def test_the_serving_versions_answers_become_the_expected_ones(boxes: Boxes, tmp_path: Path) -> None:

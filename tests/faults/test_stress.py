@@ -16,6 +16,7 @@ import pytest
 from tests.fake_torchserve import FakeTorchServe
 from tests.running_stack import run
 from tests.served_gateway import served_gateway
+from tests.shown_blocks import assert_same_words, shown_block
 from torchserve_gateway.commands import stress as command
 from torchserve_gateway.load_test.report import read_report
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
@@ -36,6 +37,8 @@ def test_reports_are_written_and_compared(port: str, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert result.stderr.count(" Performance: ") == 2
     assert "Load generator: " in result.stderr
+    printed = result.stderr.replace("by version unknown", "by version 1.0")
+    assert_same_words(printed, shown_block("docs/batching.md", "$ make run_stress"))
     report = read_report(file)
     assert (report.answered, report.errors) == (30, {})
     assert page.read_text().startswith("<!doctype html>")

@@ -11,7 +11,7 @@ import torch
 from tests.free_ports import free_ports
 from tests.installed import Environment, copy_of_checkout, copy_of_client, with_wheel
 from tests.running_stack import RunningStack
-from tests.small_network import SmallNetwork
+from tests.shown_blocks import assert_same_words, shown_block
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 MODULES = (
@@ -87,8 +87,15 @@ def test_a_model_of_the_users_own_is_served_from_an_empty_folder(
     assert packaged_files(installed) == before
 
 
-def served(environment: Environment, folder: Path, settings: list[str]) -> httpx.Response:
-    """`torchserve-gateway serve`, then an answer from the URL that it prints."""
+class Pets(torch.nn.Module):
+    """Three logits an image, the first the largest."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3)) / 100 - torch.arange(3)
+
+
+def served(environment: Environment, folder: Path, settings: list[str]) -> tuple[str, httpx.Response]:
+    """What `torchserve-gateway serve` prints, then an answer from the URL in it."""
     quick = ("model.workers=1", "settle_s=0.2")
     done = environment.run(
         folder, "torchserve-gateway", "serve", "pets.pt", "--labels", "labels.txt", *settings, *quick
@@ -97,24 +104,26 @@ def served(environment: Environment, folder: Path, settings: list[str]) -> httpx
     [url] = re.findall(r"^(http://\S+/predictions/pets) answers after", done.stdout, re.MULTILINE)
     answer = httpx.post(url, content=(PROJECT_ROOT / "imgs" / "horror.jpg").read_bytes(), timeout=60)
     assert answer.status_code == 200, answer.text
-    return answer
+    return done.stdout, answer
 
 
 def test_a_models_file_is_served_by_one_command_and_a_new_one_is_its_next_version(
     installed: Environment, folder: Path
 ) -> None:
-    torch.jit.save(torch.jit.script(SmallNetwork()), folder / "pets.pt")
-    (folder / "labels.txt").write_text("".join(f"pet {number}\n" for number in range(10)))
+    network = torch.jit.trace(Pets().eval(), torch.zeros(1, 3, 224, 224))  # type: ignore[no-untyped-call]
+    torch.jit.save(network, folder / "pets.pt")
+    (folder / "labels.txt").write_text("bird\ncat\ndog\n")
     settings = own_ports()
     try:
-        first = served(installed, folder, settings)
-        assert set(first.json()) == {f"pet {number}" for number in range(10)}
-        (folder / "labels.txt").write_text("".join(f"animal {number}\n" for number in range(10)))
-        second = served(installed, folder, settings)
+        printed, first = served(installed, folder, settings)
+        assert_same_words(printed, shown_block("docs/own-model.md", "pets.pt: TorchScript, traced"))
+        assert list(first.json()) == ["bird", "cat", "dog"]
+        (folder / "labels.txt").write_text("hawk\nlynx\nwolf\n")
+        _, second = served(installed, folder, settings)
     finally:
         down = installed.run(folder, "torchserve-gateway", "down", *settings)
     assert down.returncode == 0, down.stderr
-    assert set(second.json()) == {f"animal {number}" for number in range(10)}
+    assert list(second.json()) == ["hawk", "lynx", "wolf"]
     assert [each.headers["X-Model-Version"] for each in (first, second)] == ["1.0", "2.0"]
 
 

@@ -1,6 +1,8 @@
 """`make manage` on the real TorchServe: the whole life of a model, for people and for scripts."""
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.commands import command
 from tests.http_client import HTTP
 from tests.running_stack import RunningStack
+from tests.shown_blocks import assert_same_words, shown_block
 from tests.small_archive import small_archive
 
 
@@ -178,3 +182,32 @@ def test_what_torchserve_refuses_is_said_with_what_helps(manage: Manage) -> None
         "scale", "managed", "--min-worker", "2", "--max-worker", "1"
     )
     assert "no worker" in manage.failure("describe", "managed", "--customized")
+
+
+@pytest.fixture
+def beside(stack: RunningStack) -> Iterator[str]:
+    """A version of genre with its archive in the model store; unregistered at the end."""
+    [serving], version = stack.versions(), stack.fresh_version()
+    stored = shutil.copy(stack.add_archive(version), stack.directory / "model_store")
+    yield version
+    management = f"{stack.settings.torchserve.management_url}/models/genre"
+    HTTP.put(f"{management}/{serving}/set-default").raise_for_status()
+    HTTP.delete(f"{management}/{version}")
+    Path(stored).unlink()
+
+
+def test_the_page_shows_what_the_commands_print(stack: RunningStack, beside: str) -> None:
+    [serving] = stack.versions()
+    page = shown_block("docs/management.md", "$ cp model_mars/genre-2.0.mar var/model_store/")
+    # The stack has one worker of the serving version, not two.
+    page = re.sub(r"^ 1\.0 +9001 .*\n", "", page, flags=re.MULTILINE)
+    page = re.sub(r"\b2\.0\b", beside, re.sub(r"\b1\.0\b", serving, page))
+    for arguments, shown in re.findall(
+        r'^\$ make manage ARGS="(.*)"\n((?:(?!\$ ).*\n)*)', page, re.MULTILINE
+    ):
+        result = command("manage", *shlex.split(arguments), *stack.overrides)
+        printed = result.stdout + "\n".join(lines_but_waits(result.stderr))
+        # A worker may be READY before the command has asked.
+        if "still starting" in shown and "still starting" not in printed:
+            continue
+        assert_same_words(printed, shown)

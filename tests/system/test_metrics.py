@@ -12,6 +12,7 @@ from prometheus_client.samples import Sample
 
 from tests.http_client import HTTP
 from tests.running_stack import RunningStack
+from tests.shown_blocks import assert_same_words, shown_block
 from torchserve_gateway.load_test.images import client_images
 
 CLIENTS = 32
@@ -69,6 +70,11 @@ def test_every_request_is_counted_for_the_version_that_answered(burst: Burst) ->
     for version, count in versions.items():
         answered = {"version": version, "route": "/predictions/{model}", "status": "200"}
         assert burst.rise("gateway_requests_total", **answered) == count
+
+
+def test_the_stages_are_those_of_the_page(burst: Burst) -> None:
+    timing = f"Server-Timing: {burst.responses[0].headers['Server-Timing']}"
+    assert_same_words(timing, shown_block("docs/operating.md", "Server-Timing: "))
 
 
 def test_requests_that_come_together_share_batches(burst: Burst) -> None:

@@ -12,6 +12,8 @@ import pytest
 from tests.http_client import HTTP
 from tests.printed_output import FLAGS, assert_printed, shown, table_of_readme
 from tests.running_stack import RunningStack, run
+from tests.shown_blocks import assert_same_words, shown_block
+from torchserve_gateway.commands.stack import status
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 PAGES = ("README.md", "docs/api.md", "docs/grpc.md", "docs/protocols.md", "docs/security.md")
@@ -77,3 +79,11 @@ def test_the_demo_prints_what_the_readme_shows(stack: RunningStack) -> None:
     assert demo.returncode == 0, demo.stderr
     shown_here = mine.replace("http://127.0.0.1:5003", stack.settings.gateway.url)
     assert_printed(demo.stdout, table_of_readme("genre") + shown_here)
+
+
+def test_the_parts_are_shown_as_the_readme_shows(
+    stack: RunningStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = shown_block("README.md", "$ make demo").splitlines()
+    assert status(stack.settings, ()) == 0
+    assert_same_words(capsys.readouterr().out, "\n".join(line for line in lines if " RUNNING " in line))

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import Result
 
 from tests.commands import command
+from tests.shown_blocks import assert_same_words, shown_block
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
 
@@ -28,13 +29,14 @@ def test_a_version_that_nobody_named_does_not_replace_another(tmp_path: Path) ->
     result = deploy(tmp_path, "3.0")
     assert result.exit_code == 1
     [line] = result.stderr.splitlines()
-    assert line.startswith("failed: nothing was changed: genre 3.0 serves, and 1.0 is only the version in")
-    assert "make upload_model MODEL=genre VERSION=1.0 deploys it on purpose" in line
+    assert_same_words(line, shown_block("docs/deploying.md", "failed: nothing was changed: "))
 
 
 def test_the_demo_keeps_what_serves(tmp_path: Path) -> None:
     result = deploy(tmp_path, "3.0", "if_another_serves=keep")
     assert (result.exit_code, result.stdout) == (0, "genre 3.0 serves\n")
+    lines = shown_block("README.md", "$ make demo").splitlines()
+    assert_same_words(result.stdout, next(line for line in lines if line.startswith("genre ")))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from PIL import Image
 from examples.faces.build import WANTED, unpack
 from examples.faces.handler import FaceHandler
 from tests.handler_context import answers, context
+from tests.shown_blocks import assert_same_words, shown_block
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.project import ProjectSettings
 
@@ -92,6 +93,8 @@ def test_boxes_are_of_the_original_image_and_inside_it(handler: FaceHandler, mod
         (200, []),
         (200, [box(200, 100)]),
     ]
+    [(_, answer), *_] = answers(handler, model_dir, rows)
+    assert_same_words(json.dumps(answer), shown_block("examples/faces/README.md", "[{"))
 
 
 def test_images_of_a_size_are_searched_as_a_batch(handler: FaceHandler, model_dir: Path) -> None:

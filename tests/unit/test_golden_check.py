@@ -10,6 +10,7 @@ import pytest
 
 from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import FakeTorchServe
+from tests.shown_blocks import assert_same_words, shown_block
 from torchserve_gateway.deployment.answers.problems import find_problem
 from torchserve_gateway.deployment.answers.samples import KnownAnswer, Sample, read_samples
 from torchserve_gateway.deployment.golden_check import GoldenCheck
@@ -168,6 +169,32 @@ async def test_a_wrong_answer_refuses_the_version_and_names_the_sample(sample: S
         await check(sample)
     assert str(refused.value).startswith(f"counter 2.0 was not deployed: {said}")
     assert len(str(refused.value)) < LONGEST_LINE
+
+
+BOXES = [{"score": 0.31, "x": 1}, {"score": 0.5, "x": 2}]
+RIGHT = [{"score": 0.87, "x": 3}, {"score": 0.7, "x": 4}]
+
+
+def two_boxes(request: httpx.Request) -> httpx.Response:
+    """Version 1.0 finds a box more."""
+    return httpx.Response(200, json=[*BOXES, {}] if request.url.path.endswith("/1.0") else BOXES)
+
+
+async def check_boxes(sample: Sample) -> None:
+    transport = httpx.MockTransport(FakeTorchServe(two_boxes))
+    torchserve = TorchServe.at(gateway_settings().torchserve, transport)
+    async with torchserve.http:
+        await GoldenCheck([sample], [], 0.05, deadline_s=5)(torchserve.inference, "boxes", "2.0", "1.0")
+
+
+async def test_a_difference_is_said_as_the_page_shows(caplog: pytest.LogCaptureFixture) -> None:
+    await check_boxes(Sample("street.json", b""))
+    [warned] = caplog.messages
+    shown = shown_block("docs/deploying.md", "10:02:11 WARNING street.json")
+    assert_same_words(f"10:02:11 WARNING {warned}", shown)
+    with pytest.raises(DeploymentError) as refused:
+        await check_boxes(Sample("street.json", b"", answer=KnownAnswer(json.dumps(RIGHT).encode())))
+    assert_same_words(f"failed: {refused.value}", shown_block("docs/deploying.md", "failed: boxes 2.0"))
 
 
 def test_samples_are_read_from_the_models_file(tmp_path: Path) -> None:

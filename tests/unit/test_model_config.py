@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.shown_blocks import assert_same_words, shown_block
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.deployment.archives.model_config import ModelConfig
 from torchserve_gateway.deployment.archives.verification import inspected
@@ -77,6 +78,13 @@ def test_a_conflict_is_said_with_both_numbers(tmp_path: Path, caplog: pytest.Log
         "genre 1.10: model-config.yaml in genre-1.10.mar: initial_workers is 1, not 2; response_timeout is "
         "25, not 30; startup_timeout is 120, not 90; its batchSize = 1 has no effect, batch_size is 8"
     )
+
+
+def test_a_conflict_is_said_as_the_page_shows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    conflicting = config(tmp_path, "minWorkers: 1\nmaxWorkers: 1\nbatchSize: 1\nresponseTimeout: 25\n")
+    as_torchserve_will_run("genre", VERSION, conflicting, deadline_s=20)
+    [line] = caplog.messages
+    assert_same_words(f"10:02:11 WARNING {line}", shown_block("docs/deploying.md", "10:02:11 WARNING genre"))
 
 
 def test_a_file_that_changes_nothing_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ import pytest
 from rich.text import Text
 
 from tests.processes import until
+from tests.shown_blocks import assert_same_words, shown_block
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 from torchserve_gateway.terminal import waits
 from torchserve_gateway.terminal.words import share_cell, state_cell, style_of
@@ -25,7 +26,7 @@ from torchserve_gateway.terminal.words import state_cell
 waits.SAID_AFTER_S = 0
 log_to_stderr()
 print_table(("model", "state"), [("pets", state_cell("serving"))])
-with waits.waiting("pets", "0 of 2 READY", limit_s=60):
+with waits.waiting("genre 2.0", "1 of 2 workers READY", limit_s=120):
     time.sleep(0.5)
     logging.warning("a line [of a log]")
     time.sleep(0.5)
@@ -57,7 +58,7 @@ def test_on_a_terminal_states_have_colours_and_a_wait_does_not_tear_log_lines() 
     shown = on_terminal()
     assert "\x1b[32mserving\x1b[0m" in shown
     assert "pets 2.0 \x1b[32mserves\x1b[0m" in shown
-    assert re.search(r"\S waiting for pets: 0 of 2 READY \(\d of 60 s\)", shown)
+    assert re.search(r"\S waiting for genre 2\.0: 1 of 2 workers READY \(\d of 120 s\)", shown)
     [line] = [each for each in shown.split("\r\n") if "a line [of a log]" in each]
     # What the line shows is behind its last erasure.
     assert re.fullmatch(r"\x1b\[33m[\d:]+ WARNING a line \[of a log\]\x1b\[0m", line.rsplit("\x1b[2K", 1)[-1])
@@ -76,7 +77,7 @@ def test_in_a_pipe_there_are_plain_lines() -> None:
     )
     assert done.stdout == " model  state   \n pets   serving \npets 2.0 serves\n"
     waited, warned, *_ = done.stderr.splitlines()
-    assert re.fullmatch(r"[\d:]+ INFO waiting for pets: 0 of 2 READY \(\d of 60 s\)", waited)
+    assert_same_words(waited, shown_block("docs/command-line.md", "10:02:11 INFO waiting for "))
     assert re.fullmatch(r"[\d:]+ WARNING a line \[of a log\]", warned)
 
 

@@ -6,6 +6,7 @@ alike. ResNet-18 has random weights: its differences say nothing about accuracy.
 
 import os
 import tempfile
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ts_serialize.torchscript import load_torchscript, without_deprecation
 
 TURNS = 9
 CLASSES = 1000
+DEMO, RESNET18 = "demo checkpoint, 192 x 128", "ResNet-18, 224 x 224, random weights"
 PACKAGES = ("torch", "openvino", "nncf", "onnxruntime")
 
 
@@ -68,15 +70,20 @@ def installed(package: str) -> str:
         return f"{package} not installed"
 
 
+def heading(cpu: str, load_1: float, packages: Iterable[str]) -> str:
+    """Machine and packages in two lines."""
+    machine = f"{cpu}, {os.cpu_count()} cores, load {load_1:.1f}; {', '.join(packages)}"
+    return f"{machine}\nCPU time on one thread, medians of {TURNS} turns"
+
+
 def main() -> None:
     """Prints both tables; ratio: to torchscript fp32, the default, at the same batch size."""
     cpu, load_1 = torch.cpu.get_capabilities()["cpu_name"], os.getloadavg()[0]
-    print(f"{cpu}, {os.cpu_count()} cores, load {load_1:.1f}; {', '.join(map(installed, PACKAGES))}")
-    print(f"CPU time on one thread, medians of {TURNS} turns")
+    print(heading(cpu, load_1, map(installed, PACKAGES)))
     model = load("gateway", ProjectSettings).model
     with tempfile.TemporaryDirectory() as directory:
-        compare("demo checkpoint, 192 x 128", demo(model, Path(directory)), TURNS)
-        compare("ResNet-18, 224 x 224, random weights", resnet18(model, Path(directory)), TURNS)
+        compare(DEMO, demo(model, Path(directory)), TURNS)
+        compare(RESNET18, resnet18(model, Path(directory)), TURNS)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,16 @@ async def plain_httpx(url: str, images: list[bytes]) -> float:
         return await cpu_ms(send)
 
 
+def report(machine: str, own: float, usual: float, ratio: float) -> str:
+    """The medians, in CPU milliseconds of a request, and their ratio."""
+    share = f"{own * RATE / 10:.1f} % of a core at {RATE} requests/s"
+    return (
+        f"{machine}, {cpu_count()} cores, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}\n"
+        f"load generator  {own:6.3f} ms CPU a request, {share}\n"
+        f"plain httpx     {usual:6.3f} ms CPU a request, {ratio:.1f} times as much ({CLIENTS} clients)"
+    )
+
+
 def main() -> None:
     """Prints the medians and their ratio."""
     context = multiprocessing.get_context("spawn")
@@ -119,12 +129,7 @@ def main() -> None:
         server.terminate()
     own, usual = (statistics.median(each) for each in zip(*measured, strict=True))
     ratio = statistics.median(other / mine for mine, other in measured)
-    machine = f"{platform.machine()}, {cpu_count()} cores, Python {platform.python_version()}"
-    print(f"{machine}, {datetime.now(UTC):%Y-%m-%d}")
-    print(
-        f"load generator  {own:6.3f} ms CPU a request, {own * RATE / 10:.1f} % of a core at {RATE} requests/s"
-    )
-    print(f"plain httpx     {usual:6.3f} ms CPU a request, {ratio:.1f} times as much ({CLIENTS} clients)")
+    print(report(platform.machine(), own, usual, ratio))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -24,6 +24,7 @@ CLIENTS = 32
 # Shorter than an answer takes under this load.
 DISCONNECT_AFTER_S = 0.02
 PARTS = ("gateway", "torchserve", "worker")
+HEADING = f"{'requests':>10} {'requests/s':>11}" + "".join(f"{part:>12}" for part in PARTS) + "   (MB)"
 
 
 def requests_of(http: httpx.AsyncClient, image: bytes) -> Iterator[httpx.Request]:
@@ -67,7 +68,7 @@ async def measure(stack: ThrowawayStack, image: bytes) -> None:
     """Prints the curve, and its slope over the second half, after caches and pools have filled."""
     pids = [stack.pid(part) for part in PARTS]
     rows: list[list[float]] = []
-    print(f"{'requests':>10} {'requests/s':>11}" + "".join(f"{part:>12}" for part in PARTS) + "   (MB)")
+    print(HEADING)
     url = stack.settings.gateway.url
     async with httpx.AsyncClient(base_url=url, timeout=60, transport=PooledTransport()) as http:
         requests, ended = requests_of(http, image), Counter[str]()
@@ -76,13 +77,24 @@ async def measure(stack: ThrowawayStack, image: bytes) -> None:
             ended += await send(http, requests, REQUESTS // ROWS)
             rate = REQUESTS / ROWS / (perf_counter() - started)
             rows.append([resident_mb(pid) for pid in pids])
-            shown = "".join(f"{mb:12.1f}" for mb in rows[-1])
-            print(f"{row * REQUESTS // ROWS:10} {rate:11.1f}{shown}", flush=True)
-    print(f"ended: {', '.join(f'{count} x {what}' for what, count in sorted(ended.items()))}")
+            print(line(row * REQUESTS // ROWS, rate, rows[-1]), flush=True)
+    print(conclusion(ended, rows))
+
+
+def line(requests: int, rate: float, resident: Sequence[float]) -> str:
+    """A row of the table."""
+    return f"{requests:10} {rate:11.1f}" + "".join(f"{mb:12.1f}" for mb in resident)
+
+
+def conclusion(ended: Counter[str], rows: Sequence[Sequence[float]]) -> str:
+    """How the requests ended, and the slope over the second half of the rows."""
     half = np.array(rows[ROWS // 2 :])
     slopes = np.polyfit(np.arange(len(half)) * REQUESTS / ROWS / 10_000, half, 1)[0]
-    print("growth in the second half, MB per 10,000 requests: ", end="")
-    print(", ".join(f"{part} {slope:+.2f}" for part, slope in zip(PARTS, slopes, strict=True)))
+    growth = ", ".join(f"{part} {slope:+.2f}" for part, slope in zip(PARTS, slopes, strict=True))
+    return (
+        f"ended: {', '.join(f'{count} x {what}' for what, count in sorted(ended.items()))}\n"
+        f"growth in the second half, MB per 10,000 requests: {growth}"
+    )
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from ts_serialize.torchscript import loaded
 TURNS = 7
 SIZES = ((200, 300), (500, 750), (1000, 1500), (2000, 3000), (4000, 6000))
 FORMATS = ("JPEG", "PNG", "WEBP")
+HEADING = f"{'':<24}{'full ms':>9}{'scaled ms':>11}{'full / scaled':>15}{'max |Δp|':>10}"
 ENLARGED = PROJECT_ROOT / "imgs/drama.jpg"
 
 
@@ -33,7 +34,17 @@ def samples() -> Iterator[tuple[str, bytes]]:
         for format_ in FORMATS:
             content = io.BytesIO()
             image.resize(size, Image.Resampling.BICUBIC).save(content, format_, quality=90)
-            yield f"{format_} {size[0]} x {size[1]}", content.getvalue()
+            yield enlarged_name(format_, size), content.getvalue()
+
+
+def enlarged_name(format_: str, size: tuple[int, int]) -> str:
+    """Format and size of an enlarged image."""
+    return f"{format_} {size[0]} x {size[1]}"
+
+
+def row(name: str, full_ms: float, scaled_ms: float, difference: float) -> str:
+    """A row of the table."""
+    return f"{name:<24}{full_ms:>9.2f}{scaled_ms:>11.2f}{full_ms / scaled_ms:>15.2f}{difference:>10.4f}"
 
 
 def cpu_ms(run: Callable[[], object]) -> float:
@@ -53,7 +64,7 @@ def main() -> None:
         tensor: torch.Tensor = transform(decode_image(encoded, model.preprocessing.max_pixels, resize))
         return tensor
 
-    print(f"{'':<24}{'full ms':>9}{'scaled ms':>11}{'full / scaled':>15}{'max |Δp|':>10}")
+    print(HEADING)
     for name, encoded in samples():
         ways = [partial(prepared, encoded, resize) for resize in (None, model.preprocessing.resize)]
         turns = [[cpu_ms(way) for way in ways] for _ in range(TURNS)]
@@ -61,7 +72,7 @@ def main() -> None:
         with torch.inference_mode():
             answers = [torch.softmax(network(way()[None]), dim=1) for way in ways]
         difference = (answers[0] - answers[1]).abs().max().item()
-        print(f"{name:<24}{full:>9.2f}{scaled:>11.2f}{full / scaled:>15.2f}{difference:>10.4f}", flush=True)
+        print(row(name, full, scaled, difference), flush=True)
 
 
 if __name__ == "__main__":

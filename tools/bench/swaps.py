@@ -33,6 +33,7 @@ AFTER_S = 3.0
 OUTAGE_AFTER_S = 1.0
 REQUEST_TIMEOUT_S = 30.0
 TOLERANCE = 1e-4
+HEADING = "  req/s  swap             requests   failed  outage s  p99 before  p99 during   took s"
 
 
 @dataclass
@@ -92,13 +93,17 @@ async def swap_under_load(
         await asyncio.sleep(AFTER_S)
 
     await _load(clients, rate, during, swapped())
+    print(row(rate, name, before, during, took_s), flush=True)
+
+
+def row(rate: float, name: str, before: Tally, during: Tally, took_s: float) -> str:
+    """A row of the table."""
     failed = during.errors.total()
     outage_s = (failed + during.latencies.longer_than(OUTAGE_AFTER_S)) / rate
-    print(
+    return (
         f"{rate:7.0f}  {name:<16} {during.answered + failed:8d} {failed:8d} {outage_s:9.1f} "
         f"{_p99_ms(before):11.0f} {_p99_ms(during):11.0f} {took_s:8.1f}  "
-        f"{', '.join(f'{count} x {kind}' for kind, count in during.errors.most_common())}",
-        flush=True,
+        f"{', '.join(f'{count} x {kind}' for kind, count in during.errors.most_common())}"
     )
 
 
@@ -159,7 +164,7 @@ def main() -> None:
         }
         url = f"{stack.settings.torchserve.management_url}/models"
         httpx.post(url, params=params, timeout=120).raise_for_status()
-        print("  req/s  swap             requests   failed  outage s  p99 before  p99 during   took s")
+        print(HEADING)
         asyncio.run(compare(stack))
 
 

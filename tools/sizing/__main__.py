@@ -18,6 +18,7 @@ from torchserve_gateway.settings.command import run
 
 CALIBRATION_LOAD = 0.5
 PERCENTILES = "p50    p95    p99"
+COMPARISON = f"\nmeasured and simulated ms   {PERCENTILES}   |   {PERCENTILES}   error"
 
 
 def scaling(settings: ScalingSettings) -> int:
@@ -43,18 +44,28 @@ async def measure(stack: ThrowawayStack, settings: ScalingSettings) -> tuple[Sat
         times = await measurement.service_times(saturated, CALIBRATION_LOAD)
         show_measured(saturated, times)
         plan = _plan(settings, replicas=1, workers=1, gateways=1)
-        print(f"\nmeasured and simulated ms   {PERCENTILES}   |   {PERCENTILES}   error")
+        print(COMPARISON)
         errors = []
         for load in settings.loads:
             rate = load * saturated.rate
             measured = percentiles_ms(await measurement.latencies(rate, settings.load_s))
             simulated = percentiles_ms(simulate(plan, times, rate, settings.simulated_requests))
             errors.append(np.abs(simulated / measured - 1))
-            both = f"{_row(measured)}   | {_row(simulated)}"
-            print(f"{rate:8.1f} images/s ({load:.0%}) {both}   {errors[-1].mean():.0%}", flush=True)
-    mean_errors = zip(PERCENTILES.split(), np.mean(errors, axis=0), strict=True)
-    print("mean error: " + ", ".join(f"{name} {error:.0%}" for name, error in mean_errors))
+            print(compared(rate, load, measured, simulated), flush=True)
+    print(mean_error(np.array(errors)))
     return saturated, times
+
+
+def compared(rate: float, load: float, measured: Floats, simulated: Floats) -> str:
+    """Percentiles at a rate, measured beside simulated; load: the rate's share of the saturated rate."""
+    error = np.abs(simulated / measured - 1).mean()
+    return f"{rate:8.1f} images/s ({load:.0%}) {_row(measured)}   | {_row(simulated)}   {error:.0%}"
+
+
+def mean_error(errors: Floats) -> str:
+    """Means over the rates, a row each, by percentile."""
+    means = zip(PERCENTILES.split(), errors.mean(axis=0), strict=True)
+    return "mean error: " + ", ".join(f"{name} {error:.0%}" for name, error in means)
 
 
 def show_measured(saturated: Saturated, times: ServiceTimes) -> None:

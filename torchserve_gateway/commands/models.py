@@ -51,10 +51,14 @@ def overview(settings: OverviewSettings) -> None:
         rows = asyncio.run(_rows(settings))
     if settings.format == "json":
         print_json([row.model_dump() for row in rows])
-        return
-    if not rows:
+    elif rows:
+        print_rows(rows)
+    else:
         print("nothing is deployed; make upload_model")
-        return
+
+
+def print_rows(rows: Sequence[Row]) -> None:
+    """Prints the table."""
     cells = (
         (
             *(row.model, row.version, state_cell(row.state), _default(row)),

@@ -78,7 +78,7 @@ def compare(title: str, models: Sequence[ModelSettings], turns: int) -> list[Can
     sizes = sorted({1, models[0].batch_size})
     with waiting(f"{len(choices)} engines and precisions to be built and measured"):
         found, refused = candidates(choices, expectation(models[0]), sizes, turns)
-    _print(found, title)
+    print_candidates(found, title)
     for line in refused:
         print(f"not here: {line}")
     return found
@@ -103,7 +103,8 @@ def write_choice(file: Path, engine: str, precision: str) -> None:
         raise OptimizationError(f"{file} was not changed: {exc}") from exc
 
 
-def _print(found: Sequence[Candidate], title: str) -> None:
+def print_candidates(found: Sequence[Candidate], title: str) -> None:
+    """Prints the table, and each result outside the gate."""
     default = next(each for each in found if each.is_default)
     rows = list[tuple[str, ...]]()
     for each in found:

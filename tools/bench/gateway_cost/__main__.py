@@ -30,6 +30,8 @@ ROUND_S = 2.0
 WARM_UP_S = 1.0
 START_S = 30.0
 IMAGE = PROJECT_ROOT / "imgs/drama.jpg"
+RAW, FORM, TWO = "gateway, raw image", "gateway, form", "2 processes, raw image"
+PROXY, WITH_NGINX = "20-line proxy, form", "nginx, raw image"
 # FastAPI writes JSON without spaces.
 COMPACT_BODY = json.dumps(json.loads(BODY), separators=(",", ":")).encode()
 NGINX = """
@@ -153,15 +155,15 @@ def rows(servers: Servers, folder: Path) -> list[Row]:
     )
     process = gateway(servers, folder, upstream, ours, processes=1)
     found = [
-        Row("gateway, raw image", process, Load(ours, raw, BODY)),
-        Row("gateway, form", process, Load(ours, form, BODY)),
+        Row(RAW, process, Load(ours, raw, BODY)),
+        Row(FORM, process, Load(ours, form, BODY)),
     ]
     process = gateway(servers, folder, upstream, two, processes=2)
-    found.append(Row("2 processes, raw image", process, Load(two, raw, BODY)))
+    found.append(Row(TWO, process, Load(two, raw, BODY)))
     command = (sys.executable, "-m", "uvicorn", "--no-access-log", "--port", str(small))
     url = f"http://127.0.0.1:{upstream}"
     process = servers.start(small, *command, "tools.bench.gateway_cost.small_proxy:app", TORCHSERVE=url)
-    found.append(Row("20-line proxy, form", process, Load(small, form, COMPACT_BODY)))
+    found.append(Row(PROXY, process, Load(small, form, COMPACT_BODY)))
     return [*found, *nginx_row(servers, folder, upstream, nginx, raw)]
 
 
@@ -176,7 +178,18 @@ def nginx_row(servers: Servers, folder: Path, upstream: int, port: int, raw: byt
     configuration = folder / "nginx.conf"
     configuration.write_text(NGINX.format(folder=folder, upstream=upstream, port=port))
     process = servers.start(port, str(program), "-c", str(configuration))
-    return [Row("nginx, raw image", process, Load(port, raw, BODY))]
+    return [Row(WITH_NGINX, process, Load(port, raw, BODY))]
+
+
+def heading() -> str:
+    """The first two lines of the table."""
+    columns = f"{'requests/s':>12}{'CPU ms a request':>18}{'requests/s of CPU':>19}{'CPU / proxy':>13}"
+    return f"{CLIENTS} clients, {IMAGE.name}, median of {ROUNDS} rounds\n{'':<24}{columns}"
+
+
+def line(name: str, rate: float, cpu_ms: float, ratio: float) -> str:
+    """A row of the table."""
+    return f"{name:<24}{rate:>12.0f}{cpu_ms:>18.3f}{1000 / cpu_ms:>19.0f}{ratio:>13.2f}"
 
 
 def main() -> None:
@@ -189,14 +202,12 @@ def main() -> None:
         for _ in range(ROUNDS):
             for row in measured:
                 row.measure()
-    proxy = next(row for row in measured if row.name.startswith("20-line"))
-    print(f"{CLIENTS} clients, {IMAGE.name}, median of {ROUNDS} rounds")
-    print(f"{'':<24}{'requests/s':>12}{'CPU ms a request':>18}{'requests/s of CPU':>19}{'CPU / proxy':>13}")
+    proxy = next(row for row in measured if row.name == PROXY)
+    print(heading())
     for row in measured:
         cpu_ms = statistics.median(row.cpu_ms)
         ratio = statistics.median(a / b for a, b in zip(row.cpu_ms, proxy.cpu_ms, strict=True))
-        rate = statistics.median(row.rates)
-        print(f"{row.name:<24}{rate:>12.0f}{cpu_ms:>18.3f}{1000 / cpu_ms:>19.0f}{ratio:>13.2f}")
+        print(line(row.name, statistics.median(row.rates), cpu_ms, ratio))
 
 
 if __name__ == "__main__":

@@ -66,6 +66,14 @@ def cpu_s(pid: int) -> tuple[float, float]:
     return int(fields[11]) / tick, int(fields[12]) / tick
 
 
+def table(name: str, user_ms: float, system_ms: float, seconds: Counter[str]) -> str:
+    """CPU milliseconds of a request, then each part's share."""
+    total = sum(own_s for part, own_s in seconds.items() if part != LOOP)
+    shares = [f"  {part:<40}{own_s / total:>6.1%}" for part, own_s in seconds.most_common() if part != LOOP]
+    first = f"{name}: {user_ms + system_ms:.3f} ms CPU a request, {system_ms:.3f} ms of it in the kernel"
+    return "\n".join([first, *shares])
+
+
 def main() -> None:
     """Prints both tables, for an image as it is and in a form."""
     print(f"{CLIENTS} clients, {SECONDS:g} s each, {sys.platform}, Python {sys.version.split()[0]}")
@@ -89,11 +97,7 @@ def main() -> None:
             process.terminate()
             process.wait()
             seconds = seconds_by_part(folder / "profile")
-        print(f"\n{name}: {user + system:.3f} ms CPU a request, {system:.3f} ms of it in the kernel")
-        total = sum(own_s for part, own_s in seconds.items() if part != LOOP)
-        for part, own_s in seconds.most_common():
-            if part != LOOP:
-                print(f"  {part:<40}{own_s / total:>6.1%}")
+        print(f"\n{table(name, user, system, seconds)}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,52 @@
+"""Fenced blocks of the pages, and their comparison with what is printed."""
+
+import re
+from typing import NamedTuple
+
+from torchserve_gateway.settings.composition import PROJECT_ROOT
+
+FENCED = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+FIGURE = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e-\d+)?")
+
+
+class Block(NamedTuple):
+    """A fenced block."""
+
+    language: str
+    text: str
+
+
+def blocks_of(page: str) -> list[Block]:
+    """All fenced blocks of a page."""
+    found = FENCED.findall((PROJECT_ROOT / page).read_text())
+    return [
+        Block(language, re.sub(f"^{indent}", "", text, flags=re.MULTILINE))
+        for indent, language, text in found
+    ]
+
+
+def shown_block(page: str, start: str) -> str:
+    """The block of a page that begins so, without the command in its first line.
+
+    Pages and starts are written out in tests: test_shown_blocks.py reads there which blocks are compared.
+    """
+    [text] = [block.text for block in blocks_of(page) if block.text.startswith(start)]
+    return re.sub(r"^\$ .*\n", "", text)
+
+
+def assert_same_words(printed: str, page: str) -> None:
+    """White space and figures aside; `...` on the page stands for anything."""
+    wanted = ".*".join(re.escape(_words(part)) for part in page.split("..."))
+    assert re.fullmatch(wanted, _words(printed), re.DOTALL), (
+        f"the page shows:\n{page}\nthe program prints:\n{printed}"
+    )
+
+
+def quoted_text(page: str, text: str) -> str:
+    """The text, which the page has in backticks."""
+    assert f"`{text}`" in " ".join((PROJECT_ROOT / page).read_text().split()), f"{page} does not quote {text}"
+    return text
+
+
+def _words(text: str) -> str:
+    return "".join(FIGURE.sub("#", text).split())

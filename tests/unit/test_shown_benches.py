@@ -1,0 +1,92 @@
+"""Words and columns of the measurements that the pages show; the figures are those of a machine."""
+
+import platform
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tests.shown_blocks import assert_same_words, shown_block
+from tools.bench import load_generator, memory, preprocessing, swaps
+from tools.bench.gateway_cost import __main__ as gateway_cost
+from tools.bench.gateway_cost import profile
+from tools.sizing import __main__ as sizing
+from tools.sizing.measurement import Saturated
+from tools.sizing.settings import ScalingSettings
+from tools.sizing.simulation import ServiceTimes
+from torchserve_gateway.load_test.images import image_files
+from torchserve_gateway.load_test.statistics import Tally
+from torchserve_gateway.settings.composition import PROJECT_ROOT, load
+
+
+def tally(**errors: int) -> Tally:
+    """A tally with an answer and these failures, `_` for a space."""
+    made = Tally(errors=Counter({kind.replace("_", " "): count for kind, count in errors.items()}))
+    made.add(0.1, "1.0")
+    return made
+
+
+def test_swaps() -> None:
+    failed = (tally(HTTP_404=2), tally(), tally(HTTP_404=4, HTTP_504=1), tally())
+    names = 2 * ("naive", "upload_model")
+    rows = [swaps.row(20, name, tally(), during, 5.2) for name, during in zip(names, failed, strict=True)]
+    page = shown_block("docs/deploying.md", "  req/s  swap ")
+    assert_same_words("\n".join([swaps.HEADING, *rows]), page)
+
+
+def test_memory() -> None:
+    page = shown_block("docs/operating.md", "  requests  requests/s ")
+    shown = [memory.line(6000, 186.7, (104.5, 247.8, 796.3))] * 3
+    ended = Counter({"200": 1, "404": 1, "415": 1, "422": 1, "disconnected": 1})
+    end = memory.conclusion(ended, [(1.0, 1.0, 1.0)] * memory.ROWS)
+    assert_same_words("\n".join([memory.HEADING, *shown, end]), page)
+
+
+def test_cost_of_the_gateway() -> None:
+    one = gateway_cost
+    rows = [
+        one.line(name, 2330, 0.436, 0.24) for name in (one.RAW, one.FORM, one.TWO, one.PROXY, one.WITH_NGINX)
+    ]
+    page = shown_block("docs/performance.md", "16 clients, drama.jpg")
+    assert_same_words("\n".join([one.heading(), *rows]), page)
+
+
+def test_profile_of_the_gateway() -> None:
+    page = shown_block("docs/performance.md", "raw image: ")
+    parts = sorted([*profile.PARTS, "other"], key=lambda part: page.index(f"  {part} "), reverse=True)
+    seconds = Counter({part: 1.0 + place for place, part in enumerate(parts)} | {profile.LOOP: 9.0})
+    assert_same_words(profile.table("raw image", 0.3, 0.06, seconds), page)
+
+
+def test_preprocessing() -> None:
+    enlarged = [
+        preprocessing.enlarged_name(format_, size)
+        for size in preprocessing.SIZES
+        for format_ in preprocessing.FORMATS
+    ]
+    names = [*(file.name for file in image_files(PROJECT_ROOT / "imgs")), *enlarged]
+    rows = [preprocessing.row(name, 4.09, 4.19, 0.0) for name in names]
+    page = shown_block("docs/performance.md", "                          full ms ")
+    assert_same_words("\n".join([preprocessing.HEADING, *rows]), page)
+
+
+def test_load_generator() -> None:
+    printed = load_generator.report(platform.machine(), 0.126, 1.851, 14.9)
+    page = shown_block("docs/performance.md", "x86_64, ")
+    assert_same_words(printed.replace(platform.machine(), "x86_64"), page)
+
+
+def test_scaling(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load("scaling", ScalingSettings).model_copy(update={"simulated_requests": 100})
+    cpu_s = {"gateway": 0.00153, "torchserve": 0.00051, "worker": 0.00283}
+    saturated = Saturated(290, cpu_s, np.array([0.02]))
+    batch_s = tuple(np.linspace(0.0104, 0.027, settings.model.batch_size))
+    times = ServiceTimes(cpu_s["gateway"], batch_s, (1.0,), 0)
+    sizing.show_measured(saturated, times)
+    print(sizing.COMPARISON)
+    percentiles = np.array([35.9, 57.5, 83.8])
+    for share in settings.loads:
+        print(sizing.compared(share * 290, share, percentiles, percentiles))
+    print(sizing.mean_error(np.zeros((1, 3))))
+    sizing.predict(settings, saturated, times)
+    assert_same_words(capsys.readouterr().out, shown_block("docs/scaling.md", "one worker, 32 closed-loop"))
