@@ -36,9 +36,14 @@ def sources() -> list[str]:
     return [file.read_text() for file in files if file != Path(__file__)]
 
 
+def names(source: str, page: str) -> bool:
+    """Whether a test has the page's path, as a text or of parts."""
+    return f'"{page}"' in source or '"{}"'.format(page.replace("/", '" / "')) in source
+
+
 COMPARED = {found for source in sources() for found in IN_TESTS.findall(source)}
 # Their commands are run, and what follows each is compared.
-RUN = {page for page in PAGES if any(f'"{page}"' in each and "assert_printed(" in each for each in sources())}
+RUN = {page for page in PAGES if any("assert_printed(" in each and names(each, page) for each in sources())}
 
 
 def shows_output(block: Block) -> bool:
