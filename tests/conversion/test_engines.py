@@ -15,13 +15,15 @@ import torch
 
 from tests.archive_worker import BATCH_SIZE, Worker, loaded
 from tests.exported_checkpoint import export_checkpoint
-from tests.shown_blocks import assert_same_words, shown_block
+from tests.shown_blocks import assert_same_words, quoted_text, shown_block
 from torchserve_gateway.deployment.archives.verification import verified
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.record.engine import engine_of
 from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import as_override, load
 from ts_serialize.archive import ArchiveError, build_archive
+from ts_serialize.conversion.errors import ConversionError
+from ts_serialize.conversion.packages import optional_package
 from ts_serialize.engines.torchscript_network import TorchScriptNetwork, computes_bf16
 
 PACKAGES = {
@@ -378,3 +380,17 @@ def test_nothing_is_reported_to_the_maker(built: Callable[[str, str], Path]) -> 
 
 def test_workers_are_spared_an_import_of_torchserve() -> None:
     assert sys.modules["openvino.torch"] is None
+
+
+def test_a_missing_package_is_named_with_its_extra_as_the_page_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "ts_serialize.engines.openvino_network", raising=False)
+    with pytest.raises(ConversionError) as packing:
+        optional_package("openvino")
+    with pytest.raises(ModuleNotFoundError) as loading:
+        importlib.import_module("ts_serialize.engines.openvino_network")
+    for said, text in (
+        (packing, "the package openvino is not installed; install the extra conversion: ..."),
+        (loading, "this model runs on OpenVINO, which is not installed here; install the extra engines: ..."),
+    ):
+        assert_same_words(str(said.value), quoted_text("docs/engines.md", text))

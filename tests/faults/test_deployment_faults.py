@@ -12,6 +12,7 @@ import pytest
 
 from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import FakeTorchServe, described, error, version
+from tests.shown_blocks import quoted_text
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.deployment.golden_check import GoldenCheck
 from torchserve_gateway.deployment.plan import Deployment
@@ -145,7 +146,8 @@ async def test_workers_that_keep_dying_end_the_deploy_long_before_the_time_out(t
 
 async def test_workers_that_never_become_ready_end_the_deploy_with_the_time_out(tmp_path: Path) -> None:
     torchserve = TorchServeWithVersions(ready=0)
-    with pytest.raises(DeploymentError, match=r"0 of its 2 workers were READY after 0\.1 s"):
+    said = quoted_text("docs/deploying.md", "0 of its 2 workers were READY after ")
+    with pytest.raises(DeploymentError, match=rf"{said}0\.1 s"):
         await swap(FakeTorchServe(torchserve), tmp_path, ready_timeout_s=0.1)
     assert torchserve.versions == ["1.0"]
 

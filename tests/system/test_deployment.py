@@ -14,6 +14,7 @@ from tests.archives import with_files, with_manifest
 from tests.http_client import HTTP
 from tests.processes import until
 from tests.running_stack import RunningStack, run
+from tests.shown_blocks import quoted_text
 
 
 def store(stack: RunningStack) -> dict[str, bytes]:
@@ -136,7 +137,8 @@ def test_two_deploys_at_once_are_one_and_a_clear_refusal(stack: RunningStack) ->
         results = list(pool.map(stack.upload_model, both))
     assert sorted(result.returncode for result in results) == [0, 1]
     [refused] = [result.stderr for result in results if result.returncode == 1]
-    assert refused == "failed: another deploy is running; wait until it has ended\n"
+    said = quoted_text("docs/deploying.md", "another deploy is running; wait until it has ended")
+    assert refused == f"failed: {said}\n"
     [deployed] = stack.versions()
     assert deployed in both
 

@@ -16,6 +16,7 @@ from tests.conftest import require_program
 from tests.http_client import HTTP
 from tests.processes import until
 from tests.running_replicas import HOSTS, RunningReplicas
+from tests.shown_blocks import assert_same_words, quoted_text
 from tests.steady_load import FLOWING, steady_load
 
 pytestmark = pytest.mark.long
@@ -144,6 +145,9 @@ def test_a_killed_replica_costs_no_request_and_comes_back_with_what_is_on_record
         victim.kill()
         refused = deploy(replicas, version)
         assert_refused(refused, f"nothing was changed: TorchServe's inference API at http://{HOSTS[2]}")
+        address = "TorchServe's inference API at http://127.0.0.4:8080"
+        said = f"failed: nothing was changed: {address}: [Errno 111] Connect call failed ..."
+        assert_same_words(refused.stderr, f"...{quoted_text('docs/replicas.md', said)}")
         assert replicas.serving() == [before, before, None]
         assert replicas_of(replicas, before) == "2/3"
         assert HTTP.get(f"{replicas.gateway_url}/health/ready").status_code == 200

@@ -22,6 +22,7 @@ from tests.archive_server import ArchiveServer, archive_server, digest, model_ar
 from tests.certificates import self_signed
 from tests.composed_settings import load_once
 from tests.object_store import forget_connections, object_store, put
+from tests.shown_blocks import assert_same_words, quoted_text
 from torchserve_gateway import downloads
 from torchserve_gateway.deployment.archives.remote import remote_archive
 from torchserve_gateway.deployment.archives.sources import local_archive
@@ -31,6 +32,7 @@ from torchserve_gateway.downloads import without_credentials
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 from torchserve_gateway.settings.deployment import UploadSettings
 
+DEPLOYING = "docs/deploying.md"
 ARCHIVE = model_archive("2.0")
 ALLOWED = (
     "torchserve.allowed_urls=['https?://127[.]0[.]0[.]1:.*','https?://user.*','s3://models/.*','file://.*']"
@@ -132,7 +134,9 @@ def test_a_url_with_a_query_needs_a_configured_checksum(server: ArchiveServer) -
 
 def test_another_checksum_is_refused(server: ArchiveServer) -> None:
     url = server.publish("/genre-2.0.mar", ARCHIVE)
-    assert refused(url, "0" * 64) == f"{url} has sha256 {digest(ARCHIVE)}, expected is {'0' * 64}"
+    message = refused(url, "0" * 64)
+    assert message == f"{url} has sha256 {digest(ARCHIVE)}, expected is {'0' * 64}"
+    assert_same_words(message, f"...{quoted_text(DEPLOYING, 'has sha256 ..., expected is ...')}")
 
 
 @pytest.mark.parametrize(
@@ -152,8 +156,9 @@ def test_no_other_url_is_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(
         "torchserve_gateway.deployment.archives.remote.download", lambda *_: pytest.fail("asked")
     )
+    said = quoted_text(DEPLOYING, "does not match any allowed URL")
     with (
-        pytest.raises(ArchiveRefusedError, match=r"does not match any allowed URL; .* allow: http"),
+        pytest.raises(ArchiveRefusedError, match=rf"{said}; .* allow: http"),
         remote_archive(settings(), url, "2.0", "0" * 64),
     ):
         pass
@@ -161,7 +166,9 @@ def test_no_other_url_is_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_ipv6_address_is_one_address() -> None:
     allowed = "torchserve.allowed_urls=['http://\\[::1\\]:1/.*']"
-    assert "fetching http://[::1]:1/x.mar failed" in refused("http://[::1]:1/x.mar", "0" * 64, allowed)
+    message = refused("http://[::1]:1/x.mar", "0" * 64, allowed)
+    assert "fetching http://[::1]:1/x.mar failed" in message
+    assert_same_words(message, f"{quoted_text(DEPLOYING, 'fetching ... failed')}...")
 
 
 @pytest.mark.parametrize("user", ["user:secret@", "secret@", "us:er:secret@", "user:se@cret@"])
@@ -191,9 +198,9 @@ def test_credentials_come_from_fsspecs_own_configuration(
         (HTTPStatus.NOT_FOUND, "404"),
         (HTTPStatus.FORBIDDEN, "403"),
         (HTTPStatus.INTERNAL_SERVER_ERROR, "500"),
-        (b"no zip", "is no model archive"),
+        (b"no zip", quoted_text(DEPLOYING, "is no model archive")),
         (model_archive("2.0")[:50], "is no model archive"),
-        (model_archive("1.0"), "is an archive of version 1.0, not 2.0"),
+        (model_archive("1.0"), quoted_text(DEPLOYING, "is an archive of version ") + "1.0, not 2.0"),
         (model_archive("2.0", padding=2_000_000), "max_archive_mb = 1"),
     ],
 )

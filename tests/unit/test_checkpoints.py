@@ -13,10 +13,12 @@ import torch
 from torch import nn
 
 from tests.composed_settings import load_once
+from tests.shown_blocks import quoted_text
 from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.weights import WeightsError, fetch_weights
 from ts_serialize.archive import ArchiveError, check_checkpoint
 
+OWN_MODEL = "docs/own-model.md"
 SIZE = 32
 EXAMPLE = torch.zeros(2, 3, SIZE, SIZE)
 
@@ -150,8 +152,14 @@ def test_a_network_that_serves_every_batch_is_packed(
 @pytest.mark.parametrize(
     ("network", "said"),
     [
-        (lambda: traced(WithDropout().train()), "answers the same image differently each time"),
-        (lambda: traced(WithBatchNorm().train()), "answers an image differently with 7 others in its batch"),
+        (
+            lambda: traced(WithDropout().train()),
+            quoted_text(OWN_MODEL, "answers the same image differently each time"),
+        ),
+        (
+            lambda: traced(WithBatchNorm().train()),
+            quoted_text(OWN_MODEL, "answers an image differently with 7 others in its batch"),
+        ),
     ],
 )
 def test_a_network_traced_in_training_mode_is_refused_with_what_to_do(
@@ -165,7 +173,8 @@ def test_a_network_traced_in_training_mode_is_refused_with_what_to_do(
 
 def test_a_network_traced_with_a_fixed_batch_serves_only_that(tmp_path: Path) -> None:
     network = traced(OfOneImage(), EXAMPLE[:1])
-    with pytest.raises(ArchiveError, match=r"runs on 1 image but not on 8 at once.*set model\.batch_size=1"):
+    said = quoted_text(OWN_MODEL, "runs on 1 image but not on 8 at once")
+    with pytest.raises(ArchiveError, match=rf"{said}.*set model\.batch_size=1"):
         checked(tmp_path, network)
     checked(tmp_path, network, "model.batch_size=1")
 
@@ -183,12 +192,14 @@ def test_a_network_traced_with_a_fixed_batch_of_several_is_refused(tmp_path: Pat
     ("network", "said"),
     [
         (Pair, "answers a tuple of 2 (wrap the network to return model(x)[0]), not one tensor of logits"),
+        (Pair, quoted_text(OWN_MODEL, "answers a tuple of 2 ")),
         (Named, "answers a dict with out (wrap the network to return model(x)['out'])"),
         (Top, "answers torch.int64; the handler wants logits"),
         (NotANumber, "answers NaN or infinity"),
-        (OnCuda, "its code names the device cuda"),
+        (OnCuda, quoted_text(OWN_MODEL, "its code names the device cuda")),
         (lambda: Classifier(4), "answers (1, 4) to one image, the 3 labels of the model want (1, 3)"),
-        (lambda: Classifier().half(), "its weights are torch.float16, the handler's input is torch.float32"),
+        (lambda: Classifier().half(), quoted_text(OWN_MODEL, "its weights are torch.float16")),
+        (lambda: Classifier().half(), "torch.float16, the handler's input is torch.float32"),
         (lambda: Classifier().bfloat16(), "its weights are torch.bfloat16"),
         (lambda: Classifier().double(), "its weights are torch.float64"),
     ],

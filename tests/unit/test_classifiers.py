@@ -16,6 +16,7 @@ from torch import nn
 
 from tests.archive_worker import Worker, loaded
 from tests.composed_settings import load_once
+from tests.shown_blocks import quoted_text
 from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import PROJECT_ROOT, as_override
 from ts_serialize.archive import ArchiveError, build_archive
@@ -171,9 +172,8 @@ def test_logits_that_look_like_probabilities_can_be_declared(
 
 
 def test_logits_that_are_declared_probabilities_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        ArchiveError, match=r"answers no probabilities: values from .*; set model\.outputs to"
-    ):
+    said = quoted_text("docs/own-model.md", "answers no probabilities")
+    with pytest.raises(ArchiveError, match=rf"{said}: values from .*; set model\.outputs to"):
         built(tmp_path, scripted(Mean()), "model.outputs=probabilities")
 
 
@@ -225,7 +225,8 @@ def test_a_state_dict_with_its_class_is_served(
         (
             {"other": torch.zeros(1)},
             EAGER,
-            "is no state dict of Net in .*net.py: .*Missing key.*classes.weight",
+            quoted_text("docs/own-model.md", "is no state dict of Net in ")
+            + ".*net.py: .*Missing key.*classes.weight",
         ),
         (Mean().state_dict(), "import nonesuch\nclass Net: ...", "ModuleNotFoundError: No module named"),
         (Mean().state_dict(), "class Net: ...", "has a model_file with Net: .*a torch.nn.Module"),
