@@ -12,7 +12,7 @@ import pytest
 
 from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import FakeTorchServe, described, error, version
-from tests.shown_blocks import quoted_text
+from tests.shown_blocks import assert_same_words, quoted_text
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.deployment.golden_check import GoldenCheck
 from torchserve_gateway.deployment.plan import Deployment
@@ -200,6 +200,8 @@ async def test_what_torchserve_says_of_a_presigned_url_is_shown_without_its_quer
         await swap(FakeTorchServe(refuses_to_register(refusal)), tmp_path, url=PRESIGNED)
     said = "Given URL https://models.example/genre-2.0.mar does not match any allowed URL(s)"
     assert str(caught.value) == f"genre 2.0 was not deployed: 127.0.0.1:8081: {said}"
+    shown = "genre 2.0 was not deployed: 127.0.0.1:8081: Given URL ... does not match any allowed URL(s)"
+    assert_same_words(str(caught.value), quoted_text("docs/archives.md", shown))
 
 
 def refuses_to_register(refusal: httpx.Response) -> Callable[[httpx.Request], httpx.Response]:

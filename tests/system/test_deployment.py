@@ -151,6 +151,7 @@ def three_classes() -> bytes:
     return content.getvalue()
 
 
+LOADING = quoted_text("docs/deploying.md", "its workers die while they load the model")
 LABELS_BACKWARDS = json.dumps({str(9 - i): label for i, label in enumerate("ABCDEFGHIJ")}).encode()
 
 
@@ -162,7 +163,7 @@ LABELS_BACKWARDS = json.dumps({str(9 - i): label for i, label in enumerate("ABCD
         (
             rewritten("handler.py", b"import nonesuch"),
             [],
-            "the handler's last error: ModuleNotFoundError: No module named 'nonesuch' (",
+            f"{LOADING}; the handler's last error: ModuleNotFoundError: No module named 'nonesuch' (",
         ),
         (rewritten("genre.pt", b"rubbish"), [], "PytorchStreamReader failed"),
         (

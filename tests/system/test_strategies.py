@@ -19,6 +19,7 @@ from tests.conftest import NewStack
 from tests.http_client import HTTP
 from tests.processes import GIVE_UP_S, until
 from tests.running_stack import RunningStack, run
+from tests.shown_blocks import quoted_text
 from tests.steady_load import steady_load
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
 from torchserve_gateway.settings.composition import PROJECT_ROOT
@@ -82,10 +83,13 @@ def test_a_good_canary_is_promoted_step_by_step_and_nobody_notices(stack: Runnin
     assert record(stack).trial is None
 
 
+ROLLED_BACK = quoted_text("docs/deploying.md", "was rolled back at 20 %: it ")
+
+
 @pytest.mark.parametrize(
     ("handler", "errors", "said"),
     [
-        ("failing", {"HTTP 502", "HTTP 503"}, "was rolled back at 20 %: it failed"),
+        ("failing", {"HTTP 502", "HTTP 503"}, f"{ROLLED_BACK}failed"),
         ("very_slow", set(), "max_latency_ratio = 3"),
     ],
 )

@@ -120,6 +120,8 @@ def test_without_a_usable_checksum_the_archive_is_not_even_downloaded(
     server.files["/genre-2.0.mar.sha256"] = beside
     message = refused(url)
     assert f"the checksum of {url} is not known: set archive_source.sha256" in message
+    shown = quoted_text("docs/archives.md", "the checksum of ... is not known: set archive_source.sha256")
+    assert_same_words(message, f"...{shown}...")
     assert said in message
     assert "/genre-2.0.mar" not in server.requests
 
@@ -200,7 +202,7 @@ def test_credentials_come_from_fsspecs_own_configuration(
         (HTTPStatus.INTERNAL_SERVER_ERROR, "500"),
         (b"no zip", quoted_text(DEPLOYING, "is no model archive")),
         (model_archive("2.0")[:50], "is no model archive"),
-        (model_archive("1.0"), quoted_text(DEPLOYING, "is an archive of version ") + "1.0, not 2.0"),
+        (model_archive("1.0"), quoted_text("docs/archives.md", "is an archive of version 1.0, not 2.0")),
         (model_archive("2.0", padding=2_000_000), "max_archive_mb = 1"),
     ],
 )

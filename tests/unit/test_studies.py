@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 
 from tools.studies.charts import BAR, GAP, HEAD, LEFT, SCALE, Chart, write_png
-from tools.studies.compare_workers import counters
+from tools.studies.compare_workers import INFERENCE, QUEUE, counters
 from tools.studies.profile import with_profile
 from tools.studies.report import StudyReport
 from tools.studies.settings import CompareWorkersSettings, ProfileSettings
-from tools.studies.stage_log import StageLog, StageLogError
-from torchserve_gateway.settings.composition import ConfigurationError, load
+from tools.studies.stage_log import STAGES, StageLog, StageLogError
+from torchserve_gateway.settings.composition import PROJECT_ROOT, ConfigurationError, load
 
 LINE = (
     "2026-11-26T07:05:30,258 [INFO ] W-9000-digits_1.0-stdout org.pytorch.serve.wlm.WorkerLifeCycle - "
@@ -57,6 +57,12 @@ def test_a_handler_that_does_not_report_is_an_error(tmp_path: Path) -> None:
 
 def test_counters_are_summed_over_versions_of_the_model_alone() -> None:
     assert counters(PAGE, "digits") == {"requests": 6, "queue": 3.2e7, "inference": 0}
+
+
+def test_the_page_has_the_columns_of_the_table() -> None:
+    page = (PROJECT_ROOT / "docs/timing.md").read_text()
+    assert f"| workers | {QUEUE} | {INFERENCE} | requests/s |" in page
+    assert f"| model | batch size | {' | '.join(STAGES)} | inference of all |" in page
 
 
 def test_stock_handlers_are_made_to_report(tmp_path: Path) -> None:
