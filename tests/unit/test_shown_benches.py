@@ -1,6 +1,7 @@
 """Words and columns of the measurements that the pages show; the figures are those of a machine."""
 
 import platform
+import re
 from collections import Counter
 
 import numpy as np
@@ -10,6 +11,14 @@ from tests.shown_blocks import assert_same_words, shown_block
 from tools.bench import load_generator, memory, preprocessing, swaps
 from tools.bench.gateway_cost import __main__ as gateway_cost
 from tools.bench.gateway_cost import profile
+from tools.bench.image_load import __main__ as image_load
+from tools.bench.image_load.images import names
+from tools.bench.image_load.rounds import Loop, Size
+from tools.bench.peers import table
+from tools.bench.peers.contenders import Contender
+from tools.bench.peers.load import Load
+from tools.bench.peers.machine import Usage
+from tools.bench.peers.requests import plain
 from tools.sizing import __main__ as sizing
 from tools.sizing.measurement import Saturated
 from tools.sizing.settings import ScalingSettings
@@ -74,6 +83,46 @@ def test_load_generator() -> None:
     printed = load_generator.report(platform.machine(), 0.126, 1.851, 14.9)
     page = shown_block("docs/performance.md", "x86_64, ")
     assert_same_words(printed.replace(platform.machine(), "x86_64"), page)
+
+
+def contender(name: str, rates: list[float], port: int) -> Contender:
+    """A row of the servers side by side."""
+    found = Contender(name, Load(port, [], [], plain, 0.0), (1,), is_peer="our" not in name)
+    found.rates = rates
+    found.cpu_ms, found.client_shares, found.others_shares = [9.8] * 3, [0.01] * 3, [0.3] * 3
+    return found
+
+
+def servers_side_by_side(page: str) -> str:
+    """The table of the page's servers, with its best peer and its noisy rows."""
+    title, _, *rows = page.splitlines()
+    names = [re.split(r"  +", line)[0] for line in rows if re.search(r" \d\.\d\d$", line)]
+    best = page.partition("best peer: ")[2].splitlines()[0]
+    noisy = page.partition("differ by over 25%: ")[2].partition("\n")[0]
+    found = [
+        contender(name, [1.0 if name in noisy else 2.0, *[2.01 if name == best else 2.0] * 2], port)
+        for port, name in enumerate(names)
+    ]
+    return "\n".join([*table.lines(title, found), table.at_rest(0.69)])
+
+
+def test_servers_side_by_side() -> None:
+    for page in (
+        shown_block("docs/performance.md", "demo checkpoint"),
+        shown_block("docs/performance.md", "ResNet-18, random weights"),
+    ):
+        assert_same_words(servers_side_by_side(page), page)
+
+
+def test_image_sizes_under_load() -> None:
+    page = shown_block("docs/performance.md", "demo model, ")
+    sizes = []
+    for name in names():
+        usage = Usage(4.0, 1.0, 0.05, 0.01)
+        loop = Loop(tally(), [224.7], [usage], [4.8])
+        loop.tally.errors.clear()
+        sizes.append(Size(name, [], 0.02, loop, loop))
+    assert_same_words("\n".join([image_load.heading(), *image_load.lines(sizes)]), page)
 
 
 def test_scaling(capsys: pytest.CaptureFixture[str]) -> None:

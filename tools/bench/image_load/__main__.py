@@ -40,6 +40,11 @@ async def played(stack: ThrowawayStack) -> list[Size]:
     return sizes
 
 
+def heading() -> str:
+    """The measurement, above the table."""
+    return f"demo model, {ROUNDS} rounds of {ROUND_S:.0f} s of each; clients: share of the cores"
+
+
 def lines(sizes: Sequence[Size]) -> list[str]:
     """The table, failures, and what else ran on the machine."""
     head = f"{'':<23}{'MB':>6}{'images/s':>10}{'p50 ms':>8}{'p99 ms':>8}{'CPU ms/image':>14}{'clients':>9}"
@@ -86,7 +91,7 @@ def main() -> int:
     """Runs the measurement and returns the exit code."""
     machine = f"{platform.machine()}, {CORES} cores, Python {platform.python_version()}"
     print(f"{machine}, {datetime.now(UTC):%Y-%m-%d}")
-    print(f"demo model, {ROUNDS} rounds of {ROUND_S:.0f} s of each; clients: share of the cores", flush=True)
+    print(heading(), flush=True)
     try:
         with throwaway_stack("gateway.processes=null") as stack:
             stack.deploy("1.0")

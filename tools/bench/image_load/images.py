@@ -13,6 +13,13 @@ from torchserve_gateway.settings.composition import PROJECT_ROOT
 OTHER_KINDS = ("PNG", "WEBP")
 # PNG files of larger sizes are above the gateway's limit of a request.
 OTHER_SIZE = (1000, 1500)
+MIXED = "JPEG, all sizes mixed"
+
+
+def names() -> list[str]:
+    """Names of the rows."""
+    jpegs, others = (_name("JPEG", size) for size in SIZES), (_name(kind, OTHER_SIZE) for kind in OTHER_KINDS)
+    return [*jpegs, *others, MIXED]
 
 
 def images(clients: int) -> dict[str, list[bytes]]:
@@ -22,7 +29,7 @@ def images(clients: int) -> dict[str, list[bytes]]:
     for kind in OTHER_KINDS:
         rows[_name(kind, OTHER_SIZE)] = [_encoded(file, OTHER_SIZE, kind) for file in files]
     jpegs = [rows[_name("JPEG", size)] for size in SIZES]
-    rows["JPEG, all sizes mixed"] = [jpegs[index % len(SIZES)][index] for index in range(len(files))]
+    rows[MIXED] = [jpegs[index % len(SIZES)][index] for index in range(len(files))]
     return {name: _in_turn(found, clients) for name, found in rows.items()}
 
 

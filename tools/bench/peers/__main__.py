@@ -21,7 +21,7 @@ from tools.bench.peers.environments import NotInstalledError
 from tools.bench.peers.load import WrongAnswerError
 from tools.bench.peers.process_tree import NotStartedError
 from tools.bench.peers.rounds import CLIENTS, ROUND_S, ROUNDS, checked, cpu_at_rest, play
-from tools.bench.peers.table import lines
+from tools.bench.peers.table import at_rest, lines
 from tools.bench.peers.workload import IMAGES, WITHIN_GATE, WORKLOADS, Workload
 from tools.throwaway_stack import StackCommandError
 from torchserve_gateway.settings.composition import PROJECT_ROOT
@@ -110,7 +110,7 @@ def measure(name: str) -> None:
         measured = play(measured)
         print()
         print("\n".join(lines(workload.title, measured)))
-        print(f"all servers at rest together: {rest:.2f} cores", flush=True)
+        print(at_rest(rest), flush=True)
 
 
 def main(names: Sequence[str]) -> int:
