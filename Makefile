@@ -381,6 +381,9 @@ bench_peers: .venv/.installed-dev ## the same model here, in LitServe, MLServer,
 bench_load: .venv/.installed-dev ## JPEGs of 200 x 300 to 4000 x 6000, PNG, WebP: closed and open loop through the whole stack
 	@$(RUN) -m tools.bench.image_load
 
+bench_torchserve: .venv/.installed-dev ## settings of TorchServe and its Java side by side: CPU time and log of an image
+	@$(RUN) -m tools.bench.torchserve_settings
+
 # DenseNet's weights are no part of the repository.
 DENSENET = $(if $(filter densenet161,$(MODEL)),weights/densenet161-random.pth)
 weights/densenet161-random.pth: .venv/.installed
