@@ -43,7 +43,7 @@ def _loaded(root: str, settings_type: type[SettingsT], overrides: tuple[str, ...
 def _is_value(override: str) -> bool:
     """Whether it sets a value; others choose a file, or add and remove keys."""
     key, _, _ = override.partition("=")
-    return not (set(key) & set("/@+~") or (CONFIG_DIR / key).is_dir())
+    return not (set(key) & set("/@+~") or key == "gateway.models" or (CONFIG_DIR / key).is_dir())
 
 
 @cache

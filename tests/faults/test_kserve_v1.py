@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from typing import Any
 
 import httpx
@@ -11,8 +12,11 @@ from tests.encoded_images import FORMATS, SMALL
 from tests.fake_torchserve import FakeTorchServe, described, error, version
 from tests.faults.test_gateway_batches import length_of, to_png
 from tests.faults.test_overload import until
-from tests.served_gateway import gateway
+from tests.served_gateway import gateway, gateway_of_record
 from tests.shown_blocks import quoted_text
+from tests.unit.test_deployment_record import VERSION
+from torchserve_gateway.gateway.intake.forms import FormParser
+from torchserve_gateway.record.record import DeployedModel
 
 JPEG, PNG = SMALL["JPEG"], SMALL["PNG"]
 PREDICT = "/v1/models/genre:predict"
@@ -136,6 +140,79 @@ async def test_other_models_get_the_bytes_as_they_are() -> None:
     [request] = torchserve.requests
     assert request.url.path == "/predictions/other"
     assert request.content == b"no image"
+
+
+IMAGE_FIELD = {"data": text(PNG)}
+AS_JSON = "application/json"
+
+
+@pytest.mark.parametrize(
+    ("instance", "row"),
+    [
+        ({"x": [1, 2], "name": ""}, {"x": [1, 2], "name": "", "body": {"x": [1, 2], "name": ""}}),
+        (IMAGE_FIELD, IMAGE_FIELD | {"body": IMAGE_FIELD}),
+        ({"body": {"a": None}}, {"body": {"a": None}}),
+        ({"image": {"b64": text(PNG)}, "body": 1}, {"image": PNG, "body": 1}),
+        ({"b64": text(b"bytes")}, b"bytes"),
+        ({"no form's name": 1}, {"body": {"no form's name": 1}}),
+        ({}, {"body": {}}),
+        ([1.5, "two"], {"body": [1.5, "two"]}),
+        ("AAAA", {"body": "AAAA"}),
+    ],
+)
+async def test_instances_reach_an_archive_of_others_as_they_are(instance: Any, row: Any) -> None:
+    torchserve = FakeTorchServe(httpx.Response(200, json="answered"))
+    foreign = VERSION.model_copy(update={"takes_images": False})
+    async with gateway_of_record(torchserve, {"pets": DeployedModel(serving=foreign)}) as client:
+        response = await client.post("/v1/models/pets:predict", json={"instances": [instance]})
+    assert response.json() == {"predictions": ["answered"]}
+    [request] = torchserve.jobs
+    assert row_of(request) == row
+
+
+def row_of(request: httpx.Request) -> Any:
+    """The handler's row as TorchServe makes it; bytes for a body that is no form and no JSON."""
+    content_type = request.headers["content-type"]
+    if content_type == AS_JSON:
+        return {"body": json.loads(request.content)}
+    if not content_type.startswith("multipart/"):
+        return request.content
+    form = FormParser(content_type, 10)
+    form.feed(request.content)
+    return {
+        each.name: json.loads(each.content) if each.content_type == AS_JSON else bytes(each.content)
+        for each in form.parts()
+    }
+
+
+async def test_an_instance_that_is_too_large_twice_has_its_fields_alone() -> None:
+    torchserve = FakeTorchServe(httpx.Response(200, json=1))
+    deployed = {"pets": DeployedModel(serving=VERSION.model_copy(update={"takes_images": False}))}
+    override = "gateway.max_request_bytes=1000"
+    async with gateway_of_record(torchserve, deployed, override) as client:
+        for size, status in ((200, 200), (600, 200), (1000, 413)):
+            body = {"instances": [{"data": "A" * size}]}
+            assert (await client.post("/v1/models/pets:predict", json=body)).status_code == status
+    assert [sorted(row_of(each)) for each in torchserve.jobs] == [["body", "data"], ["data"]]
+
+
+@pytest.mark.parametrize(
+    ("update", "is_image"),
+    [
+        ({"takes_images": True}, True),
+        ({"takes_images": True, "adopted": True}, True),
+        # Of an older release, or an archive that nobody could read.
+        ({"takes_images": None}, True),
+        ({"takes_images": None, "adopted": True}, False),
+    ],
+)
+async def test_what_the_record_says_of_the_archive_decides(update: dict[str, Any], is_image: bool) -> None:
+    torchserve = FakeTorchServe(httpx.Response(200, json=1))
+    deployed = {"pets": DeployedModel(serving=VERSION.model_copy(update=update))}
+    async with gateway_of_record(torchserve, deployed) as client:
+        await client.post("/v1/models/pets:predict", json={"instances": [IMAGE_FIELD]})
+    [request] = torchserve.jobs
+    assert (request.content == PNG) is is_image
 
 
 async def test_a_full_gateway_refuses_before_it_reads_the_body() -> None:

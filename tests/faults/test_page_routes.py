@@ -8,6 +8,7 @@ import pytest
 from tests.fake_torchserve import FakeTorchServe
 from tests.keys import bearer, with_keys, write_keys
 from tests.served_gateway import gateway
+from tests.several_models import gateway_of, several
 from torchserve_gateway.gateway import page
 
 FILES = sorted((Path(page.__file__).parent / "static").iterdir())
@@ -68,6 +69,25 @@ async def test_sample_pictures_are_those_of_the_golden_check(images: list[Path])
     assert len(answer.content) == next(each for each in images if each.name == names[0]).stat().st_size
     assert answer.headers["content-type"] == "image/jpeg"
     assert missing.status_code == 404
+
+
+async def test_each_model_has_its_own_sample_pictures(tmp_path: Path, images: list[Path]) -> None:
+    boxes = {"samples": [{"image": str(images[0])}, {"input": __file__}]}
+    keys = write_keys(tmp_path / "keys.json", boxes=("predict:boxes",))
+    settings = several(*with_keys(tmp_path / "keys.json"), boxes=boxes)
+    async with gateway_of(FakeTorchServe(), settings) as client:
+        client.headers.update(bearer(keys["boxes"]))
+        assert (await client.get("/page/samples?model=boxes")).json() == [images[0].name]
+        answer = await client.get(f"/page/samples/{images[0].name}?model=boxes")
+        assert answer.content == images[0].read_bytes()
+        # Neither may the key see those of another model.
+        for model in ("?model=genre", ""):
+            assert (await client.get(f"/page/samples{model}")).status_code == 403
+            assert (await client.get(f"/page/samples/horror.jpg{model}")).status_code == 403
+    async with gateway_of(FakeTorchServe(), several(boxes=boxes)) as client:
+        for model in ("echo", "unknown"):
+            assert (await client.get(f"/page/samples?model={model}")).json() == []
+            assert (await client.get(f"/page/samples/horror.jpg?model={model}")).status_code == 404
 
 
 async def test_with_keys_on_the_page_is_open_and_the_samples_are_not(tmp_path: Path) -> None:

@@ -109,3 +109,7 @@ def test_a_handler_answers_json_with_its_own_files_and_configuration(
     assert "has needs.txt, and torchserve.properties.install_py_dep_per_model is not true" in logged
     answer = predict(stack, "fruit", b'{"fruit": "apple", "kilos": 2}', "application/json")
     assert (answer.status_code, answer.json()) == (200, {"price": 5.0, "currency": "EUR"})
+    # The gateway has no file of this model: KServe's instances pass as they are.
+    url, fruit = f"{stack.settings.gateway.url}/v1/models/fruit:predict", {"fruit": "apple", "kilos": 3}
+    instances = HTTP.post(url, json={"instances": [fruit]}, timeout=60)
+    assert instances.json() == {"predictions": [{"price": 7.5, "currency": "EUR"}]}

@@ -194,6 +194,23 @@ def test_a_sample_picture_takes_one_click(page: Site) -> None:
     assert "horror.jpg" in page.find(".picture[data-state=answered]").text
 
 
+def test_each_model_offers_its_own_samples(site: Site) -> None:
+    for name in ("genre", "imagenet", "unknown"):
+        site.deploy(name)
+    site.start("gateway.models=[genre,imagenet]")
+    site.open()
+    choice, shown = Select(site.find("#model")), {"genre": "horror.jpg", "imagenet": "chelsea.jpg"}
+    for model in ("genre", "imagenet", "genre"):
+        choice.select_by_visible_text(model)
+        site.find(f".sample[aria-label='Try {shown[model]}']")
+    choice.select_by_visible_text("unknown")
+    site.wait(lambda: not site.chrome.find_element(By.ID, "samples").is_displayed())
+    choice.select_by_visible_text("imagenet")
+    site.find(".sample").click()
+    assert "chelsea.jpg" in site.find(".picture").text
+    assert any("/predictions/imagenet" in each.url.path for each in site.torchserve.jobs)
+
+
 def test_twenty_pictures_at_once_are_all_answered(page: Site) -> None:
     files = sorted(POSTERS.glob("*.*"))[:10]
     page.pick(*files, *files)

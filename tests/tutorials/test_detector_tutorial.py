@@ -71,7 +71,7 @@ def test_the_detector_answers_json_directly_and_behind_the_gateway(shell: Shell)
     line = START.format("all")
     with shell.started(line, "pipeline", management=shell.management):
         shell.run("python -m torchserve_gateway adopt torchserve=mine")
-        gateway = "python -m torchserve_gateway app torchserve=mine model=foreign model.name=pipeline"
+        gateway = "python -m torchserve_gateway app torchserve=mine"
         command = shell.command(f"exec {gateway} gateway.port={shell.ports[5]}")
         with in_foreground(command, shell.folder, shell.environment, f"{shell.gateway}/health/live"):
             check_json(shell, shell.gateway)

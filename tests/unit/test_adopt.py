@@ -13,6 +13,7 @@ from typer.testing import Result
 from tests.commands import command
 from tests.fake_torchserve import FakeTorchServe, described, error, listening, version
 from tests.unit.test_deployment_record import VERSION
+from tests.unit.test_foreign_archives import archive
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord, Trial
 
 Versions = dict[str, list[dict[str, Any]]]
@@ -107,6 +108,15 @@ def test_a_running_model_is_on_record_with_its_real_parameters(place: Place) -> 
     assert entry.serving.archive == "genre-1.0.mar"
     assert len(entry.serving.sha256) == 64
     assert entry.serving.adopted
+
+
+@pytest.mark.parametrize(("handler", "images"), [("object_detector", True), ("theirs.py", False)])
+def test_the_record_says_whether_the_archive_takes_images(place: Place, handler: str, images: bool) -> None:
+    archive(place.directory / "genre-1.0.mar", handler=handler)
+    adopted(place)
+    entry = place.entry()
+    assert entry
+    assert entry.serving.takes_images is images
 
 
 def test_nothing_is_changed_at_torchserve(place: Place) -> None:
@@ -220,7 +230,7 @@ def test_models_that_must_not_run_twice_are_marked(place: Place) -> None:
 
 
 def test_a_record_of_an_older_release_is_read(tmp_path: Path) -> None:
-    old = VERSION.model_dump(mode="json", exclude={"idempotent", "adopted"})
+    old = VERSION.model_dump(mode="json", exclude={"idempotent", "adopted", "takes_images"})
     content = {"revision": 1, "models": {"genre": {"serving": old}}}
     (tmp_path / "deployed.json").write_text(json.dumps(content))
     serving = DeploymentRecord(tmp_path).read().models["genre"].serving

@@ -13,6 +13,7 @@ from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.commands.migration.archive_overrides import with_archive_settings
 from torchserve_gateway.deployment.archives.foreign import described, foreign_archive
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
+from torchserve_gateway.deployment.plan import upload_plan
 from torchserve_gateway.downloads import sha256
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
 from torchserve_gateway.settings.composition import load
@@ -87,6 +88,21 @@ def test_the_archive_is_taken_as_it_is_under_a_name_of_its_version(tmp_path: Pat
         assert found.file
         assert found.file.read_bytes() == file.read_bytes()
     assert not found.file.exists()
+
+
+@pytest.mark.parametrize(
+    ("handler", "images"), [("image_classifier", True), ("text_classifier", False), ("handler.py", False)]
+)
+def test_an_archive_of_others_takes_images_if_its_handler_is_known_to(
+    tmp_path: Path, handler: str, images: bool
+) -> None:
+    file = archive(tmp_path / "theirs.mar", handler=handler)
+    with foreign_archive(file, "pets", "2.1", None) as found:
+        assert upload_plan(upload(file), found).wanted.takes_images is images
+    with zipfile.ZipFile(file, "a") as ours:
+        ours.writestr("preprocessing.json", "{}")
+    with foreign_archive(file, "pets", "2.1", None) as found:
+        assert upload_plan(upload(file), found).wanted.takes_images is True
 
 
 @pytest.mark.parametrize("own", [None, "1.0", 1.0])

@@ -101,7 +101,8 @@ def planned(settings: SwapSettings, asked: DeployedVersion, archive: Archive) ->
         DeploymentError: the archive's model-config.yaml does not suit the gateway, or a sample is missing.
     """
     model, deadline_s = settings.served.name, settings.gateway.deadline_s
-    wanted = as_torchserve_will_run(model, asked, archive.config, deadline_s)
+    inspected = asked.model_copy(update={"takes_images": archive.takes_images})
+    wanted = as_torchserve_will_run(model, inspected, archive.config, deadline_s)
     warn_unless_installed(f"{model} {wanted.version}", archive.requirements, settings.torchserve)
     return Deployment(
         model=model,

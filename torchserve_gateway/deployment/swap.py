@@ -137,7 +137,8 @@ class Swap:
                 runs = await self._serve_again_on(torchserve, runs, serving)
                 await torchserve.management.set_default(deployment.model, runs.version)
         logger.info("%s %s serves already", deployment.model, runs.version)
-        changed = {**runs.parameters(), "idempotent": deployment.wanted.idempotent}
+        of_deploy = {"idempotent", "takes_images"}
+        changed = {**runs.parameters(), **deployment.wanted.model_dump(include=of_deploy)}
         current = serving.serving.model_copy(update=changed)
         update = {"serving": current, "replicas": len(self._target.replicas)}
         self._target.record.write(deployment.model, serving.model_copy(update=update))

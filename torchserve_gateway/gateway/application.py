@@ -153,7 +153,9 @@ def _add_routes(
     predicting = prediction_routes.routes(arrivals, predictions)
     app.include_router(predicting, **access.guard(*of_default))
     app.include_router(batch_routes.routes(arrivals, batches), **access.guard(*of_default))
-    app.include_router(kserve_v1.routes(arrivals, batches, fleet, readiness, access.may_predict), **predict)
+    may_predict, is_foreign = access.may_predict, state.routing.takes_any_input
+    v1 = kserve_v1.routes(arrivals, batches, fleet, readiness, may_predict, is_foreign)
+    app.include_router(v1, **predict)
     app.include_router(open_inference.server_routes(readiness))
     app.include_router(open_inference.model_routes(arrivals, batches, fleet, readiness), **predict)
     app.include_router(health_routes.routes(torchserve, readiness))

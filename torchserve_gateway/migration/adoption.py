@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torchserve_gateway.downloads import sha256, without_credentials
 from torchserve_gateway.migration.running import RunningModel
+from torchserve_gateway.record.inputs import UNREADABLE, takes_images
 from torchserve_gateway.record.record import DeployedModel, DeployedVersion
 from torchserve_gateway.torchserve_api.descriptions import ModelVersion
 
@@ -94,7 +95,9 @@ def _compared(
         return outcome.differs(f"{name}: {text}; overwrite=true takes over what TorchServe runs")
     previous = (before.serving, *before.previous)
     if before.serving.version == found.version:
-        update = {**found.parameters(), "sha256": found.sha256 or before.serving.sha256}
+        update: dict[str, object] = {**found.parameters()}
+        if found.sha256:
+            update |= found.model_dump(include={"sha256", "takes_images"})
         found = before.serving.model_copy(update=update)
         previous = before.previous
     kept = tuple(each for each in previous if each.version != found.version)
@@ -106,12 +109,15 @@ def _compared(
 def _version(described: list[ModelVersion], terms: Terms) -> DeployedVersion:
     first = described[0]
     file = terms.model_store / first.archive_name if terms.model_store else None
+    if file and not file.is_file():
+        file = None
     return DeployedVersion(
         version=first.model_version,
         source=without_credentials(first.model_url),
         archive=first.archive_name,
-        sha256=sha256(file) if file and file.is_file() else "",
+        sha256=sha256(file) if file else "",
         adopted=True,
+        takes_images=_takes_images(file) if file else None,
         idempotent=terms.idempotent,
         batch_size=first.batch_size,
         max_batch_delay=first.max_batch_delay,
@@ -119,6 +125,14 @@ def _version(described: list[ModelVersion], terms: Terms) -> DeployedVersion:
         response_timeout=first.response_timeout,
         startup_timeout=first.startup_timeout or DEFAULT_STARTUP_TIMEOUT_S,
     )
+
+
+def _takes_images(archive: Path) -> bool | None:
+    """As the archive says; None for a file that is no model archive, which TorchServe runs nevertheless."""
+    try:
+        return takes_images(archive)
+    except UNREADABLE:
+        return None
 
 
 def _differences(found: DeployedVersion, replicas: int, before: DeployedModel) -> Iterator[str]:

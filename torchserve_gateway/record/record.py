@@ -50,7 +50,14 @@ class DeployedVersion(Settings):
     """Whether the gateway may ask again after a failed batch."""
     adopted: bool = False
     """Whether others registered the version; its archive is theirs, so that no deploy removes it."""
+    takes_images: bool | None = None
+    """Whether its archive says that inputs are images; None: not known."""
     deployed_at: datetime = Field(default_factory=_now)
+
+    @property
+    def takes_any_input(self) -> bool:
+        """Whether inputs pass as they are; where it is not known, those of an adopted version."""
+        return self.adopted if self.takes_images is None else not self.takes_images
 
     def parameters(self) -> dict[str, str | int]:
         """The parameters of `POST /models`, without the archive."""

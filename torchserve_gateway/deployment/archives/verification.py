@@ -12,6 +12,7 @@ from torchserve_gateway.deployment.archives.requirements import requirements_of
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.downloads import sha256
 from torchserve_gateway.record.engine import Engine, engine_of
+from torchserve_gateway.record.inputs import takes_images
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ class Archive:
     """Its engine and parity, if packing noted them."""
     requirements: str | None = None
     """Name of its requirements file, if it has one."""
+    takes_images: bool | None = None
+    """Whether it says that inputs are images; None: it was not read."""
 
 
 def verified(file: Path, source: str, version: str, expected_sha256: str | None) -> Archive:
@@ -59,10 +62,10 @@ def verified(file: Path, source: str, version: str, expected_sha256: str | None)
     logger.info("%s has %ssha256 %s", source, "the expected " if expected_sha256 else "", digest)
     config = inspected(file, source, version)
     try:
-        engine, requirements = engine_of(file), requirements_of(file)
+        engine, requirements, images = engine_of(file), requirements_of(file), takes_images(file)
     except UNREADABLE as exc:
         raise ArchiveRefusedError(f"{source} is no model archive: {exc}") from exc
-    return Archive(source, file.name, file, file.name, digest, config, engine, requirements)
+    return Archive(source, file.name, file, file.name, digest, config, engine, requirements, images)
 
 
 def inspected(file: Path, source: str, version: str) -> ModelConfig | None:

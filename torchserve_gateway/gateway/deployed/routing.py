@@ -90,6 +90,11 @@ class Routing:
             return False
         return deployed.serving.batch_size > 1 or version != deployed.serving.version
 
+    def takes_any_input(self, model: str) -> bool:
+        """Whether the record says that the model's inputs pass as they are, as those of others' archives."""
+        deployed = self.record.models.get(model)
+        return deployed is not None and deployed.serving.takes_any_input
+
     def archive_sha256(self, model: str, version: str | None) -> str | None:
         """SHA-256 of the serving version's archive; None if unknown, and for versions that may change."""
         deployed = self.record.models.get(model)

@@ -149,19 +149,27 @@ def _field(name: str, value: str) -> Part:
 def _form(parts: Sequence[Part]) -> HandlerBody:
     """Rebuilds a form; the last of several parts with the same name counts, as in TorchServe."""
     row: dict[str, object] = {}
-    written: dict[str, tuple[bytes, bytes | bytearray]] = {}
-    # The boundary is a hash of the parts: equal forms stay equal for the cache, and no part contains it.
-    digest = hashlib.blake2b(digest_size=8)
+    fields: dict[str, tuple[bytes | bytearray, str]] = {}
     for part in parts:
         may_be_json = part.name in _IMAGE_FIELDS
         row[part.name], content, kind = _value(part.content, part.content_type, may_be_json=may_be_json)
-        written[part.name] = _head(part.name, kind), content
-        digest.update(written[part.name][0])
+        fields[part.name] = content, kind
+    return HandlerBody(row, *form_of(fields))
+
+
+def form_of(fields: Mapping[str, tuple[bytes | bytearray, str]]) -> tuple[bytes, str]:
+    """Returns a form of contents and media types by name, and its Content-Type."""
+    heads = {name: _head(name, kind) for name, (_, kind) in fields.items()}
+    # The boundary is a hash of the parts: equal forms stay equal for the cache, and no part contains it.
+    digest = hashlib.blake2b(digest_size=8)
+    for name, (content, _) in fields.items():
+        digest.update(heads[name])
         digest.update(content)
     boundary = digest.hexdigest()
     line = f"--{boundary}".encode()
-    pieces = [piece for head, content in written.values() for piece in (line, head, content, b"\r\n")]
-    return HandlerBody(row, b"".join([*pieces, line, b"--\r\n"]), f"{FORM}; boundary={boundary}")
+    written = [(heads[name], content) for name, (content, _) in fields.items()]
+    pieces = [piece for head, content in written for piece in (line, head, content, b"\r\n")]
+    return b"".join([*pieces, line, b"--\r\n"]), f"{FORM}; boundary={boundary}"
 
 
 def _head(name: str, kind: str) -> bytes:

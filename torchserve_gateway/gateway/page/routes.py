@@ -1,4 +1,4 @@
-"""The web page at `/`, its files, and sample pictures of the default model."""
+"""The web page at `/`, its files, and sample pictures of each model."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from torchserve_gateway.gateway.deployed.served_models import ServedModels
+from torchserve_gateway.gateway.names import QueryModel
 from torchserve_gateway.settings.model import ModelSettings
 from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.version import __version__
@@ -69,18 +70,19 @@ def routes(settings: ProjectSettings, models: ServedModels) -> APIRouter:
 def sample_routes(settings: ProjectSettings) -> APIRouter:
     """Sample pictures, which may be private as a model's answers are: callers need the right to predict."""
     router = APIRouter(include_in_schema=False)
-    model = settings.models.get(settings.gateway.default_model)
-    samples = _samples(model) if model and settings.gateway.page.enabled else {}
+    default, models = settings.gateway.default_model, settings.models
+    shown = {name: _samples(model) for name, model in models.items()} if settings.gateway.page.enabled else {}
 
     @router.get("/page/samples")
-    async def names() -> list[str]:
-        return list(samples)
+    async def names(model: QueryModel = None) -> list[str]:
+        return list(shown.get(model or default, {}))
 
     @router.get("/page/samples/{name}")
-    async def sample(name: str) -> Response:
-        if name not in samples:
+    async def sample(name: str, model: QueryModel = None) -> Response:
+        file = shown.get(model or default, {}).get(name)
+        if file is None:
             raise HTTPException(404)
-        return FileResponse(samples[name], headers={**HEADERS, "Cache-Control": "private, max-age=3600"})
+        return FileResponse(file, headers={**HEADERS, "Cache-Control": "private, max-age=3600"})
 
     return router
 

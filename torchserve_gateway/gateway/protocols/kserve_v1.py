@@ -16,12 +16,13 @@ from torchserve_gateway.gateway.intake.json_bodies import json_body
 from torchserve_gateway.gateway.names import PathModel
 from torchserve_gateway.gateway.prediction.answers import PROBLEMS, prediction_headers
 from torchserve_gateway.gateway.prediction.arrivals import Arrivals
-from torchserve_gateway.gateway.prediction.image_batches import ImageBatches
+from torchserve_gateway.gateway.prediction.image_batches import ImageBatches, NamedImage
 from torchserve_gateway.gateway.protocols.kserve_v1_bodies import (
     PredictRequest,
     prediction_of,
     read_images,
     read_instances,
+    read_rows,
 )
 from torchserve_gateway.gateway.schemas import ModelReadiness, answer_schema, problems
 
@@ -47,13 +48,24 @@ def routes(
     fleet: Fleet,
     readiness: Readiness,
     may_predict: Callable[[Request, str], bool],
+    is_foreign: Callable[[str], bool],
 ) -> APIRouter:
     """`GET /v1/models`, `GET /v1/models/{model}` and `POST /v1/models/{model}:predict`.
 
     may_predict: whether a request's caller may use a model, by its name.
+    is_foreign: whether a model's archive says nothing of images, by the model's name.
     """
     router = APIRouter(prefix="/v1/models", tags=["KServe V1"])
     max_images = arrivals.settings.max_batch_images
+
+    def read_inputs(model: str, body: bytes) -> list[NamedImage]:
+        served = batches.models.of(model)
+        if served.takes_any_input:
+            return read_instances(body, max_images)
+        # A model's file says more than its archive.
+        if model not in batches.models.configured and is_foreign(model):
+            return read_rows(body, max_images, served.max_request_bytes)
+        return read_images(body, max_images)
 
     @router.post(
         "/{model:model_name}:predict",
@@ -65,8 +77,7 @@ def routes(
     async def predict(request: Request, model: PathModel) -> Response:
         context = arrivals.let_in(request, model)
         body = await arrivals.read_images(request, context)
-        read = read_instances if batches.models.of(model).takes_any_input else read_images
-        images = await asyncio.to_thread(read, body, max_images)
+        images = await asyncio.to_thread(read_inputs, model, body)
         answers = await batches.predict_all(images, batches.job(request, model), context)
         predictions = [prediction_of(answer) for answer in answers]
         return JSONResponse({"predictions": predictions}, headers=prediction_headers(context))

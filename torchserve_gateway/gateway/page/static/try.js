@@ -21,7 +21,7 @@ export class TryView {
     this.showCode();
   }
 
-  /** Models and samples that the key allows; without the right the default model stays. */
+  /** Models and samples that the key allows; without the right the chosen model stays. */
   async refresh() {
     await Promise.allSettled([this.loadModels(), this.loadSamples()]);
   }
@@ -39,22 +39,28 @@ export class TryView {
     byId("model-choice").hidden = names.length < 2;
   }
 
+  /** Pictures of the chosen model, where it has some. */
   async loadSamples() {
-    const names = await (await get("page/samples")).json();
+    const model = this.model, query = `?model=${encodeURIComponent(model)}`;
+    const names = await (await get(`page/samples${query}`)).json();
     const buttons = await Promise.all(names.map(async (name) => {
-      const blob = await (await get(`page/samples/${encodeURIComponent(name)}`)).blob();
+      const blob = await (await get(`page/samples/${encodeURIComponent(name)}${query}`)).blob();
       const file = new File([blob], name, { type: blob.type });
       const image = element("img", { src: URL.createObjectURL(blob), alt: "" });
       return element("button", { class: "sample", "aria-label": `Try ${name}`, onclick: () => this.add([file]) }, image);
     }));
+    // Another model may have been chosen meanwhile.
+    if (model !== this.model) return;
     byId("samples").querySelector(".sample-row").replaceChildren(...buttons);
-    byId("samples").hidden = !buttons.length || this.model !== this.about.model;
+    byId("samples").hidden = !buttons.length;
   }
 
   choose(model) {
     this.model = model;
-    byId("samples").hidden = model !== this.about.model || !byId("samples").querySelector("button");
+    byId("samples").hidden = true;
     this.showCode();
+    // Without them the page does what it is for.
+    this.loadSamples().catch(() => {});
   }
 
   takeFiles() {
