@@ -35,7 +35,7 @@ def send(settings: DigitsSettings) -> None:
         trust_env=False,
     ) as http:
         for index in chosen:
-            predicted = _predicted(http, settings.model.name, png(held_out.pictures[index]))
+            predicted = _predicted(http, settings.served.name, png(held_out.pictures[index]))
             actual = str(held_out.targets[index])
             right += predicted == actual
             table.add_row(predicted, actual, style="" if predicted == actual else "red")

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from ts.torch_handler.image_classifier import ImageClassifier
 
+from examples.densenet161.network import ImageClassifier as DenseNet161
 from examples.digits.dataset import digits, png
 from examples.digits.network import DigitNetwork
 from examples.digits.train import inputs
@@ -27,6 +29,7 @@ from torchserve_gateway.settings.project import ProjectSettings
 from ts_serialize.image_input import decode_image, image_transform
 
 EXAMPLES = PROJECT_ROOT / "examples"
+JSON = "application/json"
 
 
 class Deployed:
@@ -72,7 +75,8 @@ class Deployed:
         def answer(body: bytes) -> Any:
             response = HTTP.post(url, content=body, headers={"Content-Type": content_type})
             assert response.status_code == 200, response.text
-            is_json = response.headers["content-type"].startswith("application/json")
+            # Stock handlers name no type.
+            is_json = response.headers.get("content-type", JSON).startswith(JSON)
             return response.json() if is_json else response.text
 
         with ThreadPoolExecutor(len(bodies)) as pool:
@@ -189,3 +193,21 @@ def test_resnet56(deployed: Deployed) -> None:
         deployed.answers("resnet56-random", photographs, "image/jpeg"), expected, strict=True
     ):
         assert answer == pytest.approx(dict(zip(model.labels, probabilities, strict=True)), abs=1e-5)
+
+
+@pytest.mark.long
+def test_densenet161(deployed: Deployed) -> None:
+    deployed.deploy("densenet161", weights=True)
+    labels = load("gateway", ProjectSettings, ["model=densenet161"]).model.labels
+    network = DenseNet161().eval()
+    network.load_state_dict(torch.load(deployed.weights("densenet161"), weights_only=True))
+    photographs = [file.read_bytes() for file in sorted((EXAMPLES / "imagenet/samples").iterdir())]
+    # As the stock handler prepares them.
+    batch = torch.stack([ImageClassifier.image_processing(decode_image(each, 10**8)) for each in photographs])
+    with torch.inference_mode():
+        values, indices = torch.softmax(network(batch), dim=1).topk(5)
+    answers = deployed.answers("densenet161-random", photographs, "image/jpeg")
+    for answer, probabilities, order in zip(answers, values.tolist(), indices.tolist(), strict=True):
+        expected = dict(zip([labels[each] for each in order], probabilities, strict=True))
+        assert answer == pytest.approx(expected, abs=1e-5)
+        assert all(name.startswith("random weights: ") for name in answer)

@@ -15,6 +15,7 @@ from tests.conftest import NewStack
 from tests.http_client import HTTP
 from tests.processes import until
 from tests.running_stack import RunningStack
+from torchserve_gateway.record.record import DeploymentRecord
 
 # TorchServe takes fractions of a minute; the shortest life that a slow machine can still deploy in.
 LIFE_MIN = "0.25"
@@ -108,8 +109,15 @@ def test_the_management_commands_work_and_name_what_is_wrong_with_the_tokens(sta
     assert f"no new management token; is {key_file} its key file?" in refused.stderr
 
 
-def test_what_a_deploy_recorded_is_what_adopting_finds(stack: RunningStack) -> None:
+def test_what_a_deploy_recorded_is_what_adopting_finds(stack: RunningStack, tmp_path: Path) -> None:
     assert "genre 1.0: on record already" in succeeded(stack.adopt())
+    # The tokens are enough, without a record of ours.
+    said = succeeded(stack.adopt(f"torchserve.deployments_dir={tmp_path}"))
+    assert "genre 1.0: on record now, " in said
+    records = tmp_path, stack.settings.torchserve.deployments_dir
+    found, own = (DeploymentRecord(each).read().models["genre"].serving for each in records)
+    assert found.parameters() == own.parameters()
+    assert (found.sha256, found.takes_images, found.adopted) == (own.sha256, True, True)
 
 
 def test_without_the_key_file_a_deploy_says_so(stack: RunningStack, tmp_path: Path) -> None:

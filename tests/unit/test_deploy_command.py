@@ -32,6 +32,15 @@ def test_a_version_that_nobody_named_does_not_replace_another(tmp_path: Path) ->
     assert_same_words(line, shown_block("docs/deploying.md", "failed: nothing was changed: "))
 
 
+def test_the_command_that_helps_has_the_name_at_torchserve(tmp_path: Path) -> None:
+    named = "served_model.model_name=posters"
+    url = "request_params.url=nonesuch-1.0.mar"
+    line = on_record(tmp_path, "3.0", "deploy", url, named, name="posters").stderr
+    assert "nothing was changed: posters 3.0 serves" in line
+    assert f"make upload_model MODEL=genre VERSION=1.0 ARGS={named} deploys" in line
+    assert line.endswith(f"model.version='\"1.0\"' {named}\n")
+
+
 def test_the_demo_keeps_what_serves(tmp_path: Path) -> None:
     result = deploy(tmp_path, "3.0", "if_another_serves=keep")
     assert (result.exit_code, result.stdout) == (0, "genre 3.0 serves\n")

@@ -3,15 +3,20 @@
 import io
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 import torch
 from PIL import Image
 
 from examples.digits.handler import DigitHandler
 from examples.digits.network import DigitNetwork
+from examples.digits.send import send
+from examples.digits.settings import DigitsSettings
+from tests.fake_torchserve import FakeTorchServe, listening
 from tests.handler_context import answers, context
-from torchserve_gateway.settings.composition import PROJECT_ROOT
+from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 
 EXAMPLE = PROJECT_ROOT / "examples/digits"
 
@@ -41,6 +46,17 @@ def test_any_image_is_scaled_to_the_networks_input(
     Image.new(mode, size, "white").save(file, "PNG")
     decoded = handler.decode({"body": file.getvalue()})
     assert torch.equal(decoded, torch.ones(1, 28, 28))
+
+
+def test_held_out_digits_go_to_the_name_at_torchserve(capsys: pytest.CaptureFixture[str]) -> None:
+    torchserve = FakeTorchServe(httpx.Response(200, text="3"))
+    with listening(torchserve) as url:
+        port = f"gateway.port={urlsplit(url).port}"
+        send(load("digits", DigitsSettings, ["served_model.model_name=numbers", "count=2", port]))
+    assert [each.url.path for each in torchserve.requests] == ["/predictions/numbers"] * 2
+    printed = capsys.readouterr().out
+    assert "Predicted" in printed
+    assert "Accuracy: " in printed
 
 
 def test_the_committed_weights_are_the_networks() -> None:

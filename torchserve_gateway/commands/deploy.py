@@ -99,11 +99,13 @@ def _other_version(record: DeploymentRecord, settings: UploadSettings) -> str | 
 
 
 def _refusal(settings: UploadSettings, serving: str) -> str:
-    model, version = settings.model.name, settings.model.version
+    model, version, served = settings.model.name, settings.model.version, settings.served.name
+    named = "" if served == model else f"served_model.model_name={served}"
+    make = f"make upload_model MODEL={model} VERSION={version}{named and f' ARGS={named}'}"
+    command = f"torchserve-gateway deploy model={model} model.version='\"{version}\"'{named and f' {named}'}"
     return (
-        f"nothing was changed: {settings.served.name} {serving} serves, and {version} is only the version in "
-        f"the model's file; make upload_model MODEL={model} VERSION={version} deploys it on purpose, or "
-        f"torchserve-gateway deploy model={model} model.version='\"{version}\"'"
+        f"nothing was changed: {served} {serving} serves, and {version} is only the version in the model's "
+        f"file; {make} deploys it on purpose, or {command}"
     )
 
 

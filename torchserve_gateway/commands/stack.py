@@ -117,9 +117,11 @@ def _check_settings(
 
 
 def _other_settings(settings: StackSettings) -> str:
-    record, model = DeploymentRecord(settings.torchserve.deployments_dir).read(), settings.model.name
-    is_there = settings.served.name in record.models
-    hint = "" if is_there else f"make upload_model MODEL={model} deploys {model} without a restart; "
+    record = DeploymentRecord(settings.torchserve.deployments_dir).read()
+    model, served = settings.model.name, settings.served.name
+    named = "" if served == model else f" ARGS=served_model.model_name={served}"
+    deploys = f"make upload_model MODEL={model}{named} deploys {served} without a restart; "
+    hint = "" if served in record.models else deploys
     return (
         f"the stack runs with other settings, {record.summary}; {hint}make down first to change the settings "
         "or the model of /predict"
