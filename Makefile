@@ -254,13 +254,14 @@ run_stress: install ## load and images per second
 ##@ Examples and tutorials
 # The targets of the MNIST tutorial, docs/tutorials.md, under their names.
 model_name ?= $(MODEL)
-model_version ?= 1.0
+# As VERSION.
+model_version ?=
 tserve_url ?= http://127.0.0.1
 models_port ?= 8081
 num_workers ?= 1
 # URL of an archive; empty: the archive that `make mar` wrote.
 model_url ?=
-TUTORIAL_CHOICE = model=$(model_name) 'model.version="$(model_version)"'
+TUTORIAL_CHOICE = model=$(model_name)$(if $(model_version), 'model.version="$(model_version)"')
 TUTORIAL_SOURCE = $(if $(model_url),'archive_source.url="$(model_url)"',archive_source=model_mars)
 TUTORIAL_URL = $(if $(findstring ://,$(tserve_url)),,http://)$(tserve_url):$(models_port)
 

@@ -126,7 +126,11 @@ def test_the_tutorials_parameters_reach_the_deploy() -> None:
     )
     assert "'archive_source.url=\"http://a/b.mar\"'" in elsewhere
     assert elsewhere.endswith("torchserve.management_url=http://localhost:9081")
-    assert printed("mar", "model_name=digits").endswith("generate-mar model=digits 'model.version=\"1.0\"'")
+    version = "model_version=1.0"
+    made = printed("mar", "model_name=digits", version)
+    assert made.endswith("generate-mar model=digits 'model.version=\"1.0\"'")
+    # A version that nobody named must not take the place of another.
+    assert "model.version" not in elsewhere
 
 
 def test_targets_of_the_tutorials_page_exist() -> None:
