@@ -1,5 +1,6 @@
 """Archives of any model, built from configuration, on the real stack: TorchServe's own handler, and JSON."""
 
+import io
 import json
 from pathlib import Path
 
@@ -9,9 +10,13 @@ import torch
 from PIL import Image
 from torch import nn
 from ts.torch_handler.image_classifier import ImageClassifier
+from ts.torch_handler.image_segmenter import ImageSegmenter
+from ts.torch_handler.object_detector import ObjectDetector
+from ts.torch_handler.vision_handler import VisionHandler
 
 from tests.http_client import HTTP
 from tests.running_stack import RunningStack
+from torchserve_gateway.deployment.answers.json_differences import find_difference
 
 BARE = ("model.labels=null", "model.image=null", "model.weights=null", "model.samples=[]")
 NETWORK = """
@@ -113,3 +118,70 @@ def test_a_handler_answers_json_with_its_own_files_and_configuration(
     url, fruit = f"{stack.settings.gateway.url}/v1/models/fruit:predict", {"fruit": "apple", "kilos": 3}
     instances = HTTP.post(url, json={"instances": [fruit]}, timeout=60)
     assert instances.json() == {"predictions": [{"price": 7.5, "currency": "EUR"}]}
+
+
+DETECTOR = """
+import torch
+from torch import nn
+
+
+class Tiny(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.share = nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, images):
+        height, width = images.shape[2:]
+        box = [0.0, 0.0, width * self.share, height * self.share]
+        scores = [torch.stack([image.mean(), image.mean() / 10]) for image in images]
+        boxes, labels = torch.tensor([box, box]), torch.tensor([1, 0])
+        return [{"boxes": boxes, "labels": labels, "scores": each} for each in scores]
+"""
+SEGMENTER = """
+import torch
+from torch import nn
+
+
+class Tiny(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.classes = nn.Conv2d(3, 2, 1)
+
+    def forward(self, images):
+        return {"out": self.classes(images)}
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("stock", "source"), [(ObjectDetector, DETECTOR), (ImageSegmenter, SEGMENTER)], ids=["boxes", "segments"]
+)
+def test_other_stock_handlers_answer_as_in_process(
+    stack: RunningStack, tmp_path: Path, stock: type[VisionHandler], source: str
+) -> None:
+    torch.manual_seed(0)
+    defined: dict[str, type[nn.Module]] = {}
+    exec(source, defined)
+    network, names = defined["Tiny"](), {"0": "cat", "1": "dog"}
+    torch.save(network.state_dict(), tmp_path / "tiny.pth")
+    (tmp_path / "index_to_name.json").write_text(json.dumps(names))
+    (tmp_path / "tiny.py").write_text(source)
+    name = stock.__module__.rpartition(".")[2]
+    deploy(
+        stack,
+        name,
+        f"model.handler={name}",
+        f"model.model_file={tmp_path}/tiny.py",
+        f"model.weights={{path: {tmp_path}/tiny.pth}}",
+        f"model.labels={tmp_path}/index_to_name.json",
+        "model.workers=1",
+    )
+    handler = stock()
+    handler.mapping = names
+    for grey in (250, 180, 10):
+        image, file = Image.new("RGB", (300, 200), (grey, grey, 200)), io.BytesIO()
+        image.save(file, "PNG")
+        answer = predict(stack, name, file.getvalue(), "image/png").json()
+        with torch.inference_mode():
+            [wanted] = handler.postprocess(network(handler.image_processing(image)[None]))
+        assert find_difference(wanted, answer, 1e-5) is None
