@@ -6,11 +6,10 @@
 import datetime as dt
 import os
 import platform
-import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -19,7 +18,7 @@ from tools.bench.peers import our_stacks
 from tools.bench.peers.contenders import PEERS, Contender, Peer, small_proxy
 from tools.bench.peers.environments import NotInstalledError
 from tools.bench.peers.load import WrongAnswerError
-from tools.bench.peers.process_tree import NotStartedError
+from tools.bench.peers.process_tree import NotStartedError, undisturbed_cleanup
 from tools.bench.peers.rounds import CLIENTS, ROUND_S, ROUNDS, checked, cpu_at_rest, play
 from tools.bench.peers.table import at_rest, lines
 from tools.bench.peers.workload import IMAGES, WITHIN_GATE, WORKLOADS, Workload
@@ -82,20 +81,6 @@ def fastest(measured: Sequence[Contender]) -> list[Peer]:
     by_title = {peer.title: peer for peer in PEERS}
     found = sorted((row for row in measured if row.name in by_title), key=lambda row: -row.warm_up)
     return [by_title[row.name] for row in found[:RIVALS]]
-
-
-@contextmanager
-def undisturbed_cleanup() -> Iterator[ExitStack]:
-    """Stops everything at the end, however often Ctrl-C is pressed meanwhile; SIGTERM ends as Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    cleanup = ExitStack()
-    try:
-        yield cleanup
-    finally:
-        before = [signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)]
-        cleanup.close()
-        for each, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
-            signal.signal(each, handler)
 
 
 def measure(name: str) -> None:

@@ -93,6 +93,20 @@ def server(
             _end(process)
 
 
+@contextlib.contextmanager
+def undisturbed_cleanup() -> Iterator[contextlib.ExitStack]:
+    """Stops everything at the end, however often Ctrl-C is pressed meanwhile; SIGTERM ends as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    cleanup = contextlib.ExitStack()
+    try:
+        yield cleanup
+    finally:
+        before = [signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)]
+        cleanup.close()
+        for each, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(each, handler)
+
+
 def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
     give_up = monotonic() + START_S
     while monotonic() < give_up and process.poll() is None:

@@ -1,6 +1,6 @@
 """Deploys the demo model on a stack for each variant and prints the CPU time of an image, measured in turns.
 
-Exit codes: 0 every request was answered; 1 at least one was not, or a stack did not start.
+Exit codes: 0 every request was answered; 1 at least one was not, or a stack did not start; 130 interrupted.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pathlib import Path
 import uvloop
 
 from tools.bench.peers.machine import CORES, Meter, warnings
-from tools.bench.peers.process_tree import trees
+from tools.bench.peers.process_tree import trees, undisturbed_cleanup
 from tools.bench.torchserve_settings.variants import Variant, variants
 from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
 from torchserve_gateway.load_test.clients import Client
@@ -118,6 +118,11 @@ async def measured(chosen: list[tuple[Variant, ThrowawayStack]]) -> list[Row]:
     return rows
 
 
+def heading() -> str:
+    """The measurement, above the table."""
+    return f"demo model, a worker each, {CLIENTS} clients of TorchServe itself, medians of {ROUNDS} rounds"
+
+
 def table(rows: list[Row]) -> list[str]:
     """The table, failures, and the other programs of the machine."""
     found = [f"{'':<26}{'images/s':>9}{'Java ms':>11}{'worker ms':>11}{'log bytes':>12}{'Java MB':>12}"]
@@ -131,19 +136,19 @@ def main() -> int:
     """Runs the measurement and returns the exit code."""
     machine = f"{platform.machine()}, {CORES} cores, Python {platform.python_version()}"
     print(f"{machine}, {datetime.now(UTC):%Y-%m-%d}")
-    print(
-        f"demo model, a worker each, {CLIENTS} clients of TorchServe itself, medians of {ROUNDS} rounds",
-        flush=True,
-    )
+    print(heading(), flush=True)
     try:
-        with contextlib.ExitStack() as stacks:
-            directory = Path(stacks.enter_context(tempfile.TemporaryDirectory()))
+        with undisturbed_cleanup() as cleanup:
+            directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory()))
             chosen = []
             for variant in variants(directory):
-                stack = stacks.enter_context(throwaway_stack("model.workers=1", *variant.overrides))
+                stack = cleanup.enter_context(throwaway_stack("model.workers=1", *variant.overrides))
                 stack.deploy("1.0")
                 chosen.append((variant, stack))
             rows = uvloop.run(measured(chosen))
+    except KeyboardInterrupt:
+        print("interrupted; all stacks are stopped", file=sys.stderr)
+        return 130
     except (StackCommandError, NoAnswerError) as exc:
         print(f"stopped: {exc}", file=sys.stderr)
         return 1
