@@ -196,6 +196,11 @@ def beside(stack: RunningStack) -> Iterator[str]:
     Path(stored).unlink()
 
 
+def by_line(text: str) -> str:
+    """The lines in the order of their words."""
+    return "\n".join(sorted(text.splitlines(), key=str.split))
+
+
 def test_the_page_shows_what_the_commands_print(stack: RunningStack, beside: str) -> None:
     [serving] = stack.versions()
     page = shown_block("docs/management.md", "$ cp model_mars/genre-2.0.mar var/model_store/")
@@ -207,7 +212,13 @@ def test_the_page_shows_what_the_commands_print(stack: RunningStack, beside: str
     ):
         result = command("manage", *shlex.split(arguments), *stack.overrides)
         printed = result.stdout + "\n".join(lines_but_waits(result.stderr))
+        # TorchServe tells the memory of a worker that has run for a while.
+        printed = re.sub(r" \d+ MB", "", printed)
         # A worker may be READY before the command has asked.
         if "still starting" in shown and "still starting" not in printed:
             continue
-        assert_same_words(printed, shown)
+        if "--all" in arguments:
+            # TorchServe lists versions in any order.
+            assert_same_words(by_line(printed), by_line(shown))
+        else:
+            assert_same_words(printed, shown)
