@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,10 @@ hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "few")
 
 # Parallel workers share the cores; PyTorch reads it when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell's background commands ignore Ctrl-C, and so would all that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SYSTEM = PROJECT_ROOT / "tests" / "system"
 
