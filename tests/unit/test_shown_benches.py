@@ -3,6 +3,7 @@
 import platform
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,10 +20,13 @@ from tools.bench.peers.contenders import Contender
 from tools.bench.peers.load import Load
 from tools.bench.peers.machine import Usage
 from tools.bench.peers.requests import plain
+from tools.bench.torchserve_settings import __main__ as torchserve_settings
+from tools.bench.torchserve_settings.variants import variants
 from tools.sizing import __main__ as sizing
 from tools.sizing.measurement import Saturated
 from tools.sizing.settings import ScalingSettings
 from tools.sizing.simulation import ServiceTimes
+from tools.throwaway_stack import ThrowawayStack
 from torchserve_gateway.load_test.images import image_files
 from torchserve_gateway.load_test.statistics import Tally
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
@@ -115,7 +119,7 @@ def test_servers_side_by_side() -> None:
 
 
 def test_image_sizes_under_load() -> None:
-    page = shown_block("docs/performance.md", "demo model, ")
+    page = shown_block("docs/performance.md", "demo model, 3 rounds")
     sizes = []
     for name in names():
         usage = Usage(4.0, 1.0, 0.05, 0.01)
@@ -123,6 +127,17 @@ def test_image_sizes_under_load() -> None:
         loop.tally.errors.clear()
         sizes.append(Size(name, [], 0.02, loop, loop))
     assert_same_words("\n".join([image_load.heading(), *image_load.lines(sizes)]), page)
+
+
+def test_settings_of_torchserve(tmp_path: Path) -> None:
+    page = shown_block("docs/performance.md", "demo model, a worker each")
+    figures = [[1.0]] * 6
+    stack = ThrowawayStack(tmp_path, ())
+    rows = [torchserve_settings.Row(each, stack, [], 1, tally(), *figures) for each in variants(tmp_path)]
+    for row in rows:
+        row.tally.errors.clear()
+    printed = "\n".join([torchserve_settings.heading(), *torchserve_settings.table(rows)])
+    assert_same_words(printed.replace("WARNING: too noisy a machine: ", ""), page)
 
 
 def test_scaling(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ from torchserve_gateway.load_test.sender import NoAnswerError, Sender
 from torchserve_gateway.load_test.statistics import Tally
 
 CLIENTS = 16
-ROUNDS = 5
+ROUNDS = 3
 ROUND_S = 3.0
 # Java compiles what is called often; before that an image costs several times as much.
 WARM_UP_S = 8.0
@@ -51,6 +51,8 @@ class Row:
     """CPU milliseconds of an image in the workers, by round."""
     log_bytes: list[float] = field(default_factory=list)
     """Bytes of log an image, by round."""
+    memory_mb: list[float] = field(default_factory=list)
+    """Resident memory of Java, by round."""
     others: list[float] = field(default_factory=list)
     """Share of other programs in the machine, by round."""
 
@@ -72,12 +74,13 @@ class Row:
         self.workers_ms.append((usage.servers_s - frontend_s) * 1000 / answered)
         self.log_bytes.append((self._logged() - logged) / answered)
         self.others.append(usage.others_share)
+        self.memory_mb.append(resident_mb(self.java))
 
     def line(self) -> str:
         """The row of the table."""
         figures = (self.rates, self.frontend_ms, self.workers_ms, self.log_bytes)
         rate, frontend, workers, log = (statistics.median(each) for each in figures)
-        memory = resident_mb(self.java)
+        memory = statistics.median(self.memory_mb)
         return (
             f"{self.variant.name:<26}{rate:>9.1f}{frontend:>11.2f}{workers:>11.2f}{log:>12.0f}{memory:>12.0f}"
         )

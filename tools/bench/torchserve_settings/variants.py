@@ -46,17 +46,12 @@ def variants(directory: Path) -> list[Variant]:
     quiet.write_text(QUIET_LOG)
     return [
         Variant("as configured", ()),
-        Variant("as configured, again", ()),
         Variant(
             "Netty threads: 2",
             (*_property("number_of_netty_threads", 2), *_property("netty_client_threads", 2)),
         ),
-        Variant("synchronous log", _property("async_logging", "false")),
         Variant("log: warnings alone", _java(f"-Dlog4j.configurationFile=file://{quiet}")),
         Variant("no system metrics", _property("disable_system_metrics", "true")),
-        Variant("TCP to workers", _property("use_native_io", "false")),
         Variant("-XX:+UseSerialGC", _java("-XX:+UseSerialGC")),
-        Variant("-XX:+UseParallelGC", _java("-XX:+UseParallelGC")),
         Variant("-XX:TieredStopAtLevel=1", _java("-XX:TieredStopAtLevel=1")),
-        Variant("-Xmx256m", _java("-Xmx256m")),
     ]
