@@ -10,7 +10,8 @@ from pathlib import Path
 
 from torchserve_gateway.downloads import sha256, without_credentials
 from torchserve_gateway.migration.running import RunningModel
-from torchserve_gateway.record.inputs import UNREADABLE, takes_images
+from torchserve_gateway.record.inputs import takes_images
+from torchserve_gateway.record.manifest import UNREADABLE
 from torchserve_gateway.record.record import DeployedModel, DeployedVersion
 from torchserve_gateway.torchserve_api.descriptions import ModelVersion
 
@@ -95,7 +96,7 @@ def _compared(
         return outcome.differs(f"{name}: {text}; overwrite=true takes over what TorchServe runs")
     previous = (before.serving, *before.previous)
     if before.serving.version == found.version:
-        update: dict[str, object] = {**found.parameters()}
+        update: dict[str, object] = dict(found.parameters())
         if found.sha256:
             update |= found.model_dump(include={"sha256", "takes_images"})
         found = before.serving.model_copy(update=update)

@@ -10,11 +10,10 @@ from typing import Any
 
 from torchserve_gateway.deployment.archives.model_config import ModelConfig, model_config_of
 from torchserve_gateway.deployment.archives.remote import temporary_directory
-from torchserve_gateway.deployment.archives.verification import UNREADABLE, Archive, verified
+from torchserve_gateway.deployment.archives.verification import Archive, verified
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.downloads import sha256
-
-MANIFEST = "MAR-INF/MANIFEST.json"
+from torchserve_gateway.record.manifest import MANIFEST, UNREADABLE, model_in
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,13 @@ def described(file: Path) -> Described:
     _refuse_other_formats(file)
     try:
         with zipfile.ZipFile(file) as archive:
-            model = json.loads(archive.read(MANIFEST))["model"]
+            model = model_in(archive)
             return Described(
                 _text(model.get("modelName")),
                 _text(model.get("modelVersion")),
                 model_config_of(archive, file.name),
             )
-    except (*UNREADABLE, KeyError, ValueError, TypeError, AttributeError) as exc:
+    except UNREADABLE as exc:
         raise ArchiveRefusedError(f"{file} is no model archive: {exc}") from exc
 
 

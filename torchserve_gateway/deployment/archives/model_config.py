@@ -7,7 +7,6 @@
 The archive's manifest names the file (`torch-model-archiver --config-file`).
 """
 
-import json
 import zipfile
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from torchserve_gateway.deployment.errors import ArchiveRefusedError
+from torchserve_gateway.record.manifest import model_in
 from torchserve_gateway.record.record import DeployedVersion
 
 DEFAULT_TIMEOUT_S = 120
@@ -73,9 +73,9 @@ def model_config_of(archive: zipfile.ZipFile, source: str) -> ModelConfig | None
 
     Raises:
         ArchiveRefusedError: the file cannot be read, or it makes TorchServe drop answers.
-        KeyError, ValueError, TypeError: the archive has no valid manifest.
+        any of `manifest.UNREADABLE`: the archive has no valid manifest.
     """
-    name = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"].get("configFile")
+    name = model_in(archive).get("configFile")
     if name is None:
         return None
     where = f"{Path(str(name)).name} in {source}"

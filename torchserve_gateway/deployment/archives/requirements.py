@@ -4,11 +4,11 @@ TorchServe 0.12.0 installs them into the model's folder, if `install_py_dep_per_
 ignores the file, and the workers die of ModuleNotFoundError.
 """
 
-import json
 import logging
 import zipfile
 from pathlib import Path
 
+from torchserve_gateway.record.manifest import model_in
 from torchserve_gateway.settings.torchserve import TorchServeSettings
 
 logger = logging.getLogger(__name__)
@@ -20,10 +20,10 @@ def requirements_of(archive: Path) -> str | None:
     """Name of the requirements file in an archive; None if it has none.
 
     Raises:
-        OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError: no valid archive.
+        any of `manifest.UNREADABLE`: no valid archive.
     """
     with zipfile.ZipFile(archive) as content:
-        name = json.loads(content.read("MAR-INF/MANIFEST.json"))["model"].get("requirementsFile")
+        name = model_in(content).get("requirementsFile")
     return str(name) if name else None
 
 

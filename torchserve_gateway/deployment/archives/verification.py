@@ -1,9 +1,7 @@
 """Verifies an archive before TorchServe runs the code in it: checksum, version and model-config.yaml."""
 
-import json
 import logging
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +11,9 @@ from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.downloads import sha256
 from torchserve_gateway.record.engine import Engine, engine_of
 from torchserve_gateway.record.inputs import takes_images
+from torchserve_gateway.record.manifest import UNREADABLE, model_in
 
 logger = logging.getLogger(__name__)
-
-# RuntimeError: encrypted, or packed in a way that Python cannot read.
-UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -79,9 +75,9 @@ def inspected(file: Path, source: str, version: str) -> ModelConfig | None:
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            found = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"]["modelVersion"]
+            found = model_in(archive)["modelVersion"]
             config = model_config_of(archive, source)
-    except (*UNREADABLE, KeyError, ValueError, TypeError) as exc:
+    except UNREADABLE as exc:
         raise ArchiveRefusedError(f"{source} is no model archive: {exc}") from exc
     if found != version:
         raise ArchiveRefusedError(f"{source} is an archive of version {found}, not {version}")
