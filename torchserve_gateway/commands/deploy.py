@@ -100,7 +100,7 @@ def _other_version(record: DeploymentRecord, settings: UploadSettings) -> str | 
 
 def _refusal(settings: UploadSettings, serving: str) -> str:
     model, version, served = settings.model.name, settings.model.version, settings.served.name
-    named = "" if served == model else f"served_model.model_name={served}"
+    named = settings.naming
     make = f"make upload_model MODEL={model} VERSION={version}{named and f' ARGS={named}'}"
     command = f"torchserve-gateway deploy model={model} model.version='\"{version}\"'{named and f' {named}'}"
     return (

@@ -119,8 +119,10 @@ def _check_settings(
 def _other_settings(settings: StackSettings) -> str:
     record = DeploymentRecord(settings.torchserve.deployments_dir).read()
     model, served = settings.model.name, settings.served.name
-    named = "" if served == model else f" ARGS=served_model.model_name={served}"
-    deploys = f"make upload_model MODEL={model}{named} deploys {served} without a restart; "
+    named = settings.naming
+    deploys = (
+        f"make upload_model MODEL={model}{named and f' ARGS={named}'} deploys {served} without a restart; "
+    )
     hint = "" if served in record.models else deploys
     return (
         f"the stack runs with other settings, {record.summary}; {hint}make down first to change the settings "

@@ -62,6 +62,12 @@ class ProjectSettings(Settings):
         return self.model.model_copy(update={"name": self.served_model.model_name})
 
     @property
+    def naming(self) -> str:
+        """The override that gives the model its name at TorchServe; empty where that is its own name."""
+        name = self.served_model.model_name
+        return "" if name == self.model.name else f"served_model.model_name={name}"
+
+    @property
     def allowed_urls(self) -> list[str]:
         """Regular expressions of the URLs that archives are taken from, the file browser's among them."""
         file_browser = re.escape(f"{self.file_browser.url}/files/") + r"[A-Za-z0-9_.-]+\.mar"
