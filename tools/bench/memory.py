@@ -9,12 +9,12 @@ import itertools
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from time import perf_counter
 
 import httpx
 import numpy as np
 
+from tools.bench.peers.machine import resident_mb
 from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
 from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 
@@ -56,12 +56,6 @@ async def send(http: httpx.AsyncClient, requests: Iterator[httpx.Request], count
 
     await asyncio.gather(*(play() for _ in range(CLIENTS)))
     return ended
-
-
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process in MB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 async def measure(stack: ThrowawayStack, image: bytes) -> None:

@@ -3,18 +3,16 @@
 Exit codes: 0 every request was answered right; 1 at least one was not, or the stack did not start.
 """
 
-import platform
 import statistics
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import uvloop
 
 from tools.bench.image_load.images import images
 from tools.bench.image_load.rounds import OPEN_SHARE, ROUND_S, ROUNDS, Loop, Size, measure
-from tools.bench.peers.machine import CORES, warnings
+from tools.bench.peers.machine import described, warnings
 from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
 from torchserve_gateway.load_test.clients import Client
 from torchserve_gateway.load_test.sender import NoAnswerError, Sender
@@ -89,8 +87,7 @@ def _client(loop: Loop) -> float:
 
 def main() -> int:
     """Runs the measurement and returns the exit code."""
-    machine = f"{platform.machine()}, {CORES} cores, Python {platform.python_version()}"
-    print(f"{machine}, {datetime.now(UTC):%Y-%m-%d}")
+    print(described())
     print(heading(), flush=True)
     try:
         with throwaway_stack("gateway.processes=null") as stack:

@@ -3,9 +3,7 @@
 `python -m tools.bench.peers resnet18`: that workload alone.
 """
 
-import datetime as dt
 import os
-import platform
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from tools.bench.peers import our_stacks
 from tools.bench.peers.contenders import PEERS, Contender, Peer, small_proxy
 from tools.bench.peers.environments import NotInstalledError
 from tools.bench.peers.load import WrongAnswerError
+from tools.bench.peers.machine import described
 from tools.bench.peers.process_tree import NotStartedError, undisturbed_cleanup
 from tools.bench.peers.rounds import CLIENTS, ROUND_S, ROUNDS, checked, cpu_at_rest, play
 from tools.bench.peers.table import at_rest, lines
@@ -103,9 +102,7 @@ def main(names: Sequence[str]) -> int:
     if unknown := set(names) - WORKLOADS.keys():
         print(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}", file=sys.stderr)
         return 2
-    cores = len(os.sched_getaffinity(0))
-    machine = f"{platform.machine()}, {cores} cores, Python {platform.python_version()}"
-    print(f"{machine}, {dt.datetime.now(dt.UTC).date()}, load before it {os.getloadavg()[0]:.1f}")
+    print(f"{described()}, load before it {os.getloadavg()[0]:.1f}")
     rounds = f"median of {ROUNDS} rounds of {ROUND_S:.0f} s"
     print(f"{CLIENTS} clients in a closed loop, {len(IMAGES)} JPEGs of imgs/, {rounds}", flush=True)
     try:

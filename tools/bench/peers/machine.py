@@ -1,7 +1,9 @@
 """CPU time of servers, of this process, and of everything else on the machine."""
 
 import os
+import platform
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, process_time
 
@@ -43,6 +45,18 @@ class Meter:
 
     def _now(self) -> tuple[float, float, float, float]:
         return perf_counter(), cpu_s(*self._servers), process_time(), _busy_s()
+
+
+def described() -> str:
+    """Processor, cores, Python and the date, above a table."""
+    machine = f"{platform.machine()}, {CORES} cores, Python {platform.python_version()}"
+    return f"{machine}, {datetime.now(UTC):%Y-%m-%d}"
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process in MB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def warnings(others_shares: list[float]) -> list[str]:

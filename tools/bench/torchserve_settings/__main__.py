@@ -5,17 +5,15 @@ Exit codes: 0 every request was answered; 1 at least one was not, or a stack did
 
 import asyncio
 import contextlib
-import platform
 import statistics
 import sys
 import tempfile
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
 
-from tools.bench.peers.machine import CORES, Meter, warnings
+from tools.bench.peers.machine import Meter, described, resident_mb, warnings
 from tools.bench.peers.process_tree import trees, undisturbed_cleanup
 from tools.bench.torchserve_settings.variants import Variant, variants
 from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
@@ -97,12 +95,6 @@ class Row:
         return sum(each.stat().st_size for each in Path(self.stack.directory).rglob("*.log"))
 
 
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process in MB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
-
 async def measured(chosen: list[tuple[Variant, ThrowawayStack]]) -> list[Row]:
     """Warms all up and plays the rounds; raises NoAnswerError where a reference answer is missing."""
     rows = []
@@ -137,8 +129,7 @@ def table(rows: list[Row]) -> list[str]:
 
 def main() -> int:
     """Runs the measurement and returns the exit code."""
-    machine = f"{platform.machine()}, {CORES} cores, Python {platform.python_version()}"
-    print(f"{machine}, {datetime.now(UTC):%Y-%m-%d}")
+    print(described())
     print(heading(), flush=True)
     try:
         with undisturbed_cleanup() as cleanup:
