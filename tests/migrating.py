@@ -1,7 +1,6 @@
 """The commands of docs/migrating.md, called in a folder of their reader."""
 
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from tests.http_client import answers
 from tests.processes import Process, until
+from tests.shown_blocks import fenced
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
@@ -21,7 +21,7 @@ def blocks(heading: str, page: str = "migrating") -> list[str]:
     """The code blocks below a heading of a page."""
     _, found, rest = (PROJECT_ROOT / f"docs/{page}.md").read_text().partition(f"## {heading}\n")
     assert found, heading
-    return re.findall(r"```\w*\n(.*?)```", rest.split("\n## ")[0], re.DOTALL)
+    return [block.text for block in fenced(rest.split("\n## ")[0])]
 
 
 def argv(line: str) -> list[str]:

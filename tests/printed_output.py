@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.shown_blocks import fenced
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
-FLAGS = re.DOTALL | re.MULTILINE
 DECIMAL = r"\d+\.\d+(?:e-\d+)?"
 
 
@@ -20,7 +20,7 @@ class Shown(NamedTuple):
 
 def blocks(text: str) -> list[str]:
     """Fenced blocks without a language."""
-    return [code for kind, code in re.findall(r"^```(\w*)\n(.*?)^```$", text, FLAGS) if not kind]
+    return [block.text for block in fenced(text) if not block.language]
 
 
 def shown(page: str) -> list[Shown]:

@@ -18,10 +18,14 @@ class Block(NamedTuple):
 
 def blocks_of(page: str) -> list[Block]:
     """All fenced blocks of a page."""
-    found = FENCED.findall((PROJECT_ROOT / page).read_text())
+    return fenced((PROJECT_ROOT / page).read_text())
+
+
+def fenced(text: str) -> list[Block]:
+    """All fenced blocks of a text, without their indentation."""
     return [
-        Block(language, re.sub(f"^{indent}", "", text, flags=re.MULTILINE))
-        for indent, language, text in found
+        Block(language, re.sub(f"^{indent}", "", code, flags=re.MULTILINE))
+        for indent, language, code in FENCED.findall(text)
     ]
 
 

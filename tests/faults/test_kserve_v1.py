@@ -201,7 +201,7 @@ async def test_an_instance_that_is_too_large_twice_has_its_fields_alone() -> Non
     [
         ({"takes_images": True}, True),
         ({"takes_images": True, "adopted": True}, True),
-        # Of an older release, or an archive that nobody could read.
+        # An older release records nothing, nor does an archive that cannot be read.
         ({"takes_images": None}, True),
         ({"takes_images": None, "adopted": True}, False),
     ],

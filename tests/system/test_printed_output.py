@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.http_client import HTTP
-from tests.printed_output import FLAGS, assert_printed, shown, table_of_readme
+from tests.printed_output import assert_printed, shown, table_of_readme
 from tests.running_stack import RunningStack, run
 from tests.shown_blocks import assert_same_words, shown_block
 from torchserve_gateway.commands.stack import status
@@ -72,7 +72,7 @@ def test_commands_print_what_their_page_shows(
 
 def test_the_demo_prints_what_the_readme_shows(stack: RunningStack) -> None:
     readme = (PROJECT_ROOT / "README.md").read_text()
-    [urls] = re.findall(r"^Web page: .*?^Stop: .*?\n", readme, FLAGS)
+    [urls] = re.findall(r"^Web page: .*?^Stop: .*?\n", readme, re.DOTALL | re.MULTILINE)
     # test_examples.py has the second model.
     mine = "".join(line for line in urls.splitlines(keepends=True) if "imagenet" not in line)
     demo = run("-m", "torchserve_gateway", "demo", *stack.overrides)

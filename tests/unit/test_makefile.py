@@ -129,7 +129,7 @@ def test_the_tutorials_parameters_reach_the_deploy() -> None:
     version = "model_version=1.0"
     made = printed("mar", "model_name=digits", version)
     assert made.endswith("generate-mar model=digits 'model.version=\"1.0\"'")
-    # A version that nobody named must not take the place of another.
+    # A command without a version must not replace another version.
     assert "model.version" not in elsewhere
 
 
