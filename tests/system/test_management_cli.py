@@ -186,11 +186,16 @@ def test_what_torchserve_refuses_is_said_with_what_helps(manage: Manage) -> None
 
 @pytest.fixture
 def beside(stack: RunningStack) -> Iterator[str]:
-    """A version of genre with its archive in the model store; unregistered at the end."""
+    """A version of genre with its archive in the model store; unregistered at the end.
+
+    The serving version has one worker: another test of the stack may have left more.
+    """
     [serving], version = stack.versions(), stack.fresh_version()
+    management = f"{stack.settings.torchserve.management_url}/models/genre"
+    one = {"min_worker": 1, "max_worker": 1, "synchronous": "true"}
+    HTTP.put(f"{management}/{serving}", params=one).raise_for_status()
     stored = shutil.copy(stack.add_archive(version), stack.directory / "model_store")
     yield version
-    management = f"{stack.settings.torchserve.management_url}/models/genre"
     HTTP.put(f"{management}/{serving}/set-default").raise_for_status()
     HTTP.delete(f"{management}/{version}")
     Path(stored).unlink()
