@@ -192,8 +192,8 @@ def beside(stack: RunningStack) -> Iterator[str]:
     """
     [serving], version = stack.versions(), stack.fresh_version()
     management = f"{stack.settings.torchserve.management_url}/models/genre"
-    one = {"min_worker": 1, "max_worker": 1, "synchronous": "true"}
-    HTTP.put(f"{management}/{serving}", params=one).raise_for_status()
+    one = "min_worker=1&max_worker=1&synchronous=true"
+    HTTP.put(f"{management}/{serving}?{one}").raise_for_status()
     stored = shutil.copy(stack.add_archive(version), stack.directory / "model_store")
     yield version
     HTTP.put(f"{management}/{serving}/set-default").raise_for_status()
