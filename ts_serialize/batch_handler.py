@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ sys.modules.setdefault("openvino.torch", None)  # type: ignore[arg-type]
 import torch
 from ts.torch_handler.base_handler import BaseHandler
 
+from ts_serialize.allocator import keep_freed_memory
 from ts_serialize.batch import Batch, failing_alone, media_type, outputs_of, predicted_apart, split
 from ts_serialize.request_error import NotExplainedError, RequestError
 from ts_serialize.stage_times import StageTimes
+from ts_serialize.torchscript import with_torchvision
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ class BatchHandler(BaseHandler):
 
     def load(self, context: Any) -> None:
         """Loads what the other methods need. As is: TorchServe's loader, which sets `model` and `mapping`."""
-        super().initialize(context)
+        with_torchvision(partial(super().initialize, context))
 
     def decode(self, request: Mapping[str, Any]) -> torch.Tensor:
         """Turns a request into the model's input, without the batch dimension.
@@ -81,6 +84,7 @@ class BatchHandler(BaseHandler):
 
     def initialize(self, context: Any) -> None:
         """Loads the model and warms it up; a worker is READY after this."""
+        keep_freed_memory()
         properties = context.system_properties
         gpu = properties.get("gpu_id")
         self.device = torch.device(f"cuda:{gpu}" if gpu is not None and torch.cuda.is_available() else "cpu")

@@ -18,7 +18,8 @@ from ts_serialize.batch import Batch
 from ts_serialize.batch_handler import BatchHandler
 from ts_serialize.explanation import attributions, requested_class
 from ts_serialize.image_header import InputError
-from ts_serialize.image_input import decode_image, image_transform
+from ts_serialize.image_input import decode_image
+from ts_serialize.image_transform import image_transform
 from ts_serialize.preprocessing import check_preprocessing, decoded_for, input_size
 from ts_serialize.request_image import image_bytes
 
@@ -63,11 +64,7 @@ class ImageClassificationHandler(BatchHandler):
 
     def decode(self, request: Mapping[str, Any]) -> torch.Tensor:
         """Decodes the image of a request to float32 (C, H, W), normalised."""
-        # Unnamed, so that the image is freed before the next is decoded.
-        tensor: torch.Tensor = self.image_processing(
-            decode_image(image_bytes(request), self.max_pixels, self.decoded_for)
-        )
-        return tensor
+        return self.image_processing(decode_image(image_bytes(request), self.max_pixels, self.decoded_for))
 
     def unbatch(self, outputs: torch.Tensor) -> list[tuple[list[float], list[int]]]:
         """Sorts the network's (N, classes) into probabilities, highest first, and their classes' indices.

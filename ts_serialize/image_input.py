@@ -1,15 +1,13 @@
-"""Decodes an image to upright 8-bit RGB and to the network's input.
+"""Decodes an image to upright 8-bit RGB.
 
 Part of the model archive: imports only what TorchServe's own handlers import.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 from PIL.ImageFile import ImageFile
-from torchvision import transforms
 
 from ts_serialize.image_header import open_image, undecodable
 from ts_serialize.image_kinds import raw_mode
@@ -19,60 +17,8 @@ from ts_serialize.preprocessing import resized_size
 DECODED_EDGES = 2
 # EXIF orientations that exchange width and height.
 TURNED = (5, 6, 7, 8)
-BILINEAR = Image.Resampling.BILINEAR
-# 134 MB. Resizing a very long and thin image can take gigabytes.
-MAX_RESIZED_PIXELS = 2**25
 # 8-bit value of each 16-bit grey value.
 EIGHT_BITS = (np.arange(65536) * (255 / 65535)).round().astype(np.uint8)
-
-
-class ResizeAndCrop:
-    """Resizes and crops as torchvision's Resize and CenterCrop, in bounded memory."""
-
-    def __init__(self, resize: int | tuple[int, int], crop: int | None) -> None:
-        self._resize, self._crop = resize, crop
-        steps: list[Any] = [transforms.Resize(resize)]
-        if crop:
-            steps.append(transforms.CenterCrop(crop))
-        self._usual = transforms.Compose(steps)
-
-    def __call__(self, image: Image.Image) -> Image.Image:
-        """Returns the image at the size of the network's input."""
-        width, height = resized_size(self._resize, image.size)
-        # Pillow resizes along the rows first, and keeps all columns meanwhile.
-        if width * max(height, image.height) <= MAX_RESIZED_PIXELS:
-            resized: Image.Image = self._usual(image)
-            return resized
-        return self._crop_of_thin(image, width, height)
-
-    def _crop_of_thin(self, image: Image.Image, width: int, height: int) -> Image.Image:
-        """Computes the crop of the image resized to width x height, without resizing the rest."""
-        size = (self._crop, self._crop) if self._crop else (width, height)
-        left, top = round((width - size[0]) / 2), round((height - size[1]) / 2)
-        across, down = image.width / width, image.height / height
-        columns = (left * across, (left + size[0]) * across)
-        rows = (top * down, (top + size[1]) * down)
-        if image.width * size[1] < size[0] * image.height:
-            image = image.resize((image.width, size[1]), BILINEAR, (0, rows[0], image.width, rows[1]))
-            return image.resize(size, BILINEAR, (columns[0], 0, columns[1], size[1]))
-        image = image.resize((size[0], image.height), BILINEAR, (columns[0], 0, columns[1], image.height))
-        return image.resize(size, BILINEAR, (0, rows[0], size[0], rows[1]))
-
-
-def image_transform(settings: Mapping[str, Any]) -> transforms.Compose:
-    """PIL RGB image -> float32 (C, H, W), normalised; C = 1, grey, for a `mean` and a `std` of length 1.
-
-    settings: `resize` (shorter edge or [height, width]), `crop` (edge or None), `mean`, `std` per channel.
-    """
-    grey = [transforms.Grayscale()] if len(settings["mean"]) == 1 else []
-    return transforms.Compose(
-        [
-            *grey,
-            ResizeAndCrop(settings["resize"], settings["crop"]),
-            transforms.ToTensor(),
-            transforms.Normalize(settings["mean"], settings["std"]),
-        ]
-    )
 
 
 def decode_image(encoded: bytes, max_pixels: int, resize: int | Sequence[int] | None = None) -> Image.Image:
@@ -114,7 +60,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         opaque = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(opaque, image.convert("RGBA"))
-    return image.convert("RGB")
+    # Pillow copies an image that has the mode already.
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bit_grey(image: Image.Image) -> Image.Image:

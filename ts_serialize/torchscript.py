@@ -1,11 +1,14 @@
-"""Loads TorchScript, the format that TorchServe serves."""
+"""Loads TorchScript, the format that TorchServe serves. Part of the model archive."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+
+Loaded = TypeVar("Loaded")
 
 
 @contextmanager
@@ -23,20 +26,23 @@ def loaded(path: Path) -> torch.jit.ScriptModule:
         RuntimeError, ValueError: the file is not TorchScript.
     """
     with without_deprecation():
-        try:
-            return _loaded(path)
-        except RuntimeError as exc:
-            if "torchvision::" not in str(exc):
-                raise
-            # Registers its operators, such as nms; takes two seconds to import.
-            import torchvision  # noqa: F401, PLC0415
-
-            return _loaded(path)
+        model: torch.jit.ScriptModule = with_torchvision(
+            lambda: torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+        )
+        return model
 
 
-def _loaded(path: Path) -> torch.jit.ScriptModule:
-    model: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
-    return model
+def with_torchvision(load: Callable[[], Loaded]) -> Loaded:
+    """Calls `load`, again with torchvision's operators, such as nms, if it lacks them; raises as `load`."""
+    try:
+        return load()
+    except RuntimeError as exc:
+        if "torchvision::" not in str(exc):
+            raise
+        # Registers the operators; takes a second.
+        import torchvision  # noqa: F401, PLC0415
+
+        return load()
 
 
 def load_torchscript(path: Path) -> torch.jit.ScriptModule:

@@ -15,7 +15,7 @@ from torch import Tensor
 from examples.genre.posters import draw_poster
 from examples.genre.settings import PosterSettings
 from torchserve_gateway.settings.model_parts.image import ImageSettings
-from ts_serialize.image_input import image_transform
+from ts_serialize.image_transform import image_transform
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from ts_serialize.batch_handler import BatchHandler
-from ts_serialize.image_input import decode_image, image_transform
+from ts_serialize.image_input import decode_image
+from ts_serialize.image_transform import image_transform
 from ts_serialize.preprocessing import input_size
 from ts_serialize.request_image import image_bytes
 
@@ -25,8 +26,7 @@ class Cifar10Handler(BatchHandler):
     def decode(self, request: Mapping[str, Any]) -> torch.Tensor:
         """Decodes an image to float32 (3, 32, 32), normalised."""
         image = decode_image(image_bytes(request), self.image["max_pixels"])
-        tensor: torch.Tensor = self.transform(image)
-        return tensor
+        return self.transform(image)
 
     def unbatch(self, outputs: torch.Tensor) -> list[list[float]]:
         """Turns logits (N, 10) into probabilities."""

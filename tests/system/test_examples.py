@@ -26,7 +26,8 @@ from tests.printed_output import assert_printed, table_of_readme
 from tests.running_stack import RunningStack, run
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.project import ProjectSettings
-from ts_serialize.image_input import decode_image, image_transform
+from ts_serialize.image_input import decode_image
+from ts_serialize.image_transform import image_transform
 
 EXAMPLES = PROJECT_ROOT / "examples"
 JSON = "application/json"

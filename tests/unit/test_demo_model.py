@@ -16,7 +16,8 @@ from examples.genre.sample_images import SAMPLES, write_samples
 from examples.genre.settings import EvaluateSettings, TrainSettings
 from examples.genre.train import fit
 from torchserve_gateway.settings.composition import PROJECT_ROOT, ConfigurationError, load
-from ts_serialize.image_input import decode_image, image_transform
+from ts_serialize.image_input import decode_image
+from ts_serialize.image_transform import image_transform
 
 IMAGES = PROJECT_ROOT / "imgs"
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.encoded_images import FORMATS, encoded
-from ts_serialize import image_input
 from ts_serialize.image_header import InputError, UnsupportedFormatError
-from ts_serialize.image_input import MAX_RESIZED_PIXELS, ResizeAndCrop, decode_image, image_transform
+from ts_serialize.image_input import decode_image
+from ts_serialize.image_transform import BILINEAR
 from ts_serialize.preprocessing import decoded_for, resized_size
 
 MAX_PIXELS = 1_000_000
@@ -75,44 +74,6 @@ def test_an_integer_tiff_of_32_bits_is_refused() -> None:
         decode_image(encoded(Image.new("I", (4, 4), 100), "TIFF"), MAX_PIXELS)
 
 
-@pytest.mark.parametrize("size", [(1, 65_000), (65_000, 1), (4, 60_000), (1, 400_000)])
-@pytest.mark.parametrize(("resize", "crop"), [(256, 224), ([192, 128], None)])
-def test_a_thin_image_is_resized_in_little_memory(
-    size: tuple[int, int], resize: int | list[int], crop: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Shown by the sizes that Pillow is asked for."""
-    asked: list[int] = []
-
-    def recording(image: Image.Image, to: tuple[int, int], *args: Any) -> Image.Image:
-        # Rows first: so wide, with all rows of the image.
-        asked.append(to[0] * max(to[1], image.height))
-        return original(image, to, *args)
-
-    original = Image.Image.resize
-    monkeypatch.setattr(Image.Image, "resize", recording)
-    settings = {"resize": resize, "crop": crop, "mean": [0, 0, 0], "std": [1, 1, 1]}
-    tensor = image_transform(settings)(Image.new("RGB", size, RED))
-    assert tensor.shape == ((3, 224, 224) if crop else (3, 192, 128))
-    assert tensor[0].min() == 1
-    assert tensor[1:].max() == 0
-    assert max(asked) <= MAX_RESIZED_PIXELS
-
-
-@pytest.mark.parametrize("size", [(40, 1500), (1500, 40), (30, 31), (200, 100)])
-@pytest.mark.parametrize(("resize", "crop"), [(64, 56), ([96, 64], None)])
-def test_a_thin_image_is_resized_as_any_other(
-    size: tuple[int, int],
-    resize: int | tuple[int, int],
-    crop: int | None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
-    resized = ResizeAndCrop(resize, crop)
-    usual = np.asarray(resized(image), dtype=int)
-    monkeypatch.setattr(image_input, "MAX_RESIZED_PIXELS", 0)
-    assert np.abs(np.asarray(resized(image), dtype=int) - usual).max() <= 2
-
-
 def test_exif_rotation_is_applied() -> None:
     image = Image.new("RGB", (40, 20), RED)
     image.paste(BLUE, (20, 0, 40, 20))
@@ -161,7 +122,7 @@ def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same(
     width, height = resized_size(resize, full.size)
     assert scaled.width >= 2 * width
     assert scaled.height >= 2 * height
-    pixels = [np.asarray(each.resize((width, height), image_input.BILINEAR), int) for each in (full, scaled)]
+    pixels = [np.asarray(each.resize((width, height), BILINEAR), int) for each in (full, scaled)]
     assert np.abs(pixels[0] - pixels[1]).max() <= 4
 
 

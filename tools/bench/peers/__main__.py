@@ -18,8 +18,8 @@ from tools.bench.peers.environments import NotInstalledError
 from tools.bench.peers.load import WrongAnswerError
 from tools.bench.peers.machine import described
 from tools.bench.peers.process_tree import NotStartedError, undisturbed_cleanup
-from tools.bench.peers.rounds import CLIENTS, ROUND_S, ROUNDS, checked, cpu_at_rest, play
-from tools.bench.peers.table import at_rest, lines
+from tools.bench.peers.rounds import CLIENTS, ROUND_S, ROUNDS, checked, play
+from tools.bench.peers.table import lines
 from tools.bench.peers.workload import IMAGES, WITHIN_GATE, WORKLOADS, Workload
 from tools.throwaway_stack import StackCommandError
 from torchserve_gateway.settings.composition import PROJECT_ROOT
@@ -90,11 +90,9 @@ def measure(name: str) -> None:
         os.environ.update(workload.environment, PYTHONPATH=str(PROJECT_ROOT))
         measured = checked(same_file(cleanup, workload, folder))
         measured += checked(best_engine(cleanup, workload, folder, fastest(measured)))
-        rest = cpu_at_rest(measured)
         measured = play(measured)
         print()
-        print("\n".join(lines(workload.title, measured)))
-        print(at_rest(rest), flush=True)
+        print("\n".join(lines(workload.title, measured)), flush=True)
 
 
 def main(names: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -62,6 +62,24 @@ def trees(*roots: int) -> list[Process]:
 def cpu_s(*roots: int) -> float:
     """CPU time of the processes and all that descend from them."""
     return sum(each.cpu_s for each in trees(*roots))
+
+
+@contextlib.contextmanager
+def stopped(roots: Iterable[int], running: Iterable[int]) -> Iterator[None]:
+    """Stops the processes and all that descend from them for the block, except the trees of `running`."""
+    spared = {each.pid for each in trees(*running)}
+    waiting = [each.pid for each in trees(*roots) if each.pid not in spared]
+    try:
+        _send(waiting, signal.SIGSTOP)
+        yield
+    finally:
+        _send(waiting, signal.SIGCONT)
+
+
+def _send(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 @contextlib.contextmanager

@@ -1,19 +1,20 @@
-"""Rounds in which the rows take turns."""
+"""Rounds in which the rows take turns, and the other servers stand still."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from time import sleep
 
 from tools.bench.peers.contenders import Contender
 from tools.bench.peers.load import WrongAnswerError, answers, compare
 from tools.bench.peers.machine import Meter
-from tools.bench.peers.process_tree import cpu_s
+from tools.bench.peers.process_tree import stopped
 
 CLIENTS = 16
 ROUNDS = 5
 ROUND_S = 3.0
-WARM_UP_S = 2.0
-IDLE_S = 2.0
+# Java compiles what it runs often.
+WARM_UP_S = 5.0
+# Load before a measurement, after the server stood still.
+SETTLE_S = 0.5
 
 
 def checked(rows: Sequence[Contender]) -> list[Contender]:
@@ -24,17 +25,10 @@ def checked(rows: Sequence[Contender]) -> list[Contender]:
 def play(rows: Sequence[Contender], rounds: int = ROUNDS, seconds: float = ROUND_S) -> list[Contender]:
     """Measures all rows in turns; returns those that answered right to the end."""
     left = list(rows)
+    everything = {pid for row in rows for pid in row.pids}
     for _ in range(rounds):
-        left = [row for row in left if _runs(row, partial(_measure, seconds=seconds))]
+        left = [row for row in left if _runs(row, partial(_measure_alone, everything, seconds=seconds))]
     return left
-
-
-def cpu_at_rest(rows: Sequence[Contender]) -> float:
-    """Cores that all servers together use while nothing is asked."""
-    pids = {pid for row in rows for pid in row.pids}
-    before = cpu_s(*pids)
-    sleep(IDLE_S)
-    return (cpu_s(*pids) - before) / IDLE_S
 
 
 def _runs(row: Contender, action: Callable[[Contender], None]) -> bool:
@@ -49,6 +43,13 @@ def _runs(row: Contender, action: Callable[[Contender], None]) -> bool:
 def _check(row: Contender) -> None:
     row.difference = compare(row.load)
     row.warm_up = answers(row.load, CLIENTS, WARM_UP_S)
+
+
+def _measure_alone(everything: Iterable[int], row: Contender, seconds: float) -> None:
+    # LitServe and Ray Serve poll while they wait, up to half a core.
+    with stopped(everything, row.pids):
+        answers(row.load, CLIENTS, SETTLE_S)
+        _measure(row, seconds)
 
 
 def _measure(row: Contender, seconds: float) -> None:

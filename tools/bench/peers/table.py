@@ -33,11 +33,6 @@ def lines(title: str, rows: Sequence[Contender]) -> list[str]:
     return found + warnings([share for row in rows for share in row.others_shares])
 
 
-def at_rest(cores: float) -> str:
-    """The cost of the servers that wait for their turn, below the table."""
-    return f"all servers at rest together: {cores:.2f} cores"
-
-
 def spread(row: Contender) -> float:
     """How far the rounds lie apart, as a part of their median."""
     return (max(row.rates) - min(row.rates)) / statistics.median(row.rates)
