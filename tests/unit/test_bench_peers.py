@@ -6,16 +6,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.processes import until
 from tools.bench.gateway_cost.instant_torchserve import BODY
 from tools.bench.peers import requests
 from tools.bench.peers.contenders import Contender
 from tools.bench.peers.load import Answer, Load, WrongAnswerError, answers, compare
 from tools.bench.peers.machine import Meter, warnings
-from tools.bench.peers.process_tree import NotStartedError, server, trees
+from tools.bench.peers.process_tree import NotStartedError, server, stopped, trees
 from tools.bench.peers.rounds import checked, play
 from tools.bench.peers.table import best_peer, lines
 from torchserve_gateway.local_stack.free_ports import free_ports
@@ -71,6 +73,19 @@ def test_a_server_ends_with_all_that_it_started() -> None:
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/")
     assert process.returncode is not None
+
+
+def test_a_server_stands_still_with_all_that_it_started(instant: int) -> None:
+    with server((sys.executable, "-m", "http.server", "0"), f"http://127.0.0.1:{instant}/", {}) as process:
+
+        def stands_still() -> bool:
+            return "State:\tT" in Path(f"/proc/{process.pid}/status").read_text()
+
+        with stopped([process.pid], []):
+            until(stands_still)
+        until(lambda: not stands_still())
+        with stopped([process.pid], [process.pid]):
+            assert not stands_still()
 
 
 def test_a_server_that_ends_says_why() -> None:

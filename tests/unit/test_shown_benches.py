@@ -15,7 +15,7 @@ from tools.bench.gateway_cost import profile
 from tools.bench.image_load import __main__ as image_load
 from tools.bench.image_load.images import names
 from tools.bench.image_load.rounds import Loop, Size
-from tools.bench.peers import table
+from tools.bench.peers import in_process, table
 from tools.bench.peers.contenders import Contender
 from tools.bench.peers.load import Load
 from tools.bench.peers.machine import Usage
@@ -109,7 +109,7 @@ def servers_side_by_side(page: str) -> str:
         contender(name, [1.0 if name in noisy else 2.0, *[2.01 if name == best else 2.0] * 2], port)
         for port, name in enumerate(names)
     ]
-    return "\n".join(table.lines(title, found))
+    return "\n".join([*table.lines(title, found), in_process.line(9.1, 3.9)])
 
 
 def test_servers_side_by_side() -> None:

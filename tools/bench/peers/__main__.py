@@ -4,6 +4,7 @@
 """
 
 import os
+import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -12,18 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
-from tools.bench.peers import our_stacks
+from tools.bench.peers import in_process, our_stacks
 from tools.bench.peers.contenders import PEERS, Contender, Peer, small_proxy
 from tools.bench.peers.environments import NotInstalledError
 from tools.bench.peers.load import WrongAnswerError
 from tools.bench.peers.machine import described
-from tools.bench.peers.process_tree import NotStartedError, undisturbed_cleanup
-from tools.bench.peers.rounds import CLIENTS, ROUND_S, ROUNDS, checked, play
+from tools.bench.peers.process_tree import NotStartedError, stopped, undisturbed_cleanup
+from tools.bench.peers.rounds import CLIENTS, ROUND_S, ROUNDS, checked, play, roots
 from tools.bench.peers.table import lines
 from tools.bench.peers.workload import IMAGES, WITHIN_GATE, WORKLOADS, Workload
 from tools.throwaway_stack import StackCommandError
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
+SAME_FILE = "ours, torchscript fp32"
 # Peers that get our engine, too.
 RIVALS = 2
 
@@ -55,7 +57,7 @@ def same_file(cleanup: ExitStack, workload: Workload, folder: Path) -> list[Cont
     found.append(
         our_stacks.torchserve_row(plain, workload, "our archive, no gateway", our_stacks.OURS, is_peer=False)
     )
-    return [*found, our_stacks.gateway_row(plain, workload, "ours, torchscript fp32")]
+    return [*found, our_stacks.gateway_row(plain, workload, SAME_FILE)]
 
 
 def best_engine(
@@ -89,10 +91,15 @@ def measure(name: str) -> None:
         workload = WORKLOADS[name](folder)
         os.environ.update(workload.environment, PYTHONPATH=str(PROJECT_ROOT))
         measured = checked(same_file(cleanup, workload, folder))
-        measured += checked(best_engine(cleanup, workload, folder, fastest(measured)))
+        measured += checked(best_engine(cleanup, workload, folder, fastest(measured)), measured)
         measured = play(measured)
         print()
         print("\n".join(lines(workload.title, measured)), flush=True)
+        with stopped(roots(*measured), ()):
+            in_process_ms = in_process.cpu_ms(workload)
+        for row in measured:
+            if row.name == SAME_FILE:
+                print(in_process.line(statistics.median(row.cpu_ms), in_process_ms), flush=True)
 
 
 def main(names: Sequence[str]) -> int:

@@ -17,18 +17,23 @@ WARM_UP_S = 5.0
 SETTLE_S = 0.5
 
 
-def checked(rows: Sequence[Contender]) -> list[Contender]:
+def checked(rows: Sequence[Contender], others: Sequence[Contender] = ()) -> list[Contender]:
     """The rows that answer all images right, one at a time and under load; says which do not."""
-    return [row for row in rows if _runs(row, _check)]
+    return [row for row in rows if _runs(row, partial(_alone, roots(*rows, *others), _check))]
 
 
 def play(rows: Sequence[Contender], rounds: int = ROUNDS, seconds: float = ROUND_S) -> list[Contender]:
     """Measures all rows in turns; returns those that answered right to the end."""
     left = list(rows)
-    everything = {pid for row in rows for pid in row.pids}
+    measure = partial(_alone, roots(*rows), partial(_measure, seconds=seconds))
     for _ in range(rounds):
-        left = [row for row in left if _runs(row, partial(_measure_alone, everything, seconds=seconds))]
+        left = [row for row in left if _runs(row, measure)]
     return left
+
+
+def roots(*rows: Contender) -> set[int]:
+    """Process ids of the rows' servers."""
+    return {pid for row in rows for pid in row.pids}
 
 
 def _runs(row: Contender, action: Callable[[Contender], None]) -> bool:
@@ -45,14 +50,14 @@ def _check(row: Contender) -> None:
     row.warm_up = answers(row.load, CLIENTS, WARM_UP_S)
 
 
-def _measure_alone(everything: Iterable[int], row: Contender, seconds: float) -> None:
+def _alone(everything: Iterable[int], action: Callable[[Contender], None], row: Contender) -> None:
     # LitServe and Ray Serve poll while they wait, up to half a core.
     with stopped(everything, row.pids):
-        answers(row.load, CLIENTS, SETTLE_S)
-        _measure(row, seconds)
+        action(row)
 
 
 def _measure(row: Contender, seconds: float) -> None:
+    answers(row.load, CLIENTS, SETTLE_S)
     meter = Meter(*row.pids)
     answered = answers(row.load, CLIENTS, seconds)
     usage = meter.usage()

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from tools.bench.peers.machine import Meter, described, resident_mb, warnings
-from tools.bench.peers.process_tree import trees, undisturbed_cleanup
+from tools.bench.peers.process_tree import stopped, trees, undisturbed_cleanup
 from tools.bench.torchserve_settings.variants import Variant, variants
 from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_stack
 from torchserve_gateway.load_test.clients import Client
@@ -22,10 +22,10 @@ from torchserve_gateway.load_test.sender import NoAnswerError, Sender
 from torchserve_gateway.load_test.statistics import Tally
 
 CLIENTS = 16
-ROUNDS = 3
+ROUNDS = 5
 ROUND_S = 3.0
 # Java compiles what is called often; before that an image costs several times as much.
-WARM_UP_S = 8.0
+WARM_UP_S = 15.0
 TIMEOUT_S = 60.0
 TOLERANCE = 1e-4
 
@@ -107,9 +107,11 @@ async def measured(chosen: list[tuple[Variant, ThrowawayStack]]) -> list[Row]:
             rows.append(Row(variant, stack, clients, stack.pid("torchserve")))
         for row in rows:
             await row.warm_up()
+        everything = {row.java for row in rows}
         for _ in range(ROUNDS):
             for row in rows:
-                await row.play()
+                with stopped(everything, [row.java]):
+                    await row.play()
     return rows
 
 

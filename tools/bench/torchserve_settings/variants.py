@@ -54,4 +54,6 @@ def variants(directory: Path) -> list[Variant]:
         Variant("no system metrics", _property("disable_system_metrics", "true")),
         Variant("-XX:+UseSerialGC", _java("-XX:+UseSerialGC")),
         Variant("-XX:TieredStopAtLevel=1", _java("-XX:TieredStopAtLevel=1")),
+        # Tells how much two rows of the same settings differ.
+        Variant("as configured, again", ()),
     ]

@@ -1,0 +1,53 @@
+"""The work on an image that no server can save: decoding, preprocessing and the network of our handler."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from time import process_time
+
+import torch
+from PIL import Image
+
+from tools.bench.peers.workload import IMAGES, Workload
+from ts_serialize.allocator import keep_freed_memory
+from ts_serialize.image_input import decode_image
+from ts_serialize.image_transform import image_transform
+from ts_serialize.torchscript import load_torchscript, without_deprecation
+
+TURNS = 7
+MAX_PIXELS = 50_000_000
+BATCHES = 4
+
+
+def cpu_ms(workload: Workload) -> float:
+    """CPU milliseconds of an image in batches, with one thread; changes this process's allocator."""
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    settings = workload.settings
+    with without_deprecation():
+        network = torch.jit.optimize_for_inference(load_torchscript(Path(settings["checkpoint"])))
+    transform = image_transform(settings)
+    images = list(islice(cycle(image.read_bytes() for image in IMAGES), settings["batch_size"]))
+    # TorchScript compiles in the first two runs of a shape.
+    times_s = [_seconds(network, transform, images) for _ in range(2 + TURNS)][2:]
+    return statistics.median(times_s) / BATCHES / len(images) * 1000
+
+
+def line(total_ms: float, in_process_ms: float) -> str:
+    """Both, below a table; total: of our row with the checkpoint as it is."""
+    return (
+        f"in-process, torchscript fp32: {in_process_ms:.1f} ms CPU an image; "
+        f"gateway, TorchServe and its worker add {total_ms - in_process_ms:.1f} ms"
+    )
+
+
+@torch.inference_mode()
+def _seconds(
+    network: torch.nn.Module, transform: Callable[[Image.Image], torch.Tensor], images: Sequence[bytes]
+) -> float:
+    begin = process_time()
+    for _ in range(BATCHES):
+        inputs = [transform(decode_image(image, MAX_PIXELS)) for image in images]
+        torch.softmax(network(torch.stack(inputs)), dim=1).tolist()
+    return process_time() - begin
