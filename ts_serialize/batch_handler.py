@@ -21,6 +21,7 @@ from ts.torch_handler.base_handler import BaseHandler
 from ts_serialize.batch import Batch, failing_alone, media_type, outputs_of, predicted_apart, split
 from ts_serialize.request_error import NotExplainedError, RequestError
 from ts_serialize.stage_times import StageTimes
+from ts_serialize.torchvision_operators import with_operators
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class BatchHandler(BaseHandler):
         self.batch_size: int = properties["batch_size"] or 1
         self.version_header = str(context.manifest["model"]["modelVersion"])
         self.times = StageTimes()
-        self.load(context)
+        with_operators(lambda: self.load(context))
         self._warm_up()
         self.initialized = True
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from ts_serialize.torchvision_operators import with_operators
+
 
 @contextmanager
 def without_deprecation() -> Iterator[None]:
@@ -23,15 +25,7 @@ def loaded(path: Path) -> torch.jit.ScriptModule:
         RuntimeError, ValueError: the file is not TorchScript.
     """
     with without_deprecation():
-        try:
-            return _loaded(path)
-        except RuntimeError as exc:
-            if "torchvision::" not in str(exc):
-                raise
-            # Registers its operators, such as nms; takes two seconds to import.
-            import torchvision  # noqa: F401, PLC0415
-
-            return _loaded(path)
+        return with_operators(lambda: _loaded(path))
 
 
 def _loaded(path: Path) -> torch.jit.ScriptModule:

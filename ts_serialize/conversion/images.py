@@ -10,6 +10,7 @@ import torch
 from ts_serialize.archive_parts import ModelParts
 from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.image_header import InputError
+from ts_serialize.image_input import decode_image, image_transform
 from ts_serialize.preprocessing import decoded_for
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
@@ -70,13 +71,9 @@ class NetworkInputs(Sequence[torch.Tensor]):
     """float32 (C, H, W) of each image, made as the handler makes it, at the moment when it is used."""
 
     def __init__(self, images: Sequence[LabelledImage], model: ModelParts) -> None:
-        # torchvision takes two seconds to import, and a checkpoint that is packed as it is needs none of it.
-        from ts_serialize.image_input import decode_image, image_transform  # noqa: PLC0415
-
         settings = model.preprocessing.model_dump()
         self._files = [image.file for image in images]
         self._max_pixels: int = settings["max_pixels"]
-        self._decode = decode_image
         self._transform = image_transform(settings)
         self._decoded_for = decoded_for(settings)
 
@@ -102,7 +99,7 @@ class NetworkInputs(Sequence[torch.Tensor]):
 
     def _decoded(self, file: Path) -> torch.Tensor:
         try:
-            image = self._decode(file.read_bytes(), self._max_pixels, self._decoded_for)
+            image = decode_image(file.read_bytes(), self._max_pixels, self._decoded_for)
             tensor: torch.Tensor = self._transform(image)
         except (InputError, OSError) as exc:
             raise ConversionError(f"{file}: {exc}") from exc
