@@ -14,6 +14,7 @@ from tests.archives import with_files, with_handler, with_manifest
 from tests.free_ports import free_ports
 from tests.http_client import HTTP
 from torchserve_gateway.downloads import sha256
+from torchserve_gateway.local_stack.supervisor import Supervisor
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.local_stack import StackSettings
 from torchserve_gateway.settings.project import ProjectSettings
@@ -177,8 +178,7 @@ class RunningStack:
         if part == "worker":
             described = HTTP.get(f"{self.settings.torchserve.management_url}/models/genre").json()
             return int(described[0]["workers"][0]["pid"])
-        lines = self.stack("status").stdout.splitlines()
-        return next(int(line.split("pid ")[1].split()[0]) for line in lines if line.startswith(part))
+        return next(each.pid for each in Supervisor(self.settings).parts() if each.name == part)
 
     def _model(self, version: str) -> tuple[str, ...]:
         return (f'model.version="{version}"', *self.overrides, *self._own("model_mars"))

@@ -9,7 +9,6 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from ts_serialize.allocator import keep_freed_memory
 from ts_serialize.batch import Batch, failing_alone, media_type, outputs_of, predicted_apart, split
 from ts_serialize.request_error import NotExplainedError, RequestError
 from ts_serialize.stage_times import StageTimes
-from ts_serialize.torchscript import with_torchvision
+from ts_serialize.torchvision_operators import with_operators
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class BatchHandler(BaseHandler):
 
     def load(self, context: Any) -> None:
         """Loads what the other methods need. As is: TorchServe's loader, which sets `model` and `mapping`."""
-        with_torchvision(partial(super().initialize, context))
+        super().initialize(context)
 
     def decode(self, request: Mapping[str, Any]) -> torch.Tensor:
         """Turns a request into the model's input, without the batch dimension.
@@ -92,7 +91,7 @@ class BatchHandler(BaseHandler):
         self.batch_size: int = properties["batch_size"] or 1
         self.version_header = str(context.manifest["model"]["modelVersion"])
         self.times = StageTimes()
-        self.load(context)
+        with_operators(lambda: self.load(context))
         self._warm_up()
         self.initialized = True
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from captum.attr import Occlusion
 
 from ts_serialize.image_header import InputError
 
@@ -57,14 +56,21 @@ def attributions(
     image: float32 (C, H, W), normalised, so that the covering value 0 is the mean colour. The network runs
     once per cell, in batches of at most `batch_size`.
     """
-    cell = (image.shape[0], *(math.ceil(edge / GRID) for edge in image.shape[1:]))
+    rows, columns = (_edges(edge) for edge in image.shape[1:])
+    cells = [(slice(None), row, column) for row in rows for column in columns]
+    falls: list[float] = []
     with torch.inference_mode():
-        falls = Occlusion(network).attribute(
-            image.unsqueeze(0),
-            sliding_window_shapes=cell,
-            strides=cell,
-            target=index,
-            perturbations_per_eval=batch_size,
-        )
-    grid: list[list[float]] = falls[0, 0, :: cell[1], :: cell[2]].tolist()
-    return grid
+        logit = network(image[None])[0, index]
+        for start in range(0, len(cells), batch_size):
+            part = cells[start : start + batch_size]
+            covered = image.repeat(len(part), 1, 1, 1)
+            for each, cell in zip(covered, part, strict=True):
+                each[cell] = 0
+            falls += (logit - network(covered)[:, index]).tolist()
+    return [falls[start : start + len(columns)] for start in range(0, len(falls), len(columns))]
+
+
+def _edges(length: int) -> list[slice]:
+    """Cells of the grid along an edge."""
+    size = math.ceil(length / GRID)
+    return [slice(start, start + size) for start in range(0, length, size)]

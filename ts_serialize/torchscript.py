@@ -1,14 +1,13 @@
-"""Loads TorchScript, the format that TorchServe serves. Part of the model archive."""
+"""Loads TorchScript, the format that TorchServe serves."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
-Loaded = TypeVar("Loaded")
+from ts_serialize.torchvision_operators import with_operators
 
 
 @contextmanager
@@ -26,23 +25,12 @@ def loaded(path: Path) -> torch.jit.ScriptModule:
         RuntimeError, ValueError: the file is not TorchScript.
     """
     with without_deprecation():
-        model: torch.jit.ScriptModule = with_torchvision(
-            lambda: torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
-        )
-        return model
+        return with_operators(lambda: _loaded(path))
 
 
-def with_torchvision(load: Callable[[], Loaded]) -> Loaded:
-    """Calls `load`, again with torchvision's operators, such as nms, if it lacks them; raises as `load`."""
-    try:
-        return load()
-    except RuntimeError as exc:
-        if "torchvision::" not in str(exc):
-            raise
-        # Registers the operators; takes a second.
-        import torchvision  # noqa: F401, PLC0415
-
-        return load()
+def _loaded(path: Path) -> torch.jit.ScriptModule:
+    model: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    return model
 
 
 def load_torchscript(path: Path) -> torch.jit.ScriptModule:

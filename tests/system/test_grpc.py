@@ -2,13 +2,14 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
+from tests.commands import command
 from tests.http_client import HTTP
 from tests.processes import until
 from tests.running_stack import RunningStack
@@ -16,6 +17,11 @@ from torchserve_gateway.torchserve_api.errors import ModelNotFoundError, Refused
 from torchserve_gateway.torchserve_api.grpc.client import GrpcClient
 from torchserve_gateway.torchserve_api.http_pool import PooledTransport
 from torchserve_gateway.torchserve_api.tokens import Tokens
+
+
+def grpc(stack: RunningStack, *arguments: str) -> Result:
+    """`make grpc`; tests/system/test_tokens.py has processes of their own."""
+    return command("grpc", *arguments, *stack.overrides)
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +39,12 @@ def stage(stack: RunningStack, version: str, model: str, handler: str | None = N
 @pytest.fixture(scope="module")
 def registered(stack: RunningStack, archive: str) -> Iterator[str]:
     """The model, registered and READY by the command."""
-    result = stack.grpc("register", archive, "--model-name", "grpc_demo")
-    assert result.returncode == 0, result.stderr
+    result = grpc(stack, "register", archive, "--model-name", "grpc_demo")
+    assert result.exit_code == 0, result.stderr
     until_ready(stack, "grpc_demo")
     yield "grpc_demo"
-    gone = stack.grpc("unregister", "grpc_demo", "1.0")
-    assert gone.returncode == 0, gone.stderr
+    gone = grpc(stack, "unregister", "grpc_demo", "1.0")
+    assert gone.exit_code == 0, gone.stderr
     assert "unregistered" in gone.stdout
     (stack.directory / "model_store" / archive).unlink()
 
@@ -54,13 +60,13 @@ def test_an_image_gets_the_same_answer_as_over_rest(
 ) -> None:
     for image, extra in zip(images, ([], ["--version", "1.0"], ["--stream"]), strict=False):
         rest = HTTP.put(f"{stack.settings.gateway.url}/predictions/genre", content=image.read_bytes())
-        result = stack.grpc("infer", registered, str(image), *extra)
-        assert result.returncode == 0, result.stderr
+        result = grpc(stack, "infer", registered, str(image), *extra)
+        assert result.exit_code == 0, result.stderr
         assert json.loads(result.stdout) == pytest.approx(rest.json(), abs=1e-4)
 
 
 def test_ping_says_healthy(stack: RunningStack) -> None:
-    assert json.loads(stack.grpc("ping").stdout)["status"] == "Healthy"
+    assert json.loads(grpc(stack, "ping").stdout)["status"] == "Healthy"
 
 
 @pytest.mark.parametrize(
@@ -78,16 +84,16 @@ def test_ping_says_healthy(stack: RunningStack) -> None:
 def test_what_fails_is_one_line(
     stack: RunningStack, registered: str, arguments: list[str], said: str
 ) -> None:
-    assert_one_line(stack.grpc(*arguments), said)
+    assert_one_line(grpc(stack, *arguments), said)
 
 
 def test_a_torchserve_that_is_not_there_is_one_line(stack: RunningStack) -> None:
     nowhere = replace(stack, overrides=(*stack.overrides, "torchserve.grpc_inference_port=1"))
-    assert_one_line(nowhere.grpc("ping"), "TorchServe over gRPC")
+    assert_one_line(grpc(nowhere, "ping"), "TorchServe over gRPC")
 
 
-def assert_one_line(result: subprocess.CompletedProcess[str], said: str) -> None:
-    assert result.returncode == 1
+def assert_one_line(result: Result, said: str) -> None:
+    assert result.exit_code == 1
     [line] = result.stderr.splitlines()
     assert line.startswith("failed: ")
     assert said in line
@@ -102,8 +108,8 @@ def assert_one_line(result: subprocess.CompletedProcess[str], said: str) -> None
     ],
 )
 def test_wrong_usage_is_exit_code_2(stack: RunningStack, arguments: list[str], said: str) -> None:
-    result = replace(stack, overrides=()).grpc(*arguments)
-    assert result.returncode == 2
+    result = grpc(replace(stack, overrides=()), *arguments)
+    assert result.exit_code == 2
     assert said in result.stderr
 
 
@@ -130,10 +136,10 @@ async def test_the_whole_management_api(stack: RunningStack, registered: str, ar
 
 def test_an_answer_in_parts_arrives_in_parts(stack: RunningStack) -> None:
     archive = stage(stack, "2.0", "grpc_parts", handler="streaming")
-    result = stack.grpc("register", archive, "--model-name", "grpc_parts")
-    assert result.returncode == 0, result.stderr
+    result = grpc(stack, "register", archive, "--model-name", "grpc_parts")
+    assert result.exit_code == 0, result.stderr
     until_ready(stack, "grpc_parts")
-    answer = stack.grpc("infer", "grpc_parts", "imgs/horror.jpg", "--stream")
+    answer = grpc(stack, "infer", "grpc_parts", "imgs/horror.jpg", "--stream")
     assert answer.stdout.strip() == "one two three"
-    assert stack.grpc("unregister", "grpc_parts", "2.0").returncode == 0
+    assert grpc(stack, "unregister", "grpc_parts", "2.0").exit_code == 0
     (stack.directory / "model_store" / archive).unlink()

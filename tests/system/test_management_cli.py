@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import Result
 
 from tests.commands import command
 from tests.http_client import HTTP
@@ -21,28 +22,32 @@ class Manage:
     """`make manage` on one stack."""
 
     def __init__(self, stack: RunningStack) -> None:
-        self._manage = stack.manage
+        self._overrides = stack.overrides
 
     def __call__(self, *arguments: str) -> Any:
         """The JSON document of a command that must succeed."""
-        result = self._manage(*arguments, "--json")
-        assert result.returncode == 0, result.stderr
+        result = self._run(*arguments, "--json")
+        assert result.exit_code == 0, result.stderr
         assert not lines_but_waits(result.stderr)
         return json.loads(result.stdout)
 
     def table(self, *arguments: str) -> str:
         """What people see of a command that must succeed."""
-        result = self._manage(*arguments)
-        assert result.returncode == 0, result.stderr
+        result = self._run(*arguments)
+        assert result.exit_code == 0, result.stderr
         return result.stdout
 
     def failure(self, *arguments: str) -> str:
         """The one line of a command that must fail."""
-        result = self._manage(*arguments)
-        assert result.returncode == 1, result.stdout
+        result = self._run(*arguments)
+        assert result.exit_code == 1, result.stdout
         assert result.stdout == ""
         [line] = lines_but_waits(result.stderr)
         return line
+
+    def _run(self, *arguments: str) -> Result:
+        # tests/system/test_tokens.py has processes of their own.
+        return command("manage", *arguments, *self._overrides)
 
 
 def lines_but_waits(stderr: str) -> list[str]:
