@@ -1,7 +1,7 @@
 """A batch between the steps of a handler, and how a request of it fails alone. Part of the model archive."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,6 +44,35 @@ def failing_alone(position: int, failures: dict[int, RequestError]) -> Iterator[
             raise
         logger.exception("request %d of the batch failed", position)
         failures[position] = PredictionFailedError("Prediction failed")
+
+
+def decode_each(
+    rows: Sequence[Any], decode: Callable[[Any], Any], each: Callable[..., Iterable[None]]
+) -> tuple[dict[int, Any], dict[int, RequestError]]:
+    """Returns the decoded requests, in order, and the failures of the others, by position.
+
+    each: `map`, or that of a thread pool.
+    """
+    inputs: dict[int, Any] = {}
+    failures: dict[int, RequestError] = {}
+
+    def decode_at(position: int) -> None:
+        with failing_alone(position, failures):
+            inputs[position] = decode(rows[position])
+
+    list(each(decode_at, range(len(rows))))
+    return dict(sorted(inputs.items())), failures
+
+
+def batched(decoded: Batch, inputs: Sequence[Any], batch: Callable[[Sequence[Any]], Any]) -> Batch:
+    """Joins the decoded requests, or leaves each apart where they cannot be joined."""
+    try:
+        return replace(decoded, tensor=batch(inputs)) if inputs else decoded
+    # Tensors of several shapes cannot be stacked.
+    except RuntimeError:
+        if len(inputs) == 1:
+            raise
+    return replace(decoded, tensor=[batch([tensor]) for tensor in inputs], apart=True)
 
 
 def predicted_apart(data: Batch, batches: Sequence[Any], predict: Callable[[Any], Any]) -> Batch:

@@ -8,6 +8,7 @@ handlers import and modules packed beside it.
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,16 @@ import torch
 from ts.torch_handler.base_handler import BaseHandler
 
 from ts_serialize.allocator import keep_freed_memory
-from ts_serialize.batch import Batch, failing_alone, media_type, outputs_of, predicted_apart, split
+from ts_serialize.batch import (
+    Batch,
+    batched,
+    decode_each,
+    failing_alone,
+    media_type,
+    outputs_of,
+    predicted_apart,
+    split,
+)
 from ts_serialize.request_error import NotExplainedError, RequestError
 from ts_serialize.stage_times import StageTimes
 from ts_serialize.torchvision_operators import with_operators
@@ -46,6 +56,8 @@ class BatchHandler(BaseHandler):
     The model is warmed up on zeros of this shape, and a request of another shape is refused. None: requests
     may differ in shape, and the first of them wait for what the model does once.
     """
+    decode_threads = 1
+    """Threads that decode a batch; set in the class or in `load`. Above 1, calls of `decode` overlap."""
     content_type: str | None = None
     """Media type of the answers. None stands for JSON, text or bytes, as the answer is."""
 
@@ -92,6 +104,8 @@ class BatchHandler(BaseHandler):
         self.version_header = str(context.manifest["model"]["modelVersion"])
         self.times = StageTimes()
         with_operators(lambda: self.load(context))
+        threads = self.decode_threads
+        self._each = map if threads == 1 else ThreadPoolExecutor(threads, "decode").map
         self._warm_up()
         self.initialized = True
 
@@ -108,15 +122,12 @@ class BatchHandler(BaseHandler):
     def preprocess(self, data: Sequence[Mapping[str, Any]]) -> Batch:
         """Decodes every request; a request that cannot be decoded fails alone."""
         with self.times.measured("preprocess"):
-            inputs: dict[int, torch.Tensor] = {}
-            failures: dict[int, RequestError] = {}
             for position, row in enumerate(data):
                 if row.get("stream"):
                     # Ends a gRPC stream; otherwise TorchServe kills the worker.
                     self.context.set_response_header(position, "ts_stream_next", "false")
-                with failing_alone(position, failures):
-                    inputs[position] = self._decoded(row)
-            batch = self._batched(Batch(len(data), list(inputs), None, failures), list(inputs.values()))
+            inputs, failures = decode_each(data, self._decoded, self._each)
+            batch = batched(Batch(len(data), list(inputs), None, failures), list(inputs.values()), self.batch)
         self.times.report("BatchSize", len(data), "count")
         return batch
 
@@ -184,15 +195,6 @@ class BatchHandler(BaseHandler):
                 f"the model takes {tuple(self.input_shape)}"
             )
         return tensor
-
-    def _batched(self, decoded: Batch, inputs: list[torch.Tensor]) -> Batch:
-        try:
-            return replace(decoded, tensor=self.batch(inputs)) if inputs else decoded
-        # Tensors of several shapes cannot be stacked.
-        except RuntimeError:
-            if len(inputs) == 1:
-                raise
-        return replace(decoded, tensor=[self.batch([tensor]) for tensor in inputs], apart=True)
 
     def _predicted(self, batch: Any) -> Any:
         with torch.inference_mode():

@@ -55,6 +55,7 @@ class ImageClassificationHandler(BatchHandler):
         self.max_pixels: int = settings["max_pixels"]
         self.image_processing = image_transform(settings)
         self.decoded_for = decoded_for(settings)
+        self.decode_threads = settings.get("decode_threads", 1)
         # Networks of another engine, see ts_serialize/engines/, are no TorchScript.
         if self.device.type == "cpu" and isinstance(self.model, torch.jit.ScriptModule):
             self.model = _optimized(self.model)

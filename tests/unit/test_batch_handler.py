@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -51,6 +52,18 @@ class Sums(BatchHandler):
 
 class FixedSums(Sums):
     input_shape = (3,)
+
+
+class TogetherDecoded(Sums):
+    """Decodes a request when another is decoded at the same time."""
+
+    def load(self, context: Any) -> None:
+        self.decode_threads = 2
+        self.both = Barrier(2, timeout=60)
+
+    def decode(self, request: Mapping[str, Any]) -> torch.Tensor:
+        self.both.wait()
+        return super().decode(request)
 
 
 def started(handler: BatchHandler, directory: Path) -> BatchHandler:
@@ -303,3 +316,11 @@ def test_a_body_that_is_not_json_is_the_requests_mistake(row: dict[str, Any]) ->
     with pytest.raises(RequestError) as caught:
         json_body(row)
     assert caught.value.status == 400
+
+
+def test_threads_decode_requests_of_a_batch_at_the_same_time(tmp_path: Path) -> None:
+    handler = started(TogetherDecoded(), tmp_path)
+    rows = [{"body": {"numbers": numbers}} for numbers in ([1, 2], [1, 2, 3, 4, 5], [3, 5], [5, 6])]
+    found = answers(handler, tmp_path, rows)
+    assert [status for status, _ in found] == [200, 413, 200, 200]
+    assert [found[position][1] for position in (0, 2, 3)] == [{"sum": 3}, {"sum": 8}, {"sum": 11}]

@@ -25,6 +25,8 @@ class ImageSettings(Settings):
     """Divides what is left, per channel."""
     scaled_decoding: bool = False
     """Decodes large JPEGs at a fraction of their size."""
+    decode_threads: Annotated[PositiveInt, Field(le=256)] = 1
+    """Threads of a worker that decode the images of a batch."""
 
     @model_validator(mode="after")
     def _every_image_gives_a_tensor_of_one_shape(self) -> Self:
