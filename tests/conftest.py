@@ -97,6 +97,8 @@ def new_stack(tmp_path_factory: pytest.TempPathFactory, built_archive: Path) -> 
             tmp_path_factory.mktemp(name),
             "model.workers=1",
             "gateway.deployments_refresh_s=0.1",
+            # No balancer has to notice.
+            "gateway.shutdown_delay_s=0.1",
             # Busy cores make calls slow, and fail none.
             "gateway.admission.max_wait_s=20",
             "gateway.health_timeout_s=20",
