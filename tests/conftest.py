@@ -25,12 +25,14 @@ hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "few")
 
 # Parallel workers share the cores; PyTorch reads it when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A TorchServe of tests serves for seconds: better compilation takes more CPU time than it saves.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 # A shell's background commands ignore Ctrl-C, and so would all that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SYSTEM = PROJECT_ROOT / "tests" / "system"
+LONG_FOLDERS = tuple(PROJECT_ROOT / "tests" / name for name in ("conversion", "system"))
 
 
 class NewStack(Protocol):
@@ -42,7 +44,12 @@ class NewStack(Protocol):
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files first, so that parallel workers end at about the same time."""
-    items.sort(key=lambda item: not item.path.is_relative_to(SYSTEM))
+    items.sort(key=_is_short)
+
+
+def _is_short(item: pytest.Item) -> tuple[bool, bool]:
+    in_long_folder = any(item.path.is_relative_to(folder) for folder in LONG_FOLDERS)
+    return item.get_closest_marker("begins_first") is None, not in_long_folder
 
 
 def pytest_collection_finish() -> None:
@@ -90,6 +97,8 @@ def new_stack(tmp_path_factory: pytest.TempPathFactory, built_archive: Path) -> 
             tmp_path_factory.mktemp(name),
             "model.workers=1",
             "gateway.deployments_refresh_s=0.1",
+            # No balancer has to notice.
+            "gateway.shutdown_delay_s=0.1",
             # Busy cores make calls slow, and fail none.
             "gateway.admission.max_wait_s=20",
             "gateway.health_timeout_s=20",

@@ -10,7 +10,7 @@ from tools.bench.hostile_clients.gateway_process import RunningGateway
 from tools.bench.hostile_clients.observed_neighbour import neighbour_of
 
 # tests/faults plays the same attacks before a stand-in for TorchServe.
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.begins_first]
 # A body of 6 MB takes its time beside a worker.
 TIME_OUTS = ("gateway.head_timeout_s=1", "gateway.body_timeout_s=8")
 # The stand-in of tests/faults answers every image and every target; a handler does not.

@@ -52,9 +52,7 @@ class Deployed:
             if "pip cannot fetch" in made.stderr:
                 pytest.skip(made.stderr.strip())
             assert made.returncode == 0, made.stderr
-        built = self._stack.generate_mar("1.0", *overrides)
-        assert built.returncode == 0, built.stderr
-        deployed = self._stack.upload_model("1.0", *overrides)
+        deployed = self._stack.upload_model("1.0", "archive_source=built", *overrides)
         assert deployed.returncode == 0, deployed.stderr
 
     def demo(self, model: str) -> str:

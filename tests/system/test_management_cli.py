@@ -17,6 +17,8 @@ from tests.running_stack import RunningStack
 from tests.shown_blocks import assert_same_words, shown_block
 from tests.small_archive import small_archive
 
+pytestmark = pytest.mark.begins_first
+
 
 class Manage:
     """`make manage` on one stack."""

@@ -29,7 +29,7 @@ from tests.processes import until
 from torchserve_gateway.commands.torchserve import provide_kill
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.begins_first]
 
 BLOCKS = blocks("From plain TorchServe")
 PROXY = blocks("From a FastAPI proxy in front of TorchServe")

@@ -22,6 +22,8 @@ from tests.processes import until_gone
 from tests.running_stack import RunningStack
 from tests.system.test_recovery import until_answered
 
+pytestmark = pytest.mark.begins_first
+
 OWN_DISK = "torchserve.model_store=null"
 
 

@@ -19,7 +19,7 @@ from tests.running_replicas import HOSTS, RunningReplicas
 from tests.shown_blocks import assert_same_words, quoted_text
 from tests.steady_load import FLOWING, steady_load
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.begins_first]
 
 # Between two looks at the replicas.
 POLL_S = 0.05

@@ -24,6 +24,8 @@ from tests.steady_load import steady_load
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord
 from torchserve_gateway.settings.composition import PROJECT_ROOT
 
+pytestmark = pytest.mark.begins_first
+
 CANARY = (
     "strategy=canary",
     "strategy.steps=[20,60]",

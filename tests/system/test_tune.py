@@ -15,7 +15,7 @@ from tests.running_stack import run
 from tests.small_network import small_weights
 from torchserve_gateway.settings.composition import PROJECT_ROOT, as_override
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.begins_first]
 
 # Measurements as short as they can be. Whether any keeps the limit depends on what else the machine does.
 TINY = (

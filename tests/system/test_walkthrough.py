@@ -7,7 +7,7 @@ import pytest
 from tests.printed_output import Shown
 from tests.walkthrough import DEPLOYED, LIMITED, PREPARED, SERVED, Reader
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.begins_first]
 
 
 def test_every_line_prints_what_the_page_shows(tmp_path: Path) -> None:
