@@ -26,6 +26,9 @@ hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "few")
 # Parallel workers share the cores; PyTorch reads it when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Caches of FastAPI keep a hundred applications, which a full garbage collection searches for a second.
+gc.set_threshold(10_000, 10, 50)
+
 # A shell's background commands ignore Ctrl-C, and so would all that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,13 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leaves what imports made out of later garbage collections, and makes full collections rarer.
-
-    A full collection takes half a second; ten applications are enough to start the next.
-    """
+    """Leaves what imports made out of later garbage collections."""
     gc.freeze()
-    young, middle, old = gc.get_threshold()
-    gc.set_threshold(young, middle, 5 * old)
 
 
 @pytest.fixture(scope="session")
