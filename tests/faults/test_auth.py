@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import structlog
 import uvicorn
@@ -26,6 +25,7 @@ from tests.faults.test_gateway_connections import (
     until_closed,
 )
 from tests.free_ports import free_ports
+from tests.http_client import HTTP
 from tests.keys import EVERYTHING, bearer, with_keys, write_keys
 from tests.processes import until
 from tests.raw_request import status_of
@@ -236,7 +236,7 @@ def test_keys_change_without_a_restart_and_a_broken_file_changes_nothing(
     url = f"http://{server.config.host}:{server.config.port}/metrics"
 
     def accepts(key: str) -> bool:
-        return httpx.get(url, headers=bearer(key)).status_code == 200
+        return HTTP.get(url, headers=bearer(key)).status_code == 200
 
     old, new = keys["all"], new_key()
     rights = frozenset(EVERYTHING)
