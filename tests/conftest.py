@@ -27,7 +27,8 @@ hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "few")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Caches of FastAPI keep a hundred applications, which a full garbage collection searches for a second.
-gc.set_threshold(10_000, 10, 50)
+young, middle, old = gc.get_threshold()
+gc.set_threshold(young, middle, 100 * old)
 
 # A shell's background commands ignore Ctrl-C, and so would all that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
