@@ -42,7 +42,10 @@ class _Behind:
 
 @asynccontextmanager
 async def shared_gateway(torchserve: FakeTorchServe, *overrides: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The same of an application that other tests use too, for answers that no earlier request changes."""
+    """The same of an application that other tests use too, for answers that no earlier request changes.
+
+    Not for readiness: what it asks TorchServe in the background may reach the next test's.
+    """
     app, behind = _shared(*overrides)
     behind.torchserve = torchserve
     async with _client(app) as client:

@@ -71,7 +71,7 @@ def test_the_routes_are_found() -> None:
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_every_route_refuses_what_is_no_name(method: str, path: str) -> None:
     torchserve = FakeTorchServe()
-    async with shared_gateway(torchserve) as client:
+    async with gateway(torchserve) as client:
         for odd in ("a%20b", "%c3%bc", "a;b", "a%25", "%2e%2e", "%2e", "a" * 200 + "!"):
             for url in {filled(path, odd), filled(path, "m", odd)} - {filled(path, "m")}:
                 response = await client.request(method, url, content=b"x")
