@@ -98,22 +98,39 @@ demo: install ## everything from nothing: posters and photographs through the ga
 # pytest rewrites each test module once and keeps it as bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Most of a test's time is waiting. A file's tests share what they start, so they stay together.
+# A file's tests share what they start, so they stay together.
 PYTEST := $(RUN) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-check: lint ## lint, unit tests and tests before a failing TorchServe: for every commit
-	@$(PYTEST) -m "not long" tests/unit tests/faults $(PYTEST_ARGS)
+# mypy needs one core, and much of a test's time is waiting. What mypy says comes last.
+define TESTS_BESIDE_TYPES
+@types=$$(mktemp)
+$(TYPES) >"$$types" 2>&1 & mypy=$$!
+trap 'kill $$mypy 2>/dev/null || :; rm -f "$$types"' EXIT
+failed=0
+$(PYTEST) $(1) $(PYTEST_ARGS) || failed=$$?
+wait $$mypy || failed=$$?
+cat "$$types"
+exit $$failed
+endef
 
-test: lint .venv-kserve/.installed ## lint and all tests but the long ones
-	@$(PYTEST) -m "not long" $(PYTEST_ARGS)
+check: style ## lint, types, unit tests and tests before a failing TorchServe: for every commit
+	$(call TESTS_BESIDE_TYPES,-m "not long" tests/unit tests/faults)
 
-test_all: lint .venv-kserve/.installed ## lint and all tests: also attacks, training, replicas, parts that die or halt
-	@$(PYTEST) $(PYTEST_ARGS)
+test: style .venv-kserve/.installed ## lint, types and all tests but the long ones
+	$(call TESTS_BESIDE_TYPES,-m "not long")
 
-lint: .venv/.installed-dev ## ruff, mypy --strict and the directions of imports
+test_all: style .venv-kserve/.installed ## lint, types and all tests: also attacks, training, replicas, parts that die or halt
+	$(call TESTS_BESIDE_TYPES)
+
+TYPES := $(RUN) -m mypy $(SOURCES)
+lint: style ## ruff, mypy --strict and the directions of imports
+	@$(TYPES)
+
+# Seconds; lint without types.
+.PHONY: style
+style: .venv/.installed-dev
 	@$(RUN) -m ruff check --quiet $(SOURCES)
 	$(RUN) -m ruff format --check --quiet $(SOURCES)
-	$(RUN) -m mypy $(SOURCES)
 	PYTHONPATH=clients/python .venv/bin/lint-imports --no-logo --no-cache
 
 ##@ Your model

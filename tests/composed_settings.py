@@ -1,4 +1,4 @@
-"""Settings whose root file Hydra composes once per process: composing takes 80 ms, the rest 8 ms."""
+"""Settings whose root file Hydra composes once per process: composing takes 50 ms, the rest 8 ms."""
 
 from collections.abc import Sequence
 from copy import deepcopy

@@ -28,6 +28,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A TorchServe of tests serves for seconds: better compilation takes more CPU time than it saves.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
+# Caches of FastAPI keep a hundred applications, which a full garbage collection searches for a second.
+young, middle, old = gc.get_threshold()
+gc.set_threshold(young, middle, 100 * old)
+
 # A shell's background commands ignore Ctrl-C, and so would all that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -53,13 +57,8 @@ def _is_short(item: pytest.Item) -> tuple[bool, bool]:
 
 
 def pytest_collection_finish() -> None:
-    """Leaves what imports made out of later garbage collections, and makes full collections rarer.
-
-    A full collection takes half a second; ten applications are enough to start the next.
-    """
+    """Leaves what imports made out of later garbage collections."""
     gc.freeze()
-    young, middle, old = gc.get_threshold()
-    gc.set_threshold(young, middle, 5 * old)
 
 
 @pytest.fixture(scope="session")

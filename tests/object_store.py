@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import fsspec
-import httpx
 import pytest
 from moto.server import ThreadedMotoServer
+
+from tests.http_client import HTTP
 
 BUCKET = "models"
 
@@ -20,14 +21,14 @@ def object_store() -> Iterator[str]:
         host, port = server.get_host_and_port()
         url = f"http://{host}:{port}"
         # Moto keeps what is in it as long as the process lives.
-        httpx.post(f"{url}/moto-api/reset").raise_for_status()
+        HTTP.post(f"{url}/moto-api/reset").raise_for_status()
         with pytest.MonkeyPatch.context() as patch:
             for name, value in (("ENDPOINT_URL", url), ("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x")):
                 patch.setenv(f"AWS_{name}", value)
             forget_connections()
-            httpx.put(f"{url}/{BUCKET}").raise_for_status()
+            HTTP.put(f"{url}/{BUCKET}").raise_for_status()
             versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
-            httpx.put(f"{url}/{BUCKET}?versioning", content=versioning).raise_for_status()
+            HTTP.put(f"{url}/{BUCKET}?versioning", content=versioning).raise_for_status()
             yield url
     finally:
         forget_connections()

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import structlog
 import uvicorn
@@ -26,11 +25,12 @@ from tests.faults.test_gateway_connections import (
     until_closed,
 )
 from tests.free_ports import free_ports
+from tests.http_client import HTTP
 from tests.keys import EVERYTHING, bearer, with_keys, write_keys
 from tests.processes import until
 from tests.raw_request import status_of
 from tests.running_stack import run
-from tests.served_gateway import gateway, served_gateway
+from tests.served_gateway import gateway, served_gateway, shared_gateway
 from torchserve_gateway.gateway.access.api_keys import (
     Caller,
     new_key,
@@ -87,6 +87,17 @@ def keys_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def keys(keys_file: Path) -> dict[str, str]:
+    return written(keys_file)
+
+
+@pytest.fixture(scope="module")
+def callers(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Overrides for a gateway with keys that no test changes, and these keys."""
+    file = tmp_path_factory.mktemp("callers") / "api_keys.json"
+    return with_keys(file), written(file)
+
+
+def written(keys_file: Path) -> dict[str, str]:
     return write_keys(
         keys_file, all=EVERYTHING, predict=("predict",), models=("models",), metrics=("metrics",)
     )
@@ -122,8 +133,9 @@ async def test_every_route_that_is_not_open_needs_a_key_with_its_right(
 
 
 @pytest.mark.parametrize("path", sorted(OPEN - {"/static-offline-docs"}))
-async def test_open_paths_need_none(keys_file: Path, keys: dict[str, str], path: str) -> None:
-    async with gateway(FakeTorchServe(), *with_keys(keys_file)) as client:
+async def test_open_paths_need_none(callers: tuple[tuple[str, ...], dict[str, str]], path: str) -> None:
+    overrides, _ = callers
+    async with shared_gateway(FakeTorchServe(), *overrides) as client:
         assert (await client.get(path)).status_code not in (401, 403)
 
 
@@ -157,11 +169,12 @@ async def test_white_space_around_a_key_is_no_part_of_it(keys_file: Path, keys: 
     ids=lambda headers: str(headers)[:50],
 )
 async def test_a_missing_and_a_wrong_key_get_the_same_answer(
-    keys_file: Path, keys: dict[str, str], headers: dict[str, bytes]
+    callers: tuple[tuple[str, ...], dict[str, str]], headers: dict[str, bytes]
 ) -> None:
+    overrides, keys = callers
     valid = keys["all"].encode()
     sent = [(name.encode(), value.replace(b"%s", valid)) for name, value in headers.items()]
-    async with gateway(FakeTorchServe(), *with_keys(keys_file)) as client:
+    async with shared_gateway(FakeTorchServe(), *overrides) as client:
         answer = await client.post("/predict", headers=sent)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -178,9 +191,10 @@ async def test_a_missing_and_a_wrong_key_get_the_same_answer(
 
 @pytest.mark.parametrize("header", [bearer, lambda key: {"x-api-key": key}])
 async def test_a_key_is_taken_from_either_header(
-    keys_file: Path, keys: dict[str, str], header: Callable[[str], dict[str, str]]
+    callers: tuple[tuple[str, ...], dict[str, str]], header: Callable[[str], dict[str, str]]
 ) -> None:
-    async with gateway(FakeTorchServe(), *with_keys(keys_file)) as client:
+    overrides, keys = callers
+    async with shared_gateway(FakeTorchServe(), *overrides) as client:
         answer = await client.put("/predictions/genre", content=IMAGE, headers=header(keys["predict"]))
     assert answer.status_code == 200
 
@@ -236,7 +250,7 @@ def test_keys_change_without_a_restart_and_a_broken_file_changes_nothing(
     url = f"http://{server.config.host}:{server.config.port}/metrics"
 
     def accepts(key: str) -> bool:
-        return httpx.get(url, headers=bearer(key)).status_code == 200
+        return HTTP.get(url, headers=bearer(key)).status_code == 200
 
     old, new = keys["all"], new_key()
     rights = frozenset(EVERYTHING)

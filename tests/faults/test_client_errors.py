@@ -13,7 +13,7 @@ from tests.composed_settings import gateway_settings
 from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.raw_request import status_of
-from tests.served_gateway import gateway
+from tests.served_gateway import gateway, shared_gateway
 from torchserve_gateway.gateway.application import create_app
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n" + b'{"Horror": 1.0}'
@@ -149,7 +149,7 @@ IMAGE = SMALL["JPEG"]
 @pytest.mark.parametrize("target", ["x" * 101, "x" * 1_000_000, "\0" * 200, ["x" * 200], {"a": "b" * 200}])
 async def test_a_target_too_long_for_a_class_is_refused_before_torchserve_sees_it(target: object) -> None:
     torchserve = FakeTorchServe()
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         requests = [{"json": {"data": base64.b64encode(IMAGE).decode(), "target": target}}]
         if isinstance(target, str):
             requests.append({"data": {"target": target}, "files": {"data": ("a.jpg", IMAGE)}})

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.encoded_images import FORMATS, SMALL, encoded
 from tests.fake_torchserve import FakeTorchServe, error
-from tests.served_gateway import gateway
+from tests.served_gateway import gateway, shared_gateway
 
 JPEG, PNG = SMALL["JPEG"], SMALL["PNG"]
 
@@ -86,7 +86,7 @@ async def test_a_bad_image_fails_alone_with_the_error_it_would_get_alone() -> No
 async def test_torchserves_refusal_of_one_image_is_that_images_error(
     answer: httpx.Response | Exception, status: int
 ) -> None:
-    async with gateway(FakeTorchServe(to_png(answer))) as client:
+    async with shared_gateway(FakeTorchServe(to_png(answer))) as client:
         response = await client.post("/predict/batch", files=files(JPEG, PNG, JPEG))
     assert response.status_code == 200
     first, second, third = response.json()
@@ -151,7 +151,7 @@ async def test_a_request_has_at_most_its_share_at_torchserve() -> None:
 async def test_a_request_that_is_wrong_as_a_whole(form: dict[str, object], status: int, said: str) -> None:
     torchserve = FakeTorchServe()
     overrides = ("gateway.max_batch_images=4", "gateway.max_batch_request_bytes=100000")
-    async with gateway(torchserve, *overrides) as client:
+    async with shared_gateway(torchserve, *overrides) as client:
         response = await client.post("/predict/batch", **form)  # type: ignore[arg-type]
     assert response.status_code == response.json()["status"] == status
     assert said in response.json()["detail"]

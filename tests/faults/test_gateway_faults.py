@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.fake_torchserve import FakeTorchServe, described, error, version
-from tests.served_gateway import gateway
+from tests.served_gateway import gateway, shared_gateway
 
 UNREACHABLE = httpx.ConnectError("All connection attempts failed")
 BROKEN = httpx.RemoteProtocolError("peer closed connection without sending complete message body")
@@ -35,7 +35,7 @@ FAULTS = [
 async def test_every_failure_becomes_its_own_problem(
     answer: httpx.Response | Exception, status: int, said: str
 ) -> None:
-    async with gateway(FakeTorchServe(answer)) as client:
+    async with shared_gateway(FakeTorchServe(answer)) as client:
         for path in ("/predictions/m", "/predictions/m/1.0", "/explanations/m", "/explanations/m/1.0"):
             response = await client.post(path, content=b"image")
             problem = response.json()
@@ -61,7 +61,7 @@ async def test_a_handler_that_fails_on_an_explanation_may_not_support_any() -> N
 )
 async def test_a_request_reaches_torchserve_by_the_same_path(path: str) -> None:
     torchserve = FakeTorchServe()
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         for method in ("POST", "PUT"):
             response = await client.request(method, path, content=b"image")
             assert response.headers["x-model-name"] == "m"
@@ -117,7 +117,7 @@ async def test_a_body_over_the_limit_is_refused_before_torchserve_sees_it() -> N
 )
 async def test_a_wrong_upload_is_400_and_says_what_would_be_right(form: dict[str, object], said: str) -> None:
     torchserve = FakeTorchServe()
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         response = await client.post("/predict", **form)  # type: ignore[arg-type]
     assert response.status_code == 400
     assert said.lower() in response.json()["detail"].lower()
@@ -146,7 +146,7 @@ async def test_the_content_type_reaches_torchserve_as_one_it_understands(
     sent: str | None, forwarded: str
 ) -> None:
     torchserve = FakeTorchServe()
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         await client.post("/predictions/m", content=b"image", headers={"content-type": sent} if sent else {})
     [request] = torchserve.requests
     assert request.headers["content-type"] == forwarded
@@ -170,7 +170,7 @@ async def test_instructions_are_not_passed_on_and_names_stay_one_segment() -> No
     ("sent", "kept"), [("abc-1.2_3", True), ("x" * 129, False), ("a b", False), ("a\tb", False), ("", False)]
 )
 async def test_a_sane_request_id_is_kept_and_any_other_replaced(sent: str, kept: bool) -> None:
-    async with gateway(FakeTorchServe()) as client:
+    async with shared_gateway(FakeTorchServe()) as client:
         response = await client.get("/health/live", headers={"x-request-id": sent})
     assert (response.headers["x-request-id"] == sent) is kept
     assert response.headers["x-request-id"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.encoded_images import FORMATS, SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.random_forms import FORM_TYPES, FORMS
-from tests.served_gateway import gateway
+from tests.served_gateway import gateway, shared_gateway
 from tools.bench.hostile_clients.bodies import blank
 
 LIMIT = 10_000
@@ -91,7 +91,7 @@ def is_problem(response: httpx.Response) -> bool:
 async def test_an_image_is_forwarded_however_it_is_sent(way: Way, format_: str) -> None:
     torchserve = FakeTorchServe()
     request = way(SMALL[format_])
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         assert (await client.send(request)).status_code == 200
     [forwarded] = torchserve.requests
     if way in (as_form, as_plain_form_field):
@@ -118,7 +118,7 @@ async def test_what_is_no_image_we_serve_never_reaches_torchserve(
     way: Way, image: bytes, status: int
 ) -> None:
     torchserve = FakeTorchServe()
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         response = await client.send(way(image))
     assert response.status_code == status
     assert is_problem(response)
@@ -168,7 +168,7 @@ async def test_what_other_models_take_is_passed_on_untouched(
     content: bytes, content_type: str | None
 ) -> None:
     torchserve = FakeTorchServe()
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         headers = {"content-type": content_type} if content_type else {}
         response = await client.post("/predictions/reviews", content=content, headers=headers)
     assert response.status_code == 200

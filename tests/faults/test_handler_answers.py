@@ -12,7 +12,7 @@ from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe, error
 from tests.faults import test_caching
 from tests.faults.test_overload import until
-from tests.served_gateway import gateway, served_gateway
+from tests.served_gateway import gateway, served_gateway, shared_gateway
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.gateway.intake.forwarded_headers import MAX_HEADER_BYTES, MAX_HEADERS
 from torchserve_gateway.record.record import DeployedModel, DeploymentRecord, Trial
@@ -64,7 +64,7 @@ def errors_of_a_handler(status: int) -> list[bytes]:
 )
 async def test_a_handlers_answer_passes_unchanged_and_is_asked_for_once(status: int) -> None:
     torchserve = FakeTorchServe()
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         for body in errors_of_a_handler(status):
             torchserve.answer = answer(status, body, {"Content-Type": "text/plain"})
             torchserve.requests.clear()
@@ -87,7 +87,7 @@ async def test_a_status_without_a_body_has_none(status: int) -> None:
 
 @pytest.mark.parametrize(("status", "said"), [(101, "101"), (600, "600"), (999, "999")])
 async def test_a_status_that_is_no_answers_is_502(status: int, said: str) -> None:
-    async with gateway(FakeTorchServe(answer(status))) as client:
+    async with shared_gateway(FakeTorchServe(answer(status))) as client:
         response = await client.post("/predictions/m", content=b"x")
     assert response.status_code == 502
     assert said in response.json()["detail"]
@@ -105,7 +105,7 @@ async def test_a_status_that_is_no_answers_is_502(status: int, said: str) -> Non
 async def test_an_answer_that_no_handler_gave_is_a_problem(answered: httpx.Response, status: int) -> None:
     """A balancer or a login page in front of TorchServe."""
     torchserve = FakeTorchServe(answered)
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         response = await client.post("/predictions/m", content=b"x")
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
@@ -177,7 +177,7 @@ async def test_only_an_answer_without_an_error_is_compared_with_a_shadows(tmp_pa
 
 @pytest.mark.parametrize("status", [404, 422, 500, 503])
 async def test_where_an_answer_has_a_form_of_its_own_a_handlers_error_is_a_problem(status: int) -> None:
-    async with gateway(FakeTorchServe(answer(status, OWN + b"x" * 10_000))) as client:
+    async with shared_gateway(FakeTorchServe(answer(status, OWN + b"x" * 10_000))) as client:
         alone = await client.post("/predict", files={"file": ("a.png", IMAGE)})
         v1 = await client.post("/v1/models/genre:predict", json={"instances": [{"data": BASE64}]})
         tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [BASE64]}
@@ -321,7 +321,7 @@ async def test_headers_are_bounded_before_the_body_is_read() -> None:
 @pytest.mark.parametrize("value", [b"a\x01b", b"a\x7fb", b"a\x00b"])
 async def test_a_value_that_http_does_not_allow_is_400(value: bytes) -> None:
     torchserve = FakeTorchServe()
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         response = await client.post("/predictions/m", content=b"x", headers=[(b"X-Bad", value)])
     assert response.status_code == 400
     assert "x-bad" in response.json()["detail"]

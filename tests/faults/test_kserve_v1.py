@@ -12,7 +12,7 @@ from tests.encoded_images import FORMATS, SMALL
 from tests.fake_torchserve import FakeTorchServe, described, error, version
 from tests.faults.test_gateway_batches import length_of, to_png
 from tests.faults.test_overload import until
-from tests.served_gateway import gateway, gateway_of_record
+from tests.served_gateway import gateway, gateway_of_record, shared_gateway
 from tests.shown_blocks import quoted_text
 from tests.unit.test_deployment_record import VERSION
 from torchserve_gateway.gateway.intake.forms import FormParser
@@ -61,7 +61,7 @@ async def test_instances_are_answered_in_the_order_sent() -> None:
     ],
 )
 async def test_every_documented_way_to_send_an_image(body: dict[str, Any]) -> None:
-    async with gateway(FakeTorchServe(length_of)) as client:
+    async with shared_gateway(FakeTorchServe(length_of)) as client:
         # curl -d sends another type, and KServe does not look at it.
         for content_type in ("application/json", "application/x-www-form-urlencoded"):
             response = await client.post(PREDICT, json=body, headers={"content-type": content_type})
@@ -88,7 +88,7 @@ async def test_every_documented_way_to_send_an_image(body: dict[str, Any]) -> No
     ],
 )
 async def test_a_request_that_is_refused_says_what_is_wrong(body: Any, status: int, said: str) -> None:
-    async with gateway(FakeTorchServe(length_of), *LOW_LIMITS) as client:
+    async with shared_gateway(FakeTorchServe(length_of), *LOW_LIMITS) as client:
         response = await client.post(PREDICT, json=body)
     problem = response.json()
     assert response.status_code == problem["status"] == status
@@ -102,7 +102,7 @@ async def test_a_request_that_is_refused_says_what_is_wrong(body: Any, status: i
 )
 async def test_what_is_no_json_is_refused(body: bytes) -> None:
     torchserve = FakeTorchServe()
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         response = await client.post(PREDICT, content=body)
     assert response.status_code == 400
     assert "Invalid JSON" in response.json()["detail"]
@@ -125,7 +125,7 @@ async def test_the_first_instance_without_an_answer_decides(
     answer: httpx.Response | Exception, status: int
 ) -> None:
     body = {"instances": [text(JPEG), text(PNG), text(b"no image")]}
-    async with gateway(FakeTorchServe(to_png(answer))) as client:
+    async with shared_gateway(FakeTorchServe(to_png(answer))) as client:
         response = await client.post(PREDICT, json=body)
     assert response.status_code == status
     assert response.json()["detail"].startswith("instances[1]: ")

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from tests.composed_settings import gateway_settings
 from tests.fake_torchserve import FakeTorchServe
 from tests.raw_request import status_of
-from tests.served_gateway import gateway
+from tests.served_gateway import gateway, shared_gateway
 from torchserve_gateway.gateway.application import create_app
 
 # In a URL, with the segment that it stands for.
@@ -103,7 +103,7 @@ async def test_a_name_that_is_none_is_named() -> None:
 @pytest.mark.parametrize("name", ["_m", "-m", ".m", "m..1", "...", "1", "a" * 100])
 async def test_names_that_torchserve_can_serve_reach_it(name: str) -> None:
     torchserve = FakeTorchServe()
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         assert (await client.post(f"/predictions/{name}", content=b"x")).status_code == 200
     assert [request.url.raw_path for request in torchserve.requests] == [f"/predictions/{name}".encode()]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.encoded_images import FORMATS, SMALL
 from tests.fake_torchserve import FakeTorchServe, described, error, version
 from tests.faults.test_kserve_v1 import LOW_LIMITS, text
-from tests.served_gateway import gateway
+from tests.served_gateway import gateway, shared_gateway
 from torchserve_gateway.gateway.protocols.binary_tensors import bytes_tensor, read_bytes_tensor
 
 JPEG, PNG = SMALL["JPEG"], SMALL["PNG"]
@@ -69,7 +69,7 @@ async def test_every_row_belongs_to_its_image_and_has_the_highest_first() -> Non
     ],
 )
 async def test_shapes_of_a_list_of_images(changed: dict[str, Any]) -> None:
-    async with gateway(FakeTorchServe(by_length)) as client:
+    async with shared_gateway(FakeTorchServe(by_length)) as client:
         response = await client.post(INFER, json={"inputs": [tensor(JPEG, PNG, **changed)]})
     assert response.status_code == 200
     assert response.json()["outputs"][0]["shape"] == [2, 2]
@@ -98,7 +98,7 @@ async def test_images_behind_the_json_need_no_base64() -> None:
 )
 async def test_outputs_come_behind_the_json_where_that_is_asked_for(request_: dict[str, Any]) -> None:
     body, headers = binary(JPEG, PNG, **request_)
-    async with gateway(FakeTorchServe(by_length)) as client:
+    async with shared_gateway(FakeTorchServe(by_length)) as client:
         response = await client.post(INFER, content=body, headers=headers)
     assert response.headers["content-type"] == "application/octet-stream"
     end = int(response.headers[LENGTH])
@@ -178,7 +178,7 @@ WANTED = [{"name": "classes", "parameters": {"classification": 3}}]
 async def test_a_request_that_is_refused_says_what_is_wrong(
     request_: dict[str, Any], status: int, said: str
 ) -> None:
-    async with gateway(FakeTorchServe(by_length), *LOW_LIMITS) as client:
+    async with shared_gateway(FakeTorchServe(by_length), *LOW_LIMITS) as client:
         response = await client.post(INFER, json=request_)
     problem = response.json()
     assert response.status_code == problem["status"] == status
@@ -207,7 +207,7 @@ async def test_binary_data_that_lies_is_refused(
     body: tuple[bytes, dict[str, str]], status: int, said: str
 ) -> None:
     torchserve = FakeTorchServe(by_length)
-    async with gateway(torchserve) as client:
+    async with shared_gateway(torchserve) as client:
         response = await client.post(INFER, content=body[0], headers=body[1])
     assert response.status_code == status
     assert said in response.json()["detail"]
@@ -227,7 +227,7 @@ async def test_binary_data_that_lies_is_refused(
 @pytest.mark.parametrize("binary_output", [True, False])
 async def test_an_answer_that_is_no_tensor_is_502(answer: bytes, binary_output: bool) -> None:
     request = {"inputs": [tensor(JPEG)], "parameters": {"binary_data_output": binary_output}}
-    async with gateway(FakeTorchServe(httpx.Response(200, content=answer))) as client:
+    async with shared_gateway(FakeTorchServe(httpx.Response(200, content=answer))) as client:
         response = await client.post(INFER, json=request)
     assert response.status_code == 502
     assert "no tensor" in response.json()["error"]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.fake_torchserve import FakeTorchServe
 from tests.keys import bearer, with_keys, write_keys
-from tests.served_gateway import gateway
+from tests.served_gateway import gateway, shared_gateway
 from tests.several_models import gateway_of, several
 from torchserve_gateway.gateway import page
 
@@ -18,7 +18,7 @@ EVERY = {"": FILES[0].with_name("index.html"), **{f"page/{file.name}": file for 
 
 @pytest.mark.parametrize("path", EVERY)
 async def test_every_file_has_its_type_and_the_strict_headers(path: str) -> None:
-    async with gateway(FakeTorchServe()) as client:
+    async with shared_gateway(FakeTorchServe()) as client:
         answer = await client.get(f"/{path}")
         again = await client.get(f"/{path}", headers={"If-None-Match": answer.headers["etag"]})
     assert answer.status_code == 200
@@ -46,7 +46,7 @@ def test_no_file_has_inline_code_or_an_address_elsewhere(file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["..%2Froutes.py", "%2e%2e%2froutes.py", "....//routes.py", "nothing.js"])
 async def test_nothing_outside_the_folder_is_served(name: str) -> None:
-    async with gateway(FakeTorchServe()) as client:
+    async with shared_gateway(FakeTorchServe()) as client:
         answer = await client.get(f"/page/{name}")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"

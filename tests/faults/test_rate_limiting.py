@@ -19,6 +19,7 @@ from tests.faults.test_gateway_connections import (
     one_answer,
     until_closed,
 )
+from tests.http_client import HTTP
 from tests.keys import bearer, with_keys, write_keys
 from tests.redis_server import redis_server
 from tests.served_gateway import gateway, served_gateway
@@ -148,7 +149,7 @@ def test_the_address_is_taken_from_a_header_only_if_the_proxy_is_trusted(trusted
         url = f"http://{server.config.host}:{server.config.port}/metrics"
 
         def status(forwarded_for: str) -> int:
-            return httpx.get(url, headers={"X-Forwarded-For": forwarded_for}).status_code
+            return HTTP.get(url, headers={"X-Forwarded-For": forwarded_for}).status_code
 
         statuses = [status(each) for each in ("198.51.100.1", "198.51.100.2") * 3]
         assert statuses.count(200) == served

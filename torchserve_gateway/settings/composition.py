@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 from hydra import compose, initialize_config_dir
+from hydra.conf import HydraConf
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from yaml import MarkedYAMLError, safe_load
@@ -129,6 +131,9 @@ class _OwnConfig(SearchPathPlugin):
 
 
 Plugins.instance().register(_OwnConfig)
+# Hydra's own groups are for jobs that it runs (launcher, sweeper, logging), and cost as much time as ours.
+_NO_JOBS = HydraConf(defaults=[], launcher={}, sweeper={}, hydra_logging={}, job_logging={})
+ConfigStore.instance().store(group="hydra", name="config", node=_NO_JOBS, provider="hydra")
 
 
 def as_override(key: str, value: object) -> str:
@@ -152,15 +157,15 @@ def _problem(error: ErrorDetails) -> str:
 def _compose(root: str, overrides: Sequence[str]) -> dict[str, object]:
     try:
         with initialize_config_dir(config_dir=str(CONFIG_DIR), version_base="1.3"):
-            composed = compose(config_name=root, overrides=list(overrides))
-            if files := _other_models(composed):
-                choices = compose(root, list(overrides), return_hydra_config=True).hydra.runtime.choices
-                # A dot in a key would be a level of its own.
-                others = (
-                    f"+model@other_models.{file.replace('.', '_')}={file}"
-                    for file in files
-                    if file != choices.get("model")
-                )
+            composed = compose(root, list(overrides), return_hydra_config=True)
+            with open_dict(composed):
+                own_model = composed.pop("hydra").runtime.choices.get("model")
+            # A dot in a key would be a level of its own.
+            if others := [
+                f"+model@other_models.{file.replace('.', '_')}={file}"
+                for file in _models(composed)
+                if file != own_model
+            ]:
                 composed = compose(config_name=root, overrides=[*overrides, *others])
         container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     # Odd files make Hydra, OmegaConf and PyYAML raise anything: ValueError, RecursionError ...
@@ -181,7 +186,7 @@ def _known(root: str) -> object:
         return {}
 
 
-def _other_models(composed: DictConfig) -> list[str]:
+def _models(composed: DictConfig) -> list[str]:
     """Files of `gateway.models`; none where the settings' own check will say what is wrong."""
     names = OmegaConf.select(composed, "gateway.models")
     files = list(names) if isinstance(names, ListConfig) else []

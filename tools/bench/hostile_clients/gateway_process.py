@@ -15,6 +15,8 @@ from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 START_S = 60
 POLL_S = 0.05
+# A new connection each time, as `httpx.get` makes, which also loads all trusted certificates each time.
+HTTP = httpx.Client(timeout=START_S, limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,14 @@ class RunningGateway:
 
     def vitals(self) -> Vitals:
         """Current resources."""
-        page = httpx.get(f"{self.url}/metrics", timeout=START_S).raise_for_status().text
+        page = HTTP.get(f"{self.url}/metrics").raise_for_status().text
         series = sum(not line.startswith("#") for line in page.splitlines())
         return Vitals(self.resident_bytes, self.open_files, series)
 
     def is_ready(self) -> bool:
         """Whether the gateway would answer a prediction."""
         try:
-            return httpx.get(f"{self.url}/health/ready", timeout=START_S).status_code == 200
+            return HTTP.get(f"{self.url}/health/ready").status_code == 200
         except httpx.HTTPError:
             return False
 
