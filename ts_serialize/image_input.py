@@ -68,13 +68,13 @@ def image_transform(settings: Mapping[str, Any]) -> Callable[[Image.Image], torc
 
     settings: `resize` (shorter edge or [height, width]), `crop` (edge or None), `mean`, `std` per channel.
     """
-    mode = "L" if len(settings["mean"]) == 1 else "RGB"
+    channels = len(settings["mean"])
     fitted = ResizeAndCrop(settings["resize"], settings["crop"])
     mean, std = (torch.tensor(settings[name], dtype=torch.float32)[:, None, None] for name in ("mean", "std"))
 
     def transform(image: Image.Image) -> torch.Tensor:
-        image = fitted(image.convert(mode))
-        pixels = torch.from_numpy(np.array(image)).view(image.height, image.width, len(mode))
+        image = fitted(image.convert("L") if channels == 1 else image)
+        pixels = torch.from_numpy(np.array(image)).view(image.height, image.width, channels)
         return pixels.permute(2, 0, 1).contiguous().float().div_(255).sub_(mean).div_(std)
 
     return transform
