@@ -95,7 +95,7 @@ def contender(name: str, rates: list[float], port: int) -> Contender:
     """A row of the servers side by side."""
     found = Contender(name, Load(port, [], [], plain, 0.0), (1,), is_peer="our" not in name)
     found.rates = rates
-    found.cpu_ms, found.client_shares, found.others_shares = [9.8] * 3, [0.01] * 3, [0.3] * 3
+    found.cpu_ms, found.client_shares, found.others_shares = [9.8] * 3, [0.01] * 3, [0.01] * 3
     return found
 
 
