@@ -35,7 +35,10 @@ def commands_of(block: str) -> list[Shown]:
 
 
 def assert_printed(printed: str, page: str) -> None:
-    """White space aside, `...` on the page stands for anything, and decimals are equal to three digits."""
+    """White space aside, `...` on the page stands for anything, and decimals are equal to three digits.
+
+    The last digit may differ by 1: processors without AVX2 resize images with other rounding.
+    """
     parts = re.split(rf"(\.\.\.|{DECIMAL})", "".join(page.split()))
     pattern = "".join(
         ".*" if part == "..." else f"({DECIMAL})" if re.fullmatch(DECIMAL, part) else re.escape(part)
@@ -44,7 +47,7 @@ def assert_printed(printed: str, page: str) -> None:
     matched = re.fullmatch(pattern, "".join(printed.split()), re.DOTALL)
     assert matched, f"the page shows:\n{page}\nthe program prints:\n{printed}"
     wanted = [float(part) for part in parts if re.fullmatch(DECIMAL, part)]
-    assert [float(each) for each in matched.groups()] == pytest.approx(wanted, abs=1e-3)
+    assert [float(each) for each in matched.groups()] == pytest.approx(wanted, abs=1.1e-3)
 
 
 def table_of_readme(model: str) -> str:
