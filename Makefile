@@ -106,6 +106,8 @@ define TESTS_BESIDE_TYPES
 @types=$$(mktemp)
 $(TYPES) >"$$types" 2>&1 & mypy=$$!
 trap 'kill $$mypy 2>/dev/null || :; rm -f "$$types"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 failed=0
 $(PYTEST) $(1) $(PYTEST_ARGS) || failed=$$?
 wait $$mypy || failed=$$?
