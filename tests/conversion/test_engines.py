@@ -3,7 +3,6 @@
 import importlib
 import json
 import logging
-import re
 import shutil
 import sys
 import zipfile
@@ -218,7 +217,7 @@ def test_answers_outside_the_limits_are_refused_with_the_table(
     assert len(said.splitlines()) == 1
     table = caplog.text.splitlines()
     assert any("image" in line and "max |Δp|" in line for line in table)
-    assert any(re.match(r"western\S*\.jpg ", line) for line in table)
+    assert any(line.startswith("western-2.jpg") for line in table)
     assert (tmp_path / "genre-1.0.mar").read_bytes() == kept
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from captum.attr import Occlusion
 from ts.context import RequestProcessor
 
 from tests.handler_context import answers, context
@@ -222,6 +223,18 @@ def test_a_batch_of_only_bad_images_is_explained_as_such(
 def test_the_grid_covers_an_input_that_it_does_not_divide(handler: ImageClassificationHandler) -> None:
     grid = attributions(handler.model, torch.rand(3, 190, 125), index=0, batch_size=6)
     assert [len(line) for line in grid] == [8] * 8
+
+
+@pytest.mark.parametrize("batch_size", [1, 6, 64])
+def test_the_grid_is_that_of_captums_occlusion(handler: ImageClassificationHandler, batch_size: int) -> None:
+    image = torch.rand(3, 190, 125)
+    cell = (3, 24, 16)
+    with torch.inference_mode():
+        falls = Occlusion(handler.model).attribute(
+            image[None], sliding_window_shapes=cell, strides=cell, target=2
+        )
+    grid = attributions(handler.model, image, index=2, batch_size=batch_size)
+    assert torch.allclose(torch.tensor(grid), falls[0, 0, ::24, ::16], atol=1e-4)
 
 
 def test_the_handler_describes_its_classes_and_its_preprocessing(
