@@ -85,7 +85,7 @@ def image_transform(settings: Mapping[str, Any]) -> Callable[[Image.Image], torc
     def transform(image: Image.Image) -> torch.Tensor:
         # Pillow copies an image that has the mode already.
         pixels = resize_and_crop(image if image.mode == mode else image.convert(mode))
-        # `to` alone would keep the pixels' order in memory, colour by colour.
+        # `to` alone would keep channels last in memory, and each batch would be reordered.
         network_input = pixels.to(torch.float32, memory_format=torch.contiguous_format)
         return network_input.div_(255).sub_(mean).div_(std)
 
