@@ -6,10 +6,11 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 
 import httpx
+
+from tests.http_server import serving
 
 
 def error(status: int, type_: str, message: str) -> httpx.Response:
@@ -62,10 +63,8 @@ def listening(torchserve: FakeTorchServe) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Nothing; the base class writes to stderr."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with serving(Handler) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def version(name: str, ready: int, workers: int, *, pending: int = 0) -> dict[str, object]:

@@ -4,13 +4,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx
 
 from tests.free_ports import free_ports
 from tests.http_client import HTTP, answers
+from tests.http_server import serving
 from tests.processes import GIVE_UP_S, Process, until
 
 ANSWER = b'{"Horror": 1.0}'
@@ -44,12 +45,11 @@ class HeldTorchServe:
             def log_message(self, *_: object) -> None:
                 """Nothing; the base class writes to stderr."""
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            server.daemon_threads = True
-            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-            yield f"http://127.0.0.1:{server.server_port}"
-            self.go.set()
-            server.shutdown()
+        with serving(Handler) as server:
+            try:
+                yield f"http://127.0.0.1:{server.server_port}"
+            finally:
+                self.go.set()
 
 
 @contextmanager

@@ -5,9 +5,8 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import httpx
 import pytest
@@ -18,6 +17,7 @@ from tests.encoded_images import SMALL
 from tests.fake_torchserve import FakeTorchServe
 from tests.faults.test_logs import logged_as
 from tests.faults.test_overload import REFUSED, SlowTorchServe, application, call, client, until
+from tests.http_server import serving
 from tests.running_stack import run
 
 IMAGE = SMALL["PNG"]
@@ -63,11 +63,9 @@ def collecting() -> Iterator[Collector]:
         def log_message(self, *_: object) -> None:
             """Nothing; the base class writes to stderr."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with serving(Handler) as server:
         collector.url = f"http://127.0.0.1:{server.server_port}"
         yield collector
-        server.shutdown()
 
 
 @asynccontextmanager

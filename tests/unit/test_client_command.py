@@ -3,15 +3,17 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pytest
 from gateway_client import shrink
 from gateway_client.command import lines, main
 from PIL import Image
+
+from tests.http_server import serving
 
 FACE = {"class": "face", "score": 0.99871, "x": 12}
 VERSION = {
@@ -29,6 +31,7 @@ class MadeUpGateway:
     """Answers each path with a document, and keeps what it got."""
 
     def __init__(self, answers: dict[str, object]) -> None:
+        self.url = ""
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         gateway = self
@@ -50,8 +53,7 @@ class MadeUpGateway:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.handler = Handler
 
 
 Start = Callable[[dict[str, object]], MadeUpGateway]
@@ -59,17 +61,15 @@ Start = Callable[[dict[str, object]], MadeUpGateway]
 
 @pytest.fixture
 def gateway() -> Iterator[Start]:
-    started: list[MadeUpGateway] = []
+    with ExitStack() as started:
 
-    def start(answers: dict[str, object]) -> MadeUpGateway:
-        started.append(MadeUpGateway(answers))
-        Thread(target=started[-1].server.serve_forever, daemon=True).start()
-        return started[-1]
+        def start(answers: dict[str, object]) -> MadeUpGateway:
+            gateway = MadeUpGateway(answers)
+            server = started.enter_context(serving(gateway.handler))
+            gateway.url = f"http://127.0.0.1:{server.server_port}"
+            return gateway
 
-    yield start
-    for each in started:
-        each.server.shutdown()
-        each.server.server_close()
+        yield start
 
 
 @pytest.fixture

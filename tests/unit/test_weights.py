@@ -2,13 +2,13 @@
 
 import hashlib
 import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.commands import command
+from tests.http_server import serving
 from tests.object_store import object_store, put
 from torchserve_gateway.settings.model_parts.weights import WeightsSettings
 from torchserve_gateway.weights import WeightsError, fetch_weights
@@ -58,14 +58,9 @@ class FileServer(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[http.server.ThreadingHTTPServer]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FileServer)
-    server.ranges = []  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(FileServer) as server:
+        server.ranges = []  # type: ignore[attr-defined]
+        yield server
 
 
 def weights(path: Path, url: str | None, sha256: str | None = DIGEST) -> WeightsSettings:
