@@ -61,6 +61,13 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Finds coroutines that nobody awaited; pytest would search five times, for seconds."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def images() -> list[Path]:
     """The sample posters; a poster's file name says its genre."""

@@ -1,4 +1,4 @@
-"""Run by the Python of .venv-kserve: reads a manifest from stdin as KServe's own classes."""
+"""Run by .venv-kserve: reads manifests from stdin as KServe's own classes; prints a line for each."""
 
 import re
 import sys
@@ -22,4 +22,10 @@ def read(data: Any, kind: str) -> Any:
     return model(**{names[key]: read(value, model.openapi_types[names[key]]) for key, value in data.items()})
 
 
-read(yaml.safe_load(sys.stdin), "V1beta1InferenceService")
+for manifest in yaml.safe_load_all(sys.stdin):
+    try:
+        read(manifest, "V1beta1InferenceService")
+    except KeyError as exc:
+        print(f"unknown: {exc.args[0]}")
+    else:
+        print("known")

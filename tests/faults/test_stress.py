@@ -13,11 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.commands import command
 from tests.fake_torchserve import FakeTorchServe
 from tests.running_stack import run
 from tests.served_gateway import served_gateway
 from tests.shown_blocks import assert_same_words, shown_block
-from torchserve_gateway.commands import stress as command
+from torchserve_gateway.commands import stress
 from torchserve_gateway.load_test.report import read_report
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.load_test import StressSettings
@@ -42,22 +43,22 @@ def test_reports_are_written_and_compared(port: str, tmp_path: Path) -> None:
     report = read_report(file)
     assert (report.answered, report.errors) == (30, {})
     assert page.read_text().startswith("<!doctype html>")
-    compared = run("-m", "torchserve_gateway", "stress", "compare", str(file), str(file))
-    assert compared.returncode == 0, compared.stderr
+    compared = command("stress", "compare", str(file), str(file))
+    assert compared.exit_code == 0, compared.stderr
     assert "right answers/s" in compared.stdout
     refused = run("stress.py", "compare", str(file), str(page))
     assert refused.returncode == 1
     [line] = refused.stderr.splitlines()
     assert str(page) in line
-    assert run("stress.py", "compare", str(file)).returncode == 2
+    assert command("stress", "compare", str(file)).exit_code == 2
 
 
 def test_a_busy_generator_is_said_to_be_doubtful(
     port: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "DOUBTFUL_CPU_PERCENT", 0)
+    monkeypatch.setattr(stress, "DOUBTFUL_CPU_PERCENT", 0)
     settings = load("stress", StressSettings, [port, "clients=1", "rounds=1", "round_s=0.2"])
-    assert command.stress(settings) == 0
+    assert stress.stress(settings) == 0
     assert "too busy" in caplog.text
 
 
@@ -77,7 +78,7 @@ def test_ctrl_c_still_writes_the_report(port: str, tmp_path: Path) -> None:
 
 def test_log_lines_are_whole_above_the_progress_bar(port: str) -> None:
     terminal, theirs = os.openpty()
-    arguments = [sys.executable, "stress.py", port, "clients=2", "rounds=3", "round_s=0.5"]
+    arguments = [sys.executable, "stress.py", port, "clients=2", "rate=20", "rounds=3", "round_s=0.5"]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
     with subprocess.Popen(arguments, cwd=PROJECT_ROOT, stderr=theirs, env=environment):
         os.close(theirs)

@@ -120,7 +120,7 @@ def test_the_table_compares_with_the_best_peer_and_warns_of_noise() -> None:
 def test_a_row_that_fails_in_a_round_leaves_the_table(instant: int) -> None:
     right = Contender("right", load(instant, RIGHT), (os.getpid(),), is_peer=True)
     gone = row("gone", [], port=free_ports(1)[0])
-    assert [left.name for left in play([right, gone], rounds=2, seconds=0.05)] == ["right"]
+    assert [left.name for left in play([right, gone], rounds=2, seconds=0.05, settle_s=0.05)] == ["right"]
     assert len(right.rates) == 2
 
 

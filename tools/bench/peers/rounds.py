@@ -22,10 +22,12 @@ def checked(rows: Sequence[Contender], others: Sequence[Contender] = ()) -> list
     return [row for row in rows if _runs(row, partial(_alone, roots(*rows, *others), _check))]
 
 
-def play(rows: Sequence[Contender], rounds: int = ROUNDS, seconds: float = ROUND_S) -> list[Contender]:
+def play(
+    rows: Sequence[Contender], rounds: int = ROUNDS, seconds: float = ROUND_S, settle_s: float = SETTLE_S
+) -> list[Contender]:
     """Measures all rows in turns; returns those that answered right to the end."""
     left = list(rows)
-    measure = partial(_alone, roots(*rows), partial(_measure, seconds=seconds))
+    measure = partial(_alone, roots(*rows), partial(_measure, seconds=seconds, settle_s=settle_s))
     for _ in range(rounds):
         left = [row for row in left if _runs(row, measure)]
     return left
@@ -56,8 +58,8 @@ def _alone(everything: Iterable[int], action: Callable[[Contender], None], row: 
         action(row)
 
 
-def _measure(row: Contender, seconds: float) -> None:
-    answers(row.load, CLIENTS, SETTLE_S)
+def _measure(row: Contender, seconds: float, settle_s: float) -> None:
+    answers(row.load, CLIENTS, settle_s)
     meter = Meter(*row.pids)
     answered = answers(row.load, CLIENTS, seconds)
     usage = meter.usage()
