@@ -115,8 +115,8 @@ cat "$$types"
 exit $$failed
 endef
 
-check: style ## lint, types, unit tests and tests before a failing TorchServe: for every commit
-	$(call TESTS_BESIDE_TYPES,-m "not long" tests/unit tests/faults)
+check: style ## lint, types, unit tests and tests before a failing TorchServe, but the slow ones: for every commit
+	$(call TESTS_BESIDE_TYPES,-p no:schemathesis -m "not slow and not long" tests/unit tests/faults)
 
 test: style .venv-kserve/.installed ## lint, types and all tests but the long ones
 	$(call TESTS_BESIDE_TYPES,-m "not long")

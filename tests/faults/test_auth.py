@@ -230,6 +230,7 @@ def test_strangers_are_refused_before_they_send_a_byte_of_the_body(
     assert b"100 Continue" not in answer
 
 
+@pytest.mark.slow
 def test_a_stranger_that_sends_without_end_is_refused_and_cut_off(server: uvicorn.Server) -> None:
     with connection(server) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -288,6 +289,7 @@ def test_without_a_readable_file_the_gateway_does_not_start_and_says_why(
     assert said in line
 
 
+@pytest.mark.slow
 def test_a_gateway_that_does_not_start_exits_with_2_and_one_line(keys_file: Path) -> None:
     result = run("app.py", f"gateway.port={free_ports(1)[0]}", *with_keys(keys_file))
     assert result.returncode == 2
@@ -349,6 +351,7 @@ async def test_by_default_nobody_needs_a_key() -> None:
         assert (await client.get("/metrics")).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("host", "enabled", "warned"),
     [

@@ -60,6 +60,7 @@ def test_what_is_ready_is_not_waited_for_and_an_empty_record_asks_nothing(
     assert "genre" not in caplog.text
 
 
+@pytest.mark.slow
 def test_every_version_that_does_not_load_is_told_after_its_startup_timeout(tmp_path: Path) -> None:
     with pytest.raises(ModelNotReadyError) as told:
         up(FakeTorchServe(describing([1])), tmp_path, models=("genre", "pets"), startup_timeout=1)

@@ -77,6 +77,7 @@ def test_our_own_commands_trust_that_certificate_and_no_other(
             httpx.get(url, verify=verify)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [

@@ -94,6 +94,7 @@ async def test_torchserves_refusal_of_one_image_is_that_images_error(
     assert second["error"]["status"] == status
 
 
+@pytest.mark.slow
 async def test_an_image_that_is_never_answered_fails_alone_at_the_deadline() -> None:
     async def never_png(request: httpx.Request) -> httpx.Response:
         if request.content == PNG:

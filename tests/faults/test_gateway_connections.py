@@ -88,6 +88,7 @@ def trickle(client: socket.socket, data: bytes) -> None:
             time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"", JPEG[:100]])
 def test_a_body_that_stops_arriving_is_408_and_the_connection_closed(
     server: uvicorn.Server, sent: bytes
@@ -100,6 +101,7 @@ def test_a_body_that_stops_arriving_is_408_and_the_connection_closed(
     assert b"only %d bytes" % len(sent) in answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [b"/predict", b"/predict/batch", b"/predictions/other"])
 def test_a_body_that_trickles_is_408(server: uvicorn.Server, path: bytes) -> None:
     with connection(server) as client:
@@ -108,6 +110,7 @@ def test_a_body_that_trickles_is_408(server: uvicorn.Server, path: bytes) -> Non
         assert is_problem(until_closed(client), 408)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [b"", b"\r\n\r\n", b"POST /predict HTT", POST + b"X-Slow: 1"])
 def test_a_head_that_stops_arriving_closes_the_connection(server: uvicorn.Server, head: bytes) -> None:
     with connection(server) as client:
@@ -116,12 +119,14 @@ def test_a_head_that_stops_arriving_closes_the_connection(server: uvicorn.Server
     assert is_problem(answer, 408) if head.strip() else answer == b""
 
 
+@pytest.mark.slow
 def test_a_head_that_trickles_is_408(server: uvicorn.Server) -> None:
     with connection(server) as client:
         trickle(client, POST + b"X-Slow: " + b"1" * 1000)
         assert is_problem(until_closed(client), 408)
 
 
+@pytest.mark.slow
 def test_an_idle_connection_is_kept_longer_than_a_slow_head(server: uvicorn.Server) -> None:
     ping = b"GET /health/live HTTP/1.1\r\nHost: gateway\r\n\r\n"
     with connection(server) as client:
@@ -248,6 +253,7 @@ ATTACKS = (
 )
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded_while_20_clients_send_without_end() -> None:
     """In a process of its own, whose peak of memory the kernel counts."""
     [port] = free_ports(1)

@@ -69,6 +69,7 @@ async def test_a_request_reaches_torchserve_by_the_same_path(path: str) -> None:
     assert [request.url.path for request in torchserve.requests] == [path, path]
 
 
+@pytest.mark.slow
 async def test_a_request_that_torchserve_never_answers_ends_with_the_deadline() -> None:
     async with gateway(FakeTorchServe(hangs=True), "gateway.deadline_s=1.5") as client:
         response = await client.post("/predictions/m", content=b"image")

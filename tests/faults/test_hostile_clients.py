@@ -76,6 +76,7 @@ def until_settled(gateway: RunningGateway, before: Vitals) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "attack",
     [
@@ -170,6 +171,7 @@ async def test_a_log_on_a_full_disk_changes_no_answer_and_its_lost_lines_are_cou
         until(lambda: lost_lines(gateway) >= 40)
 
 
+@pytest.mark.slow
 async def test_a_log_whose_reader_is_gone_changes_no_answer_and_its_lost_lines_are_counted(
     tmp_path: Path,
 ) -> None:

@@ -85,6 +85,7 @@ def interrupted(
     return json.loads(printed), said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["registering", "loading"])
 def test_a_deploy_leaves_no_half_registered_version(stage: str, tmp_path: Path) -> None:
     torchserve, loading = TorchServeInProgress(ready=False), Event()
@@ -103,6 +104,7 @@ def test_a_deploy_leaves_no_half_registered_version(stage: str, tmp_path: Path) 
     }
 
 
+@pytest.mark.slow
 def test_a_canary_gives_its_share_back(tmp_path: Path) -> None:
     record, shares = DeploymentRecord(tmp_path / "deployments"), Event()
     sequence = iter(range(10**6))
@@ -123,6 +125,7 @@ def test_a_canary_gives_its_share_back(tmp_path: Path) -> None:
     assert "removing pets 1.0" in said
 
 
+@pytest.mark.slow
 def test_a_load_test_without_an_answer_ends_at_once() -> None:
     async def never(_: httpx.Request) -> httpx.Response:
         asked.set()

@@ -56,6 +56,7 @@ def sample_of_the_page() -> tuple[list[str], Any]:
     return names, json.loads(shown.rpartition("\ndata: ")[2])
 
 
+@pytest.mark.slow
 def test_a_stream_begins_with_the_history_and_goes_on_with_samples(server: uvicorn.Server) -> None:
     with client(server) as http, http.stream("GET", "/live/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
@@ -80,6 +81,7 @@ def test_a_stream_begins_with_the_history_and_goes_on_with_samples(server: uvico
         assert sum(each["errors"].get("UnsupportedFormatError", 0) for each in history) == 1
 
 
+@pytest.mark.slow
 def test_streams_are_bounded_and_a_closed_stream_leaves_its_place(server: uvicorn.Server) -> None:
     with client(server) as http, ExitStack() as streams:
         opened = [streams.enter_context(http.stream("GET", "/live/events")) for _ in range(MAX_STREAMS)]
@@ -97,6 +99,7 @@ def test_streams_are_bounded_and_a_closed_stream_leaves_its_place(server: uvicor
         until(is_admitted)
 
 
+@pytest.mark.slow
 def test_streams_end_when_the_gateway_drains(server: uvicorn.Server) -> None:
     with client(server) as http, http.stream("GET", "/live/events") as stream:
         server.config.app.state.admission.drain()  # type: ignore[union-attr]

@@ -167,6 +167,7 @@ async def test_a_long_traceback_is_cut() -> None:
     assert all(len(line) < 40_000 for line in await lines_of(bug))
 
 
+@pytest.mark.slow
 def test_a_full_disk_below_the_log_changes_no_answer_and_is_counted(tmp_path: Path) -> None:
     gateway, torchserve = free_ports(2)
     overrides = [

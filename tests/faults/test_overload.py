@@ -172,6 +172,7 @@ async def test_a_client_that_goes_away_keeps_its_slot_until_torchserve_has_answe
         assert (await http.post("/predictions/m", content=b"x")).status_code == 200
 
 
+@pytest.mark.slow
 async def test_short_deadlines_send_no_more_jobs_than_admission_allows() -> None:
     torchserve = SlowTorchServe()
     app = application(torchserve, "gateway.admission.max_in_flight=2", "gateway.admission.max_waiting=0")

@@ -158,6 +158,7 @@ def test_the_address_is_taken_from_a_header_only_if_the_proxy_is_trusted(trusted
     assert made_up == [429] * 3
 
 
+@pytest.mark.slow
 async def test_gateways_with_one_redis_count_together_and_go_on_without_it_when_it_is_gone() -> None:
     with redis_server() as redis:
         limit = "gateway.rate_limit.per_address=4/day", f"gateway.rate_limit.redis_url={redis.url}"

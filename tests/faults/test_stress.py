@@ -31,6 +31,7 @@ def port() -> Iterator[str]:
         yield f"gateway.port={server.config.port}"
 
 
+@pytest.mark.slow
 def test_reports_are_written_and_compared(port: str, tmp_path: Path) -> None:
     file, page = tmp_path / "a.json", tmp_path / "a.html"
     written = (f"report_json={file}", f"report_html={page}")
@@ -62,6 +63,7 @@ def test_a_busy_generator_is_said_to_be_doubtful(
     assert "too busy" in caplog.text
 
 
+@pytest.mark.slow
 def test_ctrl_c_still_writes_the_report(port: str, tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     arguments = [sys.executable, "stress.py", port, "clients=2", "rate=20", "rounds=1000", "round_s=0.5"]
@@ -76,6 +78,7 @@ def test_ctrl_c_still_writes_the_report(port: str, tmp_path: Path) -> None:
     assert json.loads(file.read_text())["answered"] > 0
 
 
+@pytest.mark.slow
 def test_log_lines_are_whole_above_the_progress_bar(port: str) -> None:
     terminal, theirs = os.openpty()
     arguments = [sys.executable, "stress.py", port, "clients=2", "rate=20", "rounds=3", "round_s=0.5"]

@@ -213,6 +213,7 @@ async def test_log_lines_name_the_trace(tmp_path: Path) -> None:
     assert any(f'"trace_id": "{TRACE}"' in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listens", [False, True])
 async def test_without_a_collector_that_answers_requests_are_and_the_gateway_ends(
     tmp_path: Path, listens: bool
@@ -234,6 +235,7 @@ async def test_without_an_endpoint_nothing_is_traced_or_passed_on() -> None:
     assert "traceparent" not in torchserve.requests[0].headers
 
 
+@pytest.mark.slow
 def test_without_an_endpoint_nothing_that_makes_or_sends_spans_is_loaded() -> None:
     code = (
         "import sys; from torchserve_gateway.settings.composition import load;"

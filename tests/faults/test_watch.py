@@ -26,6 +26,7 @@ def server() -> Iterator[uvicorn.Server]:
         server.config.app.state.admission.drain()  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_in_a_pipe_it_prints_a_line_a_second_until_ctrl_c(server: uvicorn.Server) -> None:
     process = subprocess.Popen(
         [*COMMAND, f"gateway.port={server.config.port}"],
@@ -45,6 +46,7 @@ def test_in_a_pipe_it_prints_a_line_a_second_until_ctrl_c(server: uvicorn.Server
         assert "\x1b" not in line
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_read_enough_ends_it(server: uvicorn.Server) -> None:
     piped = f"{' '.join(COMMAND)} gateway.port={server.config.port} | head -n 1"
     done = subprocess.run(
@@ -54,6 +56,7 @@ def test_a_reader_that_has_read_enough_ends_it(server: uvicorn.Server) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_without_a_gateway_it_says_how_to_start_it() -> None:
     done = run(*COMMAND[1:], f"gateway.port={free_ports(1)[0]}")
     assert done.returncode == 1
@@ -62,6 +65,7 @@ def test_without_a_gateway_it_says_how_to_start_it() -> None:
     assert line.endswith("start it with make up")
 
 
+@pytest.mark.slow
 def test_a_gateway_with_keys_names_the_right_and_the_setting(tmp_path: Path) -> None:
     write_keys(tmp_path / "keys.json", models=("models",))
     with served_gateway(FakeTorchServe(), *with_keys(tmp_path / "keys.json")) as server:

@@ -67,6 +67,7 @@ def is_told(answer: Answer) -> bool:
     )
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(raw=REQUESTS, cuts=CUTS, half_closes=st.booleans())
 async def test_any_request_is_answered_or_closed_and_no_neighbour_is_affected(
@@ -84,6 +85,7 @@ async def test_any_request_is_answered_or_closed_and_no_neighbour_is_affected(
     await check_nothing_happened(scene)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(raw=HIDING, cuts=CUTS, apart=st.booleans())
 @example(

@@ -76,6 +76,7 @@ def test_without_torch_the_message_says_how_to_name_an_archive(
         requested_archive(settings(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module", ["torchserve_gateway.commands.deploy", "torchserve_gateway.commands.rollback"]
 )

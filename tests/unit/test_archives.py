@@ -361,6 +361,7 @@ def test_a_local_archive_is_taken_as_it_is(tmp_path: Path) -> None:
     assert local_archive(settings(), file, "2.0", digest(ARCHIVE)) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_download_leaves_nothing(
     server: ArchiveServer, tmp_path: Path, how: signal.Signals

@@ -162,6 +162,7 @@ def test_a_network_that_serves_every_batch_is_packed(
         ),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean:torch.jit.TracerWarning")
 def test_a_network_traced_in_training_mode_is_refused_with_what_to_do(
     tmp_path: Path, network: Callable[[], torch.jit.ScriptModule], said: str
 ) -> None:

@@ -186,6 +186,7 @@ def test_a_file_with_operators_of_torchvision_is_served(
     assert answer(worker, picture) == pytest.approx(softmax(wanted(network, picture)), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_file_with_operators_of_torchvision_is_checked_where_nothing_else_imports_it(
     tmp_path: Path,
 ) -> None:
@@ -206,6 +207,7 @@ BatchHandler().initialize(context(Path.cwd(), 0, serializedFile="net.pt"))
 """
 
 
+@pytest.mark.slow
 def test_a_worker_loads_a_file_with_operators_of_torchvision_which_nothing_else_imports(
     tmp_path: Path,
 ) -> None:

@@ -71,6 +71,7 @@ def test_the_command_line_itself_needs_no_more_than_typer() -> None:
     assert modules.isdisjoint({"torch", "fastapi", "httpx", "pydantic", "hydra", "grpc", "rich"})
 
 
+@pytest.mark.slow
 def test_the_gateways_image_needs_no_packages_of_torchserve() -> None:
     modules = loaded(
         "import torchserve_gateway.commands.app",

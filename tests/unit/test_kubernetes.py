@@ -212,6 +212,7 @@ def test_the_gpu_overlay_asks_for_a_gpu_and_the_cpu_overlay_does_not() -> None:
     assert limits == {"overlays/cpu": None, "overlays/gpu": "1"}
 
 
+@pytest.mark.slow
 def test_kserve_knows_its_service_and_no_key_that_it_lacks() -> None:
     manifest = (PROJECT_ROOT / "deploy" / "kserve" / "inference-service.yaml").read_text()
     assert "storageUri" in manifest

@@ -103,6 +103,7 @@ def test_nginx_serves_a_folder_of_any_name(tmp_path: Path, monkeypatch: pytest.M
         process.until_gone()
 
 
+@pytest.mark.slow
 def test_logs_follows_the_gateways_log_and_others_by_name(tmp_path: Path) -> None:
     folder = tmp_path / "var" / "log"
     folder.mkdir(parents=True)

@@ -84,6 +84,7 @@ async def test_limits_and_versions_are_not_added(shared: Shared) -> None:
     ]
 
 
+@pytest.mark.slow
 async def test_a_killed_process_leaves_its_counts_and_no_gauges(shared: Shared) -> None:
     one, killed = Process(shared, 0), Process(shared, 1)
     killed.requests.labels("200").inc(5)

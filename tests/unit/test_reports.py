@@ -60,6 +60,7 @@ def test_a_gateway_that_fell_silent_is_not_forgotten_at_once(tmp_path: Path, clo
     assert not gateways.lost_within(20)
 
 
+@pytest.mark.slow
 async def test_following_waits_for_every_live_gateway_and_not_for_dead_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

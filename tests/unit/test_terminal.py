@@ -54,6 +54,7 @@ def on_terminal(**environment: str) -> str:
     return b"".join(parts).decode()
 
 
+@pytest.mark.slow
 def test_on_a_terminal_states_have_colours_and_a_wait_does_not_tear_log_lines() -> None:
     shown = on_terminal()
     assert "\x1b[32mserving\x1b[0m" in shown
@@ -65,12 +66,14 @@ def test_on_a_terminal_states_have_colours_and_a_wait_does_not_tear_log_lines() 
     assert shown.rstrip().endswith("serves\x1b[0m")
 
 
+@pytest.mark.slow
 def test_no_color_is_respected() -> None:
     shown = on_terminal(NO_COLOR="1")
     assert "pets 2.0 serves" in shown
     assert not re.search(r"\x1b\[3\dm", shown)
 
 
+@pytest.mark.slow
 def test_in_a_pipe_there_are_plain_lines() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
