@@ -98,8 +98,8 @@ demo: install ## everything from nothing: posters and photographs through the ga
 # pytest rewrites each test module once and keeps it as bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-# A file's tests share what they start, so they stay together.
-PYTEST := $(RUN) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# A file's tests share what they start, so they stay together. Two for each of two cores, as half their time is waiting.
+PYTEST := $(RUN) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # mypy needs one core, and much of a test's time is waiting. What mypy says comes last.
 define TESTS_BESIDE_TYPES
@@ -116,7 +116,7 @@ exit $$failed
 endef
 
 check: style ## lint, types, unit tests and tests before a failing TorchServe, but the slow ones: for every commit
-	$(call TESTS_BESIDE_TYPES,-p no:schemathesis -m "not slow and not long" tests/unit tests/faults)
+	$(call TESTS_BESIDE_TYPES,--numprocesses 3 -p no:schemathesis -m "not slow and not long" tests/unit tests/faults)
 
 test: style .venv-kserve/.installed ## lint, types and all tests but the long ones
 	$(call TESTS_BESIDE_TYPES,-m "not long")

@@ -58,6 +58,21 @@ def test_over_tls_it_answers_for_the_name_of_its_certificate(
         assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.slow
+def test_over_tls_an_idle_client_does_not_delay_the_stop(certificate: Path) -> None:
+    trust = ssl.create_default_context(cafile=certificate)
+    overrides = (*with_tls(certificate), "gateway.shutdown_grace_s=10")
+    with socket.socket() as plain:
+        with served_gateway(FakeTorchServe(), *overrides) as server:
+            plain.connect((server.config.host, server.config.port))
+            client = trust.wrap_socket(plain, server_hostname="api.example.com")
+            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: api.example.com\r\n\r\n")
+            assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        # uvicorn gives up on what is left after the grace.
+        assert not server.server_state.connections
+        client.close()
+
+
 def test_over_tls_plain_http_gets_no_answer(tls_server: uvicorn.Server) -> None:
     with pytest.raises(httpx.HTTPError):
         httpx.get(f"http://{tls_server.config.host}:{tls_server.config.port}/health/live")

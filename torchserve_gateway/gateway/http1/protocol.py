@@ -14,6 +14,9 @@ from torchserve_gateway.gateway.http1.presence_probes import PresenceProbes
 from torchserve_gateway.gateway.http1.refusals import MessageRefusedError
 from torchserve_gateway.gateway.http1.strict_protocol import StrictHttpProtocol
 
+CLOSE_NOTIFY_S = 2
+"""Seconds that a stopping gateway waits for the end of a client's TLS."""
+
 
 class BoundedHttpProtocol(StrictHttpProtocol):
     """Closes connections that exceed a limit of time or bytes outside an awaited body.
@@ -32,6 +35,7 @@ class BoundedHttpProtocol(StrictHttpProtocol):
     _active: RequestResponseCycle | None = None
     """The request that the application is answering; requests parsed after it wait."""
     _probes: PresenceProbes | None = None
+    _tls_end: asyncio.TimerHandle | None = None
     _last_bytes: bytes | None = None
     """Sent before the connection closes, once the complete requests are answered."""
 
@@ -48,6 +52,8 @@ class BoundedHttpProtocol(StrictHttpProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the timers and tells the application that its client has gone."""
         self._stop_timer()
+        if self._tls_end:
+            self._tls_end.cancel()
         if self._probes:
             self._probes.stop()
             # A reference cycle would keep the request's body until the garbage collector runs.
@@ -112,6 +118,22 @@ class BoundedHttpProtocol(StrictHttpProtocol):
         super().on_response_complete()
         if self._answered and self._in_head:
             self._start_timer()
+
+    def shutdown(self) -> None:
+        """Closes the connection, after the answer in flight.
+
+        An idle client of TLS reads no end of it and sends none, until it uses the connection again.
+        """
+        super().shutdown()
+        if self.scheme == "https":
+            self._tls_end = self.loop.call_later(CLOSE_NOTIFY_S, self._end_tls)
+
+    def _end_tls(self) -> None:
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if is_idle and not self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self._tls_end = self.loop.call_later(CLOSE_NOTIFY_S, self._end_tls)
 
     def _refuse(self, refusal: MessageRefusedError) -> None:
         self.logger.warning("refused malformed bytes: %s", refusal)
