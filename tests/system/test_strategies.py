@@ -284,6 +284,7 @@ async def answers(url: str, image: bytes, give_up_s: float) -> list[httpx.Respon
         return list(await asyncio.gather(*(ask(client) for _ in range(REQUESTS))))
 
 
+@pytest.mark.long
 def test_torchserve_by_itself_leaves_requests_of_a_deleted_version_hanging(
     stack: RunningStack, images: list[Path]
 ) -> None:

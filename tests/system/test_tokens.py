@@ -80,6 +80,7 @@ def test_expired_tokens_are_renewed(stack: RunningStack, images: list[Path]) -> 
     assert keys(stack)["management"]["key"] != old["management"]["key"]
 
 
+@pytest.mark.long
 def test_expired_tokens_are_renewed_over_grpc(stack: RunningStack) -> None:
     archive = in_store(stack, "grpc_demo")
     until_expired(stack)

@@ -13,7 +13,6 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import aiohttp
 import fsspec.config
 import httpx
 import pytest
@@ -237,7 +236,7 @@ def test_a_full_disk_is_said(server: ArchiveServer) -> None:
 
 
 def test_a_stalled_server_is_not_waited_for(server: ArchiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "HTTP_TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=0.2))
+    monkeypatch.setattr(downloads, "HTTP_TIMEOUT_S", {"sock_read": 0.2})
     server.files["/genre-2.0.mar"] = threading.Event()
     assert "Timeout" in refused(f"{server.url}/genre-2.0.mar", "0" * 64)
 
