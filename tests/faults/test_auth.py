@@ -245,6 +245,7 @@ async def test_a_hash_from_the_file_opens_nothing(keys_file: Path, keys: dict[st
             assert (await client.get("/models", headers=bearer(caller.sha256[0]))).status_code == 401
 
 
+@pytest.mark.slow
 def test_keys_change_without_a_restart_and_a_broken_file_changes_nothing(
     keys_file: Path, keys: dict[str, str], server: uvicorn.Server, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,6 +27,7 @@ def answer(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, json=CLASSES)
 
 
+@pytest.mark.slow
 def test_each_model_gets_its_own_samples_and_a_missing_one_is_said() -> None:
     result = demo(FakeTorchServe(answer), "gateway.models=[genre,digits,iris,faces]")
     assert result.exit_code == 0, result.stderr
@@ -54,6 +55,7 @@ def test_the_chosen_model_must_answer() -> None:
     assert "Model not found: faces" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["examples/imagenet/samples", "imgs"])
 def test_images_of_another_folder_are_for_the_chosen_model(folder: str) -> None:
     result = demo(FakeTorchServe(answer), "gateway.models=[genre,digits]", f"images_dir={folder}")

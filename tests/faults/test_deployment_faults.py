@@ -136,6 +136,7 @@ class TorchServeWithVersions:
         return httpx.Response(202, json={"status": "Processing worker updates..."})
 
 
+@pytest.mark.slow
 async def test_workers_that_keep_dying_end_the_deploy_long_before_the_time_out(tmp_path: Path) -> None:
     torchserve = TorchServeWithVersions(ready=1)
     with pytest.raises(DeploymentError, match=r"die while they load the model; the reason is in .*model_log"):
@@ -371,6 +372,7 @@ async def test_a_replica_on_which_a_deploy_was_killed_over_the_serving_version_g
     assert changes(fake)[:2] == ["DELETE /models/genre/2.0", "POST /models"]
 
 
+@pytest.mark.slow
 async def test_what_could_not_be_undone_the_next_deploy_takes_away(tmp_path: Path) -> None:
     torchserve = TorchServeWithVersions(ready=0, fails_on=("DELETE", "/models/genre/2.0"))
     with pytest.raises(DeploymentError):

@@ -116,6 +116,7 @@ def test_a_certificate_that_cannot_be_read_is_one_line_at_the_start(
         trusting(load("gateway", ProjectSettings, with_tls(file)).gateway.tls)
 
 
+@pytest.mark.slow
 def test_stress_and_demo_reach_a_gateway_that_wants_tls_and_keys(certificate: Path, tmp_path: Path) -> None:
     keys_file, own_key = tmp_path / "api_keys.json", tmp_path / "own.key"
     own_key.write_text(write_keys(keys_file, stress=("predict",))["stress"] + "\n")

@@ -108,6 +108,7 @@ async def test_an_image_that_is_never_answered_fails_alone_at_the_deadline() -> 
     assert answered["prediction"] == {"length": len(JPEG)}
 
 
+@pytest.mark.slow
 async def test_images_that_wait_for_their_turn_at_the_deadline_are_504_and_never_sent() -> None:
     torchserve = FakeTorchServe(hangs=True)
     overrides = ("gateway.deadline_s=0.5", "gateway.batch_concurrency=2")

@@ -107,6 +107,7 @@ async def test_a_handler_that_says_nonsense_of_its_times_is_not_believed(rubbish
     assert samples(metrics, "gateway_batch_size_count") == []
 
 
+@pytest.mark.slow
 async def test_what_clients_make_up_makes_no_series() -> None:
     async with deployed(FakeTorchServe(TIMED)) as http:
 

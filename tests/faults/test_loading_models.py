@@ -31,6 +31,7 @@ async def test_a_request_for_a_model_that_loads_is_503_with_retry_after_at_once(
     assert len(torchserve.jobs) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [

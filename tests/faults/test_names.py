@@ -134,6 +134,7 @@ async def equal_addresses() -> AsyncIterator[tuple[FastAPI, RecordingServer]]:
     server.close()
 
 
+@pytest.mark.slow
 async def test_no_path_reaches_another_one_of_torchserve_even_where_both_apis_have_one_address() -> None:
     """Code would run by `POST /models?url=...`, which TorchServe has at this address."""
     async with equal_addresses() as (app, torchserve):
@@ -157,6 +158,7 @@ async def test_code_cannot_be_registered_through_a_prediction(path: str) -> None
         assert torchserve.lines == []
 
 
+@pytest.mark.slow
 async def test_no_number_of_invented_names_makes_metrics_or_lanes_grow() -> None:
     app = create_app(gateway_settings(), httpx.MockTransport(FakeTorchServe()))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

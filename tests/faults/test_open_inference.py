@@ -257,6 +257,7 @@ async def test_the_first_image_without_an_answer_decides() -> None:
     assert 'error="NoCapacityError"' in page
 
 
+@pytest.mark.slow
 async def test_images_without_an_answer_at_the_deadline_are_504() -> None:
     torchserve = FakeTorchServe(hangs=True)
     overrides = ("gateway.deadline_s=0.5", "gateway.batch_concurrency=2")

@@ -276,6 +276,7 @@ async def test_errors_of_the_model_do_not_open_the_breaker() -> None:
     assert statuses == {502}
 
 
+@pytest.mark.slow
 async def test_a_client_may_ask_for_a_shorter_deadline_and_not_for_a_longer_one() -> None:
     async with client(application(FakeTorchServe(hangs=True), "gateway.deadline_s=0.5")) as http:
         for asked in ("0.05", "3600"):

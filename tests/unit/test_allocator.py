@@ -30,6 +30,7 @@ def page_faults(allocator: str) -> int:
     return int(ended.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
 def test_kept_memory_is_not_asked_for_again() -> None:
     assert page_faults("kept") < page_faults("as it is") / 10

@@ -261,6 +261,7 @@ def test_a_file_url_is_fetched(tmp_path: Path) -> None:
     assert fetched(f"file://{tmp_path}/genre-2.0.mar")[1] == ARCHIVE
 
 
+@pytest.mark.slow
 def test_an_object_is_fetched_with_the_checksum_beside_it() -> None:
     with object_store():
         put("genre-2.0.mar", ARCHIVE)
@@ -270,6 +271,7 @@ def test_an_object_is_fetched_with_the_checksum_beside_it() -> None:
     assert archive.source == "s3://models/genre-2.0.mar"
 
 
+@pytest.mark.slow
 def test_a_version_of_an_object_is_just_that_one() -> None:
     with object_store():
         version_id = put("genre-2.0.mar", ARCHIVE)
@@ -282,6 +284,7 @@ def test_a_version_of_an_object_is_just_that_one() -> None:
         assert httpx.get(presigned).content == ARCHIVE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
@@ -308,6 +311,7 @@ def test_a_torchserve_with_another_disk_gets_the_url_as_it_is(server: ArchiveSer
     assert (archive.url, archive.name, archive.sha256) == (url, "model.mar", digest(ARCHIVE))
 
 
+@pytest.mark.slow
 def test_a_torchserve_with_another_disk_gets_a_presigned_url_of_an_object() -> None:
     with object_store() as endpoint:
         put("genre/2.0/model.mar", ARCHIVE)

@@ -117,6 +117,7 @@ def test_the_table_compares_with_the_best_peer_and_warns_of_noise() -> None:
     assert not any("WARNING" in line for line in lines("demo", rows[:3]))
 
 
+@pytest.mark.slow
 def test_a_row_that_fails_in_a_round_leaves_the_table(instant: int) -> None:
     right = Contender("right", load(instant, RIGHT), (os.getpid(),), is_peer=True)
     gone = row("gone", [], port=free_ports(1)[0])

@@ -116,6 +116,7 @@ def test_both_limits_are_raised_together() -> None:
     assert settings.gateway.max_request_bytes == 50_000_000
 
 
+@pytest.mark.slow
 def test_a_command_says_one_line_and_exits_with_2() -> None:
     result = run("upload_model.py", "model.batch_size=0")
     assert result.returncode == 2
@@ -299,6 +300,7 @@ def test_any_text_can_be_an_override(value: str) -> None:
     assert labels[0] == value
 
 
+@pytest.mark.slow
 def test_the_settings_that_tests_compose_once_are_those_of_the_program() -> None:
     for overrides in (
         [],

@@ -134,6 +134,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "package"
 
 
+@pytest.mark.slow
 def test_the_astronaut_has_a_face_and_the_coffee_has_none(model_dir: Path, detector: Path) -> None:
     shutil.copytree(detector, model_dir, dirs_exist_ok=True)
     coffee = json.loads((EXAMPLE / "samples/coffee.json").read_text())

@@ -225,6 +225,7 @@ def test_the_grid_covers_an_input_that_it_does_not_divide(handler: ImageClassifi
     assert [len(line) for line in grid] == [8] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 6, 64])
 def test_the_grid_is_that_of_captums_occlusion(handler: ImageClassificationHandler, batch_size: int) -> None:
     image = torch.rand(3, 190, 125)
@@ -247,6 +248,7 @@ def test_the_handler_describes_its_classes_and_its_preprocessing(
     assert described["image"] == settings.model.preprocessing.model_dump()
 
 
+@pytest.mark.slow
 def test_the_likeliest_classes_alone_are_answered_and_any_can_be_explained(
     model_dir: Path, images: list[Path]
 ) -> None:

@@ -429,6 +429,7 @@ async def is_refused(http: PooledTransport, _: ScriptedServer, body: bytes) -> N
         await ask(http, "http://127.0.0.1:1", body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails", [cut_off, times_out, is_cancelled, is_too_large, is_refused])
 async def test_a_failed_request_keeps_no_body(
     server: ScriptedServer, http: PooledTransport, fails: Any

@@ -51,6 +51,7 @@ def shared() -> Shared:
     return Shared(2)
 
 
+@pytest.mark.slow
 async def test_counts_and_gauges_of_all_processes_are_added(shared: Shared) -> None:
     one, other = Process(shared, 0), Process(shared, 1)
     for process in (one, other, other):
@@ -72,6 +73,7 @@ async def test_counts_and_gauges_of_all_processes_are_added(shared: Shared) -> N
     ]
 
 
+@pytest.mark.slow
 async def test_limits_and_versions_are_not_added(shared: Shared) -> None:
     one, behind = Process(shared, 0, "2.0"), Process(shared, 1, "1.0")
     for process in (one, behind):

@@ -18,6 +18,7 @@ def latencies(plan: Plan, service: ServiceTimes, rate: float, requests: int = RE
     return simulate(plan, service, rate, requests)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.6, *(pytest.param(load, marks=pytest.mark.long) for load in (0.3, 0.8))])
 def test_without_batching_it_is_the_queue_with_random_arrivals_and_equal_service_times(load: float) -> None:
     service_s = 0.01

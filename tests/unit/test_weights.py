@@ -85,6 +85,7 @@ def test_an_http_url_is_fetched(tmp_path: Path, server: http.server.ThreadingHTT
     assert fetch_weights(weights(target, url_of(server, path))).read_bytes() == CONTENT
 
 
+@pytest.mark.slow
 def test_an_s3_url_is_fetched(tmp_path: Path) -> None:
     with object_store():
         put("model.pt", CONTENT)
