@@ -24,6 +24,9 @@ def main(command: list[str]) -> int:
     for received in early:
         process.send_signal(received)
     code = process.wait()
+    # Python's end gives handlers up, and make passes on the signal that the terminal has sent already.
+    for number in (signal.SIGINT, *PASSED_ON):
+        signal.signal(number, signal.SIG_IGN)
     return 0 if code in STOPPED else abs(code)
 
 

@@ -123,6 +123,7 @@ def test_a_program_of_torch_export_is_measured_on_its_own_engine(
     assert "best within the gate: engine=torch_export precision=fp32" in said
 
 
+@pytest.mark.long
 def test_a_model_is_measured_and_its_file_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

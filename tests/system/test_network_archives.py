@@ -223,6 +223,7 @@ def test_a_file_of_ours_is_nothing_for_a_torchserve_with_another_disk(network: N
         assert "archive_source=file_browser" in failure(network.stack.upload_model("1.0", OWN_DISK))
 
 
+@pytest.mark.long
 def test_a_torchserve_with_another_disk_downloads_through_a_presigned_url(
     network: Network, images: list[Path]
 ) -> None:

@@ -92,7 +92,7 @@ ROLLED_BACK = quoted_text("docs/deploying.md", "was rolled back at 20 %: it ")
     ("handler", "errors", "said"),
     [
         ("failing", {"HTTP 502", "HTTP 503"}, f"{ROLLED_BACK}failed"),
-        ("very_slow", set(), "max_latency_ratio = 3"),
+        pytest.param("very_slow", set(), "max_latency_ratio = 3", marks=pytest.mark.long),
     ],
 )
 def test_a_bad_canary_is_rolled_back_by_itself(
@@ -198,6 +198,7 @@ def test_rollback_brings_the_previous_version_back_and_offers_no_bad_one(stack: 
     assert "failed: there is no version of genre before" in again.stderr
 
 
+@pytest.mark.long
 def test_as_many_versions_are_kept_as_configured(stack: RunningStack) -> None:
     first, second, third = (stack.deploy_fresh("keep_previous=2") for _ in range(3))
     assert [each.version for each in record(stack).previous] == [second, first]

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,18 @@ TOOL = PROJECT_ROOT / "tools" / "foreground.py"
 def test_the_exit_code_is_the_commands(code: str, expected: int) -> None:
     command = [sys.executable, str(TOOL), sys.executable, "-c", code]
     assert subprocess.run(command, check=False).returncode == expected
+
+
+def test_signals_that_come_while_it_ends_are_no_failure() -> None:
+    served = "import time; print(1); time.sleep(600)"
+    command = [sys.executable, str(TOOL), sys.executable, "-u", "-c", served]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.0002)
+    assert process.returncode == 0
 
 
 # A SIGINT to make alone stays with make.
