@@ -98,7 +98,8 @@ demo: install ## everything from nothing: posters and photographs through the ga
 # pytest rewrites each test module once and keeps it as bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-# A file's tests share what they start, so they stay together. Four on two cores, since half their time is waiting.
+# A file's tests share what they start, so they stay together. Four on two cores, since half their time is waiting;
+# those of `check` wait little.
 PYTEST := $(RUN) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # mypy needs one core, and much of a test's time is waiting. What mypy says comes last.

@@ -63,7 +63,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    """Finds what was never awaited or closed, once; pytest itself searches five times, for seconds."""
+    """Collects garbage once; pytest would collect it five times, and each takes up to a second."""
     gc.collect()
     gc.freeze()
 

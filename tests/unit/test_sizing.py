@@ -7,7 +7,7 @@ from tools.sizing.simulation import Floats, Plan, ServiceTimes, simulate
 from tools.sizing.sizes import sizes_for
 
 # Enough for a mean within 5 % of the theory's, and for a median.
-MANY, REQUESTS = 15_000, 2_000
+MANY, REQUESTS = 30_000, 2_000
 
 
 def times(*batch_s: float, gateway_s: float = 0, path_s: float = 0) -> ServiceTimes:
