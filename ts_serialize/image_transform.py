@@ -3,27 +3,24 @@
 Part of the model archive: imports only what TorchServe's own handlers import.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from ts_serialize.image_pixels import pixels, stored_pixels
 from ts_serialize.preprocessing import resized_size
 
 BILINEAR = Image.Resampling.BILINEAR
+RGB = 3
 # 134 MB. Resizing a very long and thin image can take gigabytes.
 MAX_RESIZED_PIXELS = 2**25
-# torch resizes a copy of the image, 3 bytes per pixel.
+# torch may resize a copy of the image, of 7 bytes per pixel.
 MAX_COPIED_PIXELS = 2**23
 # torch's code for other processors is slower than Pillow's.
 VECTORS = ("AVX2", "AVX512")
-
-# Of an image's pixels, which are read and never written.
-warnings.filterwarnings("ignore", "The given NumPy array is not writ", UserWarning)
 
 
 class ResizeAndCrop:
@@ -41,7 +38,7 @@ class ResizeAndCrop:
         width, height = resized_size(self._resize, image.size)
         # Both libraries resize along the rows first, and keep all columns meanwhile.
         if width * max(height, image.height) > MAX_RESIZED_PIXELS:
-            return _pixels(self._crop_of_thin(image, width, height))
+            return pixels(self._crop_of_thin(image, width, height))
         left, top = self._offsets(width, height)
         crop = self._crop or max(width, height)
         resized = self._resized(image, width, height)
@@ -50,9 +47,9 @@ class ResizeAndCrop:
     def _resized(self, image: Image.Image, width: int, height: int) -> torch.Tensor:
         small = image.width * image.height <= MAX_COPIED_PIXELS
         if not (self._vectorized and small and image.mode == "RGB"):
-            return _pixels(image.resize((width, height), BILINEAR))
+            return pixels(image.resize((width, height), BILINEAR))
         size = (height, width)
-        return interpolate(_pixels(image)[None], size, mode="bilinear", antialias=True)[0]
+        return interpolate(stored_pixels(image)[None], size, mode="bilinear", antialias=True)[0, :RGB]
 
     def _offsets(self, width: int, height: int) -> tuple[int, int]:
         if not self._crop:
@@ -90,9 +87,3 @@ def image_transform(settings: Mapping[str, Any]) -> Callable[[Image.Image], torc
         return network_input.div_(255).sub_(mean).div_(std)
 
     return transform
-
-
-def _pixels(image: Image.Image) -> torch.Tensor:
-    """uint8 (C, H, W), channels last in memory."""
-    values = torch.from_numpy(np.asarray(image))
-    return values.view(image.height, image.width, -1).permute(2, 0, 1)
