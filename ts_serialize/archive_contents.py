@@ -145,7 +145,8 @@ def _described(model: ModelParts, outputs: str | None) -> Mapping[str, object]:
         found["index_to_name.json"] = {str(index): label for index, label in enumerate(model.labels)}
     if model.image:
         last_layer = {"outputs": outputs} if outputs == PROBABILITIES else {}
-        found["preprocessing.json"] = {**model.image.model_dump(), **last_layer}
+        graphs = {"cuda_graphs": True} if model.cuda_graphs else {}
+        found["preprocessing.json"] = {**model.image.model_dump(), **last_layer, **graphs}
     return found
 
 

@@ -147,6 +147,10 @@ class ModelParts(Protocol):
         """Precision in which it computes."""
 
     @property
+    def cuda_graphs(self) -> bool:
+        """Whether workers on a GPU record the network, see `cuda_graphs`."""
+
+    @property
     def samples(self) -> Sequence[Sample]:
         """Images with their right answers."""
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from ts_serialize.batch import Batch
 from ts_serialize.batch_handler import BatchHandler
+from ts_serialize.cuda_graphs import with_cuda_graphs
 from ts_serialize.explanation import attributions, requested_class
 from ts_serialize.image_header import InputError
 from ts_serialize.image_input import decode_image
@@ -62,6 +63,8 @@ class ImageClassificationHandler(BatchHandler):
         self.gives_logits: bool = settings.get("outputs", "logits") == "logits"
         self.preprocessing = settings
         self.input_shape = (len(settings["mean"]), *input_size(settings))
+        if settings.get("cuda_graphs"):
+            self.model = self._recorded(torch.zeros(self.input_shape, dtype=self.dtype))
 
     def decode(self, request: Mapping[str, Any]) -> torch.Tensor:
         """Decodes the image of a request to float32 (C, H, W), normalised."""
@@ -105,6 +108,12 @@ class ImageClassificationHandler(BatchHandler):
     def describe_handle(self) -> dict[str, Any]:
         """Metadata for `GET /models/{model}?customized=true` of the Management API."""
         return {"labels": self.labels, "image": self.preprocessing}
+
+    def _recorded(self, example: torch.Tensor) -> torch.nn.Module:
+        if self.device.type == "cuda":
+            return with_cuda_graphs(self.model, example.to(self.device), self.batch_size)
+        logger.warning("cuda_graphs: this worker has no GPU; the model runs without them")
+        return self.model
 
     def _probabilities(self, outputs: torch.Tensor) -> torch.Tensor:
         # A network that ends in a softmax has none to come.

@@ -21,10 +21,15 @@ from torchserve_gateway.deployment.errors import ArchiveRefusedError
 from torchserve_gateway.record.engine import engine_of
 from torchserve_gateway.settings.archive import ArchiveSettings
 from torchserve_gateway.settings.composition import as_override, load
+from ts_serialize import reduced_precision
 from ts_serialize.archive import ArchiveError, build_archive
+from ts_serialize.checkpoint import original_network
 from ts_serialize.conversion.errors import ConversionError
+from ts_serialize.conversion.images import LabelledImage, NetworkInputs
 from ts_serialize.conversion.packages import optional_package
-from ts_serialize.engines.torchscript_network import TorchScriptNetwork, computes_bf16
+from ts_serialize.engines.torch_export_network import TorchExportNetwork
+from ts_serialize.engines.torchscript_network import TorchScriptNetwork
+from ts_serialize.reduced_precision import computes
 
 PACKAGES = {
     "torchscript": ("torch",),
@@ -64,8 +69,8 @@ def needs(engine: str, precision: str) -> None:
     for package in packages:
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed; make install_engines")
-    if precision == "bf16" and not computes_bf16():
-        pytest.skip("this processor does not compute in bf16")
+    if not computes(precision):
+        pytest.skip(f"this machine does not compute in {precision}")
 
 
 def settings(directory: Path, engine: str, precision: str, *overrides: str) -> ArchiveSettings:
@@ -145,6 +150,8 @@ def test_the_archive_holds_its_engine_and_what_the_gate_found(
         model = json.loads(content.read("MAR-INF/MANIFEST.json"))["model"]
         assert "serializedFile" not in model
         assert {model["modelFile"], "engine.json", "handler.py"} <= set(content.namelist())
+        of_torch = engine in ("torchscript", "torch_export")
+        assert ("ts_serialize/reduced_precision.py" in content.namelist()) == of_torch
         assert "genre.pt" not in content.namelist()
 
 
@@ -315,17 +322,50 @@ def test_a_worker_without_the_package_says_what_to_install(
         importlib.import_module(f"ts_serialize.engines.{engine}_network")
 
 
-def test_a_precision_that_the_processor_lacks_is_refused_and_never_replaced_silently(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("precision", "name"), [("bf16", "bfloat16"), ("fp16", "float16")])
+@pytest.mark.parametrize("engine", ["torchscript", "torch_export"])
+def test_a_precision_that_the_machine_lacks_is_refused_and_never_replaced_silently(
+    tmp_path: Path,
+    exported: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    engine: str,
+    precision: str,
+    name: str,
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ArchiveError, match="neither a processor with bfloat16 instructions nor a GPU"):
-        build_archive(settings(tmp_path, "torchscript", "bf16"))
-    shutil.copy(load("archive", ArchiveSettings).model.checkpoint.path, tmp_path / "network.pt")
-    network = TorchScriptNetwork(tmp_path)
-    assert "does not compute in bf16; the model runs in fp32" in caplog.text
+    own = weights_of(engine, exported)
+    with pytest.raises(ArchiveError, match=f"neither a processor with {name} instructions nor a GPU"):
+        build_archive(settings(tmp_path, engine, precision, *own))
+    network = network_of(settings(tmp_path, engine, "fp32", *own), precision, tmp_path)
+    assert f"does not compute in {precision}; the model runs in fp32" in caplog.text
     assert network(torch.zeros(2, 3, 192, 128)).shape == (2, 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["torchscript", "torch_export"])
+def test_fp16_answers_as_the_original(
+    tmp_path: Path, exported: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """On the CPU, where torch emulates it where it has to; a GPU does the same arithmetic."""
+    monkeypatch.setattr(reduced_precision, "computes", lambda _: True)
+    made = settings(tmp_path, engine, "fp32", *weights_of(engine, exported))
+    network = network_of(made, "fp16", tmp_path)
+    original = original_network(made.model.checkpoint.path, engine)
+    batch = torch.stack(NetworkInputs([LabelledImage(each, None) for each in images], made.model)[:])
+    with torch.inference_mode():
+        wanted, found = (torch.softmax(each(batch), dim=1) for each in (original, network))
+    assert found.dtype == torch.float32
+    assert 0 < (found - wanted).abs().max() < 0.01
+
+
+def network_of(made: ArchiveSettings, precision: str, folder: Path) -> torch.nn.Module:
+    """The network that a worker loads from an archive of another machine."""
+    (folder / "engine.json").write_text(json.dumps({"precision": precision}))
+    scripted = made.model.engine == "torchscript"
+    shutil.copy(made.model.checkpoint.path, folder / ("network.pt" if scripted else "network.pt2"))
+    return TorchScriptNetwork(folder) if scripted else TorchExportNetwork(folder)
 
 
 def test_openvino_is_refused_a_precision_that_it_would_replace(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from ts_serialize.archive import ArchiveError, build_archive
 
 SettingsOf = Callable[..., ArchiveSettings]
 
+PREPROCESSING = "preprocessing.json"
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -43,9 +45,20 @@ def test_the_archive_holds_handler_checkpoint_labels_and_preprocessing(
         manifest = json.loads(content.read("MAR-INF/MANIFEST.json"))
         labels = json.loads(content.read("index_to_name.json"))
         modules = {str(module.relative_to(PROJECT_ROOT)) for module in settings.model.handler_modules}
-        assert {"handler.py", "genre.pt", "preprocessing.json", *modules} <= set(content.namelist())
+        assert {"handler.py", "genre.pt", PREPROCESSING, *modules} <= set(content.namelist())
     assert manifest["model"]["modelVersion"] == "2.10"
     assert list(labels.values()) == settings.model.labels
+
+
+def test_the_handler_is_told_of_cuda_graphs(tmp_path: Path, archive_settings: SettingsOf) -> None:
+    made = (tmp_path / "without", ""), (tmp_path / "with", "model.cuda_graphs=true")
+    without, asked = (
+        json.loads(
+            zipfile.ZipFile(build_archive(archive_settings(folder, *each.split()))).read(PREPROCESSING)
+        )
+        for folder, each in made
+    )
+    assert asked == {**without, "cuda_graphs": True}
 
 
 def test_identical_inputs_give_identical_bytes(tmp_path: Path, archive_settings: SettingsOf) -> None:

@@ -68,7 +68,10 @@ def test_an_override_of_a_shared_group_suits_every_root(root: str, settings_type
         ("model.image={resize: 64, crop: 65}", "crop = 65 is larger than resize = 64"),
         ("model.image.resize=[100000,10]", "resize = 100000: an edge has 1 to 4096 pixels"),
         ("model.image.std=[0.1,0,0.1]", "each is a finite number above 0"),
-        ("model.precision=int8", "engine torchscript computes in fp32 or bf16; int8 needs engine: openvino"),
+        (
+            "model.precision=int8",
+            "engine torchscript computes in fp32 or bf16 or fp16; int8 needs engine: openvino",
+        ),
         ("model={engine: onnxruntime, precision: bf16}", "needs engine: torchscript, torch_export, openvino"),
         ("model.engine=tensorrt", "model.engine = 'tensorrt'"),
         (

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,19 @@ def handler(model_dir: Path) -> ImageClassificationHandler:
     handler = ImageClassificationHandler()
     handler.initialize(context(model_dir, 0))
     return handler
+
+
+def test_without_a_gpu_cuda_graphs_are_left_out_with_a_warning(
+    model_dir: Path, tmp_path: Path, images: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = shutil.copytree(model_dir, tmp_path / "graphs")
+    described = directory / "preprocessing.json"
+    described.write_text(json.dumps(json.loads(described.read_text()) | {"cuda_graphs": True}))
+    handler = ImageClassificationHandler()
+    handler.initialize(context(directory, 0))
+    assert "cuda_graphs: this worker has no GPU; the model runs without them" in caplog.text
+    [(status, answer)] = answers(handler, directory, [{"body": images[0].read_bytes()}])
+    assert (status, len(answer)) == (200, len(handler.labels))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])

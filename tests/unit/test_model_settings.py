@@ -186,7 +186,12 @@ def test_a_thousand_labels_do_not_fill_the_terminal() -> None:
         (["model.handler=image_clasifier"], "nor one of TorchServe's own handlers image_classifier, obj"),
         (["model.handler=image_classifier", "model.weights=null"], "weights is null; set weights.path"),
         ([OWN, "model.engine=openvino"], "mine.py loads the network itself; set engine torchscript"),
-        ([OWN, "model.outputs=logits"], "set engine torchscript, precision fp32 and outputs null"),
+        ([OWN, "model.outputs=logits"], "precision fp32, cuda_graphs false and outputs null"),
+        ([OWN, "model.cuda_graphs=true"], "mine.py loads the network itself; set engine torchscript"),
+        (
+            ["model.engine=openvino", "model.cuda_graphs=true"],
+            "engine openvino computes on the CPU, without CUDA graphs; set cuda_graphs false",
+        ),
         (["model.model_file=net.py", "model.precision=bf16"], "model_file = net.py makes an eager network"),
         (["model.image.mean=[0.5,0.5]"], "both have 3 numbers, for red, green and blue, or 1"),
         (["model.image.mean=[0.5]"], "both have 3 numbers"),

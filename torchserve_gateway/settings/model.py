@@ -23,6 +23,7 @@ from torchserve_gateway.settings.engine import ParitySettings
 from torchserve_gateway.settings.model_parts.handlers import (
     OWN_HANDLER,
     STOCK_HANDLERS,
+    engine_module,
     found_handler,
     is_own_handler,
     own_modules,
@@ -70,6 +71,8 @@ class ModelSettings(Settings):
     """Engine that computes the network in the workers."""
     precision: Literal["fp32", "bf16", "fp16", "int8"] = "fp32"
     """Precision in which it computes."""
+    cuda_graphs: bool = False
+    """Whether a worker on a GPU records the network for each batch size; without a GPU it does nothing."""
     calibration_images: ResourcePath | None = None
     """Folder of images for int8's calibration and the comparison with the original; None: samples alone."""
     parity: ParitySettings = ParitySettings()
@@ -107,7 +110,7 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _engine_has_the_precision(self) -> Self:
-        check_choice(self.engine, self.precision)
+        check_choice(self.engine, self.precision, self.cuda_graphs)
         if self.precision == INT8 and self.calibration_images is None:
             raise ValueError(
                 "precision int8 is calibrated on images: set calibration_images to a folder of some hundred "
@@ -138,10 +141,11 @@ class ModelSettings(Settings):
     def _other_handlers_do_without(self) -> Self:
         if self.is_classifier:
             return self
-        if not self.is_unconverted or self.outputs:
+        if not self.is_unconverted or self.outputs or self.cuda_graphs:
             raise ValueError(
-                f"engine, precision and outputs are for handler {OWN_HANDLER}, and {self.handler.name} loads "
-                "the network itself; set engine torchscript, precision fp32 and outputs null"
+                f"engine, precision, cuda_graphs and outputs are for handler {OWN_HANDLER}, and "
+                f"{self.handler.name} loads the network itself; set engine torchscript, precision fp32, "
+                "cuda_graphs false and outputs null"
             )
         if self.stock_handler and not (self.weights or self.model_file):
             raise ValueError(
@@ -190,7 +194,8 @@ class ModelSettings(Settings):
     @property
     def packed_modules(self) -> dict[str, Path]:
         """Files that the handler imports, by their path in the archive."""
-        modules = {*self.handler_modules, *own_modules([self.handler, *self.handler_modules])}
+        engine = () if self.is_unconverted else (engine_module(self.engine),)
+        modules = {*self.handler_modules, *own_modules([self.handler, *self.handler_modules, *engine])}
         return {str(path_in_archive(module)): module for module in sorted(modules)}
 
     @property

@@ -1,22 +1,20 @@
-"""TorchScript with bfloat16 weights. Part of the model archive: imports only torch."""
+"""TorchScript with bfloat16 or float16 weights. Part of the model archive."""
 
-import logging
+import json
 import warnings
 from pathlib import Path
 
 import torch
 
-logger = logging.getLogger(__name__)
+from ts_serialize.reduced_precision import worker_dtype
 
 
 class TorchScriptNetwork(torch.nn.Module):
-    """Runs `network.pt` in bfloat16, in torch's channels_last layout, where it is fastest."""
+    """Runs `network.pt` in the precision of `engine.json`, in torch's channels_last layout."""
 
     def __init__(self, folder: Path = Path(__file__).parent) -> None:
         super().__init__()
-        self._dtype = torch.bfloat16 if computes_bf16() else torch.float32
-        if self._dtype != torch.bfloat16:
-            logger.warning("this processor does not compute in bf16; the model runs in fp32")
+        self._dtype = worker_dtype(json.loads((folder / "engine.json").read_text())["precision"])
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
             network = torch.jit.load(str(folder / "network.pt"), map_location="cpu").eval()  # type: ignore[no-untyped-call]
@@ -29,10 +27,3 @@ class TorchScriptNetwork(torch.nn.Module):
         reduced = images.to(self._dtype).contiguous(memory_format=torch.channels_last)
         logits: torch.Tensor = self._network(reduced).float()
         return logits
-
-
-def computes_bf16() -> bool:
-    """Whether a device of this machine has instructions for bfloat16; elsewhere torch emulates them."""
-    capabilities = torch.cpu.get_capabilities()
-    on_cpu = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return on_cpu or torch.cuda.is_available()
