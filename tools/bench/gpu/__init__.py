@@ -1,0 +1,1 @@
+"""`make bench_gpu`: a network on a GPU, alone and behind gateway and TorchServe."""
