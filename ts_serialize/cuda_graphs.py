@@ -81,7 +81,8 @@ def with_cuda_graphs(network: torch.nn.Module, example: torch.Tensor, batch_size
         return given, graph.replay, computed
 
     try:
-        with torch.cuda.device(device), torch.inference_mode():
+        # A tensor that is made in inference mode could not be overwritten outside of it.
+        with torch.cuda.device(device), torch.no_grad():
             return FixedBatches(network, batch_sizes(batch_size), record)
     except RuntimeError as exc:
         raise ValueError(f"cuda_graphs = true, and CUDA cannot record this network: {exc}") from exc
