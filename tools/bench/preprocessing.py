@@ -25,7 +25,7 @@ from ts_serialize.image_input import decode_image
 from ts_serialize.image_transform import image_transform
 from ts_serialize.torchscript import loaded
 
-TURNS = 7
+TURNS = 15
 SIZES = ((200, 300), (500, 750), (1000, 1500), (2000, 3000), (4000, 6000))
 FORMATS = ("JPEG", "PNG", "WEBP")
 COLUMNS = ("torchvision ms", "ours ms", "scaled ms", "torchvision / scaled", "max |Δp|")
