@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
-from tools.bench.peers import in_process, our_stacks
+from tools.bench.peers import our_stacks
 from tools.bench.peers.contenders import PEERS, Contender, Peer, small_proxy
 from tools.bench.peers.environments import NotInstalledError
+from tools.bench.peers.in_process import InProcess, line
 from tools.bench.peers.load import WrongAnswerError
 from tools.bench.peers.machine import described
-from tools.bench.peers.process_tree import NotStartedError, stopped, undisturbed_cleanup
-from tools.bench.peers.rounds import CLIENTS, ROUND_S, ROUNDS, checked, play, roots
+from tools.bench.peers.process_tree import NotStartedError, undisturbed_cleanup
+from tools.bench.peers.rounds import CLIENTS, ROUND_S, ROUNDS, checked, play
 from tools.bench.peers.table import lines
 from tools.bench.peers.workload import IMAGES, WITHIN_GATE, WORKLOADS, Workload
 from tools.throwaway_stack import StackCommandError
@@ -92,14 +93,15 @@ def measure(name: str) -> None:
         os.environ.update(workload.environment, PYTHONPATH=str(PROJECT_ROOT))
         measured = checked(same_file(cleanup, workload, folder))
         measured += checked(best_engine(cleanup, workload, folder, fastest(measured)), measured)
-        measured = play(measured)
+        in_process = InProcess(workload, cleanup)
+        measured = play(measured, in_process.play)
         print()
         print("\n".join(lines(workload.title, measured)), flush=True)
-        with stopped(roots(*measured), ()):
-            in_process_ms = in_process.cpu_ms(workload)
         for row in measured:
             if row.name == SAME_FILE:
-                print(in_process.line(statistics.median(row.cpu_ms), in_process_ms), flush=True)
+                print(
+                    line(statistics.median(row.cpu_ms), statistics.median(in_process.rounds_ms)), flush=True
+                )
 
 
 def main(names: Sequence[str]) -> int:

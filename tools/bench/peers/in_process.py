@@ -1,10 +1,14 @@
 """The work on an image that no server can save: decoding, preprocessing and the network of our handler."""
 
+import multiprocessing
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from itertools import cycle, islice
 from pathlib import Path
 from time import process_time
+from typing import Any
 
 import torch
 from PIL import Image
@@ -20,11 +24,27 @@ MAX_PIXELS = 50_000_000
 BATCHES = 4
 
 
-def cpu_ms(workload: Workload) -> float:
+class InProcess:
+    """The work in a loop, by as many processes at once as the servers have workers."""
+
+    def __init__(self, workload: Workload, cleanup: ExitStack) -> None:
+        self._settings = workload.settings
+        self._workers: int = self._settings["workers"]
+        processes = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"))
+        self._processes = cleanup.enter_context(processes)
+        self.rounds_ms: list[float] = []
+        """CPU milliseconds of an image, by round."""
+
+    def play(self) -> None:
+        """Measures a round."""
+        measured = self._processes.map(cpu_ms, [self._settings] * self._workers)
+        self.rounds_ms.append(statistics.mean(measured))
+
+
+def cpu_ms(settings: dict[str, Any]) -> float:
     """CPU milliseconds of an image in batches, with one thread; changes this process's allocator."""
     keep_freed_memory()
     torch.set_num_threads(1)
-    settings = workload.settings
     with without_deprecation():
         network = torch.jit.optimize_for_inference(load_torchscript(Path(settings["checkpoint"])))
     transform = image_transform(settings)

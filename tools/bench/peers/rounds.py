@@ -23,13 +23,23 @@ def checked(rows: Sequence[Contender], others: Sequence[Contender] = ()) -> list
 
 
 def play(
-    rows: Sequence[Contender], rounds: int = ROUNDS, seconds: float = ROUND_S, settle_s: float = SETTLE_S
+    rows: Sequence[Contender],
+    beside: Callable[[], None] | None = None,
+    rounds: int = ROUNDS,
+    seconds: float = ROUND_S,
+    settle_s: float = SETTLE_S,
 ) -> list[Contender]:
-    """Measures all rows in turns; returns those that answered right to the end."""
+    """Measures all rows in turns; returns those that answered right to the end.
+
+    beside: a measurement without a server, in every round.
+    """
     left = list(rows)
     measure = partial(_alone, roots(*rows), partial(_measure, seconds=seconds, settle_s=settle_s))
     for _ in range(rounds):
         left = [row for row in left if _runs(row, measure)]
+        if beside:
+            with stopped(roots(*rows), ()):
+                beside()
     return left
 
 
