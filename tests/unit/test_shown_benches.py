@@ -109,7 +109,7 @@ def servers_side_by_side(page: str) -> str:
         contender(name, [1.0 if name in noisy else 2.0, *[2.01 if name == best else 2.0] * 2], port)
         for port, name in enumerate(names)
     ]
-    return "\n".join([*table.lines(title, found), in_process.line(9.1, 3.9)])
+    return "\n".join([*table.lines(title, found), in_process.line([9.1], [3.9])])
 
 
 def test_servers_side_by_side() -> None:

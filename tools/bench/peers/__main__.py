@@ -4,7 +4,6 @@
 """
 
 import os
-import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -99,9 +98,7 @@ def measure(name: str) -> None:
         print("\n".join(lines(workload.title, measured)), flush=True)
         for row in measured:
             if row.name == SAME_FILE:
-                print(
-                    line(statistics.median(row.cpu_ms), statistics.median(in_process.rounds_ms)), flush=True
-                )
+                print(line(row.cpu_ms, in_process.rounds_ms), flush=True)
 
 
 def main(names: Sequence[str]) -> int:

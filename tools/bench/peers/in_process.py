@@ -54,8 +54,9 @@ def cpu_ms(settings: dict[str, Any]) -> float:
     return statistics.median(times_s) / BATCHES / len(images) * 1000
 
 
-def line(total_ms: float, in_process_ms: float) -> str:
-    """Both, below a table; total: of our row with the checkpoint as it is."""
+def line(totals_ms: Sequence[float], rounds_ms: Sequence[float]) -> str:
+    """Medians, below a table; totals: of our row with the checkpoint as it is."""
+    total_ms, in_process_ms = statistics.median(totals_ms), statistics.median(rounds_ms)
     return (
         f"in-process, torchscript fp32: {in_process_ms:.1f} ms CPU an image; "
         f"gateway, TorchServe and its worker add {total_ms - in_process_ms:.1f} ms"
