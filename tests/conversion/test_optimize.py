@@ -17,6 +17,7 @@ from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.conversion.gate import Comparison, Pair
 from ts_serialize.conversion.images import LabelledImage
 from ts_serialize.conversion.measurement import Candidate
+from ts_serialize.conversion.precision import check_precision
 from ts_serialize.conversion.source import Source
 from ts_serialize.conversion.to_openvino import convert
 from ts_serialize.engine_choice import FP16, PRECISIONS, TORCH_EXPORT
@@ -60,14 +61,27 @@ def without_fp16(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(refused.value)
 
 
+def without_fp16_of_torch(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The refusal of fp16 on a machine where torch would emulate it."""
+    monkeypatch.setattr("ts_serialize.conversion.precision.computes", lambda _: False)
+    with pytest.raises(ConversionError) as refused:
+        check_precision(FP16)
+    return str(refused.value)
+
+
 def test_the_bench_prints_tables_as_the_page_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused = [f"openvino fp16: {without_fp16(tmp_path, monkeypatch)}"]
+    emulated = without_fp16_of_torch(monkeypatch)
+    refused = [
+        f"torchscript fp16: {emulated}",
+        f"openvino fp16: {without_fp16(tmp_path, monkeypatch)}",
+        f"torch_export fp16: {emulated}",
+    ]
 
     def measured(choices: Sequence[ModelParts], *_: object) -> tuple[list[Candidate], list[str]]:
         scripted = [(each.engine, each.precision) for each in choices if each.precision != FP16]
-        exported = [(TORCH_EXPORT, precision) for precision in PRECISIONS[TORCH_EXPORT]]
+        exported = [(TORCH_EXPORT, each) for each in PRECISIONS[TORCH_EXPORT] if each != FP16]
         return [candidate(*each, cpu_ms=5) for each in (*scripted, *exported)], refused
 
     monkeypatch.setattr("torchserve_gateway.commands.optimize.candidates", measured)
