@@ -2,9 +2,16 @@
 
 import io
 
+import numpy as np
 from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+
+def noise(size: tuple[int, int]) -> Image.Image:
+    """RGB of that (width, height)."""
+    values = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    return Image.fromarray(values)
 
 
 def encoded(image: Image.Image, format_: str = "PNG", **options: object) -> bytes:

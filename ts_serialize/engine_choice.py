@@ -1,5 +1,7 @@
 """Engines that compute a network, and the precisions of each. Imports no torch: settings use it, too."""
 
+from pathlib import Path
+
 TORCHSCRIPT, TORCH_EXPORT, OPENVINO, ONNXRUNTIME = "torchscript", "torch_export", "openvino", "onnxruntime"
 FP32, BF16, FP16, INT8 = "fp32", "bf16", "fp16", "int8"
 
@@ -33,6 +35,11 @@ def check_choice(engine: str, precision: str, cuda_graphs: bool = False) -> None
             f"engine {engine} computes on the CPU, without CUDA graphs; set cuda_graphs false, or engine "
             f"{' or '.join(ON_GPUS)}"
         )
+
+
+def engine_module(engine: str) -> Path:
+    """File with the network's class, the `modelFile` of an archive on this engine."""
+    return Path(__file__).parent / "engines" / f"{engine}_network.py"
 
 
 def keeps_checkpoint(engine: str, precision: str) -> bool:

@@ -64,7 +64,7 @@ class ImageClassificationHandler(BatchHandler):
         self.preprocessing = settings
         self.input_shape = (len(settings["mean"]), *input_size(settings))
         if settings.get("cuda_graphs"):
-            self.model = self._recorded(torch.zeros(self.input_shape, dtype=self.dtype))
+            self.model = self._recorded(torch.zeros(self.input_shape, dtype=self.dtype, device=self.device))
 
     def decode(self, request: Mapping[str, Any]) -> torch.Tensor:
         """Decodes the image of a request to float32 (C, H, W), normalised."""
@@ -111,7 +111,7 @@ class ImageClassificationHandler(BatchHandler):
 
     def _recorded(self, example: torch.Tensor) -> torch.nn.Module:
         if self.device.type == "cuda":
-            return with_cuda_graphs(self.model, example.to(self.device), self.batch_size)
+            return with_cuda_graphs(self.model, example, self.batch_size)
         logger.warning("cuda_graphs: this worker has no GPU; the model runs without them")
         return self.model
 

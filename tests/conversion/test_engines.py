@@ -6,7 +6,7 @@ import logging
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -52,15 +52,6 @@ PARAMETERS = [
     pytest.param(*choice, id="-".join(choice), marks=[pytest.mark.long] if choice in SLOW else [])
     for choice in CHOICES
 ]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As a worker has; two threads wait for each other where other tests take a core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def needs(engine: str, precision: str) -> None:

@@ -1,6 +1,5 @@
 """`make bench_gpu`, whose steps also run on the CPU."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,6 @@ from tools.bench.peers.workload import IMAGES
 from torchserve_gateway.settings.project import ProjectSettings
 
 EDGE, SIZES, CPU = 32, (1, 4), torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As a worker has; two threads wait for each other where other tests take a core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -37,9 +27,8 @@ def test_a_row_for_each_way_that_the_device_can_run(
     network = torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
     )
-    found = list(
-        measured(list(ways(network.eval(), EDGE, max(SIZES), CPU, tmp_path)), _example(), SIZES, CPU)
-    )
+    prepared = list(ways(network.eval(), EDGE, max(SIZES), CPU, tmp_path))
+    found = list(measured(prepared, torch.zeros(3, EDGE, EDGE), SIZES, CPU))
     heading, *rows = network_lines(found, SIZES)
     assert heading.split() == ["images/s", "in", "batches", "of", "1", "4", "max", "|Δp|"]
     assert [row[:32].strip() for row in rows] == [way.name for way in found]
@@ -57,7 +46,3 @@ def test_both_ways_of_decoding_prepare_the_same_inputs(settings: ProjectSettings
     assert (ours - theirs).abs().max() < 0.1
     lines = list(decoding_lines(image, CPU))
     assert [line.split("  ")[0] for line in lines[1:3]] == ["by the handler", "on the device, cpu"]
-
-
-def _example() -> torch.Tensor:
-    return torch.zeros(3, EDGE, EDGE)

@@ -8,17 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.encoded_images import noise
 from ts_serialize.image_pixels import pixels, stored_pixels
 
 # Pillow keeps a larger image in several blocks.
 ONE_BLOCK = (2000, 2000)
 SEVERAL_BLOCKS = (2000, 2200)
-
-
-def noise(size: tuple[int, int]) -> Image.Image:
-    """RGB of that (width, height)."""
-    values = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    return Image.fromarray(values)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (97, 150), (1, 20_000), ONE_BLOCK, SEVERAL_BLOCKS])

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -10,6 +9,7 @@ from torch.nn.functional import interpolate
 from torchvision import transforms
 
 import ts_serialize.image_transform
+from tests.encoded_images import noise
 from ts_serialize.image_transform import MAX_RESIZED_PIXELS, ResizeAndCrop, image_transform
 
 RED = (255, 0, 0)
@@ -18,12 +18,6 @@ SIZES = [(1, 1), (3, 5), (97, 150), (150, 97), (255, 257), (500, 750), (1500, 10
 RESIZES = pytest.mark.parametrize(
     ("resize", "crop"), [(64, 56), (256, 223), ([96, 64], None), ([64, 96], 32)]
 )
-
-
-def noise(size: tuple[int, int]) -> Image.Image:
-    """RGB of that (width, height)."""
-    values = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    return Image.fromarray(values)
 
 
 def by_torchvision(image: Image.Image, resize: int | list[int], crop: int | None) -> torch.Tensor:

@@ -23,7 +23,6 @@ from torchserve_gateway.settings.engine import ParitySettings
 from torchserve_gateway.settings.model_parts.handlers import (
     OWN_HANDLER,
     STOCK_HANDLERS,
-    engine_module,
     found_handler,
     is_own_handler,
     own_modules,
@@ -34,7 +33,7 @@ from torchserve_gateway.settings.model_parts.limits import LimitSettings
 from torchserve_gateway.settings.model_parts.names import ModelName, ModelVersion
 from torchserve_gateway.settings.model_parts.samples import SampleSettings
 from torchserve_gateway.settings.model_parts.weights import WeightsSettings
-from ts_serialize.engine_choice import INT8, check_choice, keeps_checkpoint
+from ts_serialize.engine_choice import INT8, check_choice, engine_module, keeps_checkpoint
 
 
 class ModelSettings(Settings):

@@ -24,6 +24,7 @@ from ts_serialize.engine_choice import (
     OPENVINO,
     TORCH_EXPORT,
     TORCHSCRIPT,
+    engine_module,
     keeps_checkpoint,
 )
 from ts_serialize.network_check import NetworkCheck, NetworkError
@@ -69,8 +70,7 @@ def network_files(
     gate = _gate(model, original, converted(model, original, expected, folder))
     runtime = PACKAGES[model.engine]
     _describe(model, folder, {runtime: version(runtime), "gate": gate})
-    module = importlib.import_module(f"ts_serialize.engines.{model.engine}_network")
-    return NetworkFiles(None, Path(str(module.__file__)), folder)
+    return NetworkFiles(None, engine_module(model.engine), folder)
 
 
 def converted(

@@ -6,12 +6,11 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from torch.nn.functional import interpolate
 from torchvision.io import ImageReadMode, decode_jpeg
+from torchvision.transforms import v2
 
 from ts_serialize.image_input import decode_image
 from ts_serialize.image_transform import image_transform
-from ts_serialize.preprocessing import resized_size
 
 TURNS = 7
 WARM_UPS = 2
@@ -31,17 +30,15 @@ def by_handler(settings: dict[str, Any], device: torch.device) -> Prepare:
 
 
 def on_device(settings: dict[str, Any], device: torch.device) -> Prepare:
-    """All on the device: nvJPEG decodes a batch, torch resizes each image; plain JPEGs alone."""
-    mean, std = (torch.tensor(settings[key], device=device).view(-1, 1, 1) for key in ("mean", "std"))
-    crop = settings["crop"]
-
-    def prepared(image: torch.Tensor) -> torch.Tensor:
-        width, height = resized_size(settings["resize"], (image.shape[2], image.shape[1]))
-        resized = interpolate(image[None].float(), (height, width), mode="bilinear", antialias=True)[0]
-        if crop:
-            left, top = round((width - crop) / 2), round((height - crop) / 2)
-            resized = resized[:, top : top + crop, left : left + crop]
-        return resized.div_(255).sub_(mean).div_(std)
+    """All on the device: nvJPEG decodes a batch, torchvision prepares each image; plain JPEGs alone."""
+    prepared = v2.Compose(
+        [
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Resize(settings["resize"], antialias=True),
+            *([v2.CenterCrop(settings["crop"])] if settings["crop"] else []),
+            v2.Normalize(settings["mean"], settings["std"]),
+        ]
+    )
 
     def prepare(encoded: Sequence[bytes]) -> torch.Tensor:
         files = [torch.frombuffer(bytearray(each), dtype=torch.uint8) for each in encoded]

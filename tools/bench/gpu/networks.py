@@ -135,9 +135,9 @@ def measured(
     """Compares the answers with those of the first, then lets the ways take turns."""
     batches = {size: torch.randn(size, *example.shape, device=device) for size in sizes}
     with torch.inference_mode():
+        wanted = {size: _probabilities(ways[0], batch) for size, batch in batches.items()}
         for way in ways:
             answers = {size: _probabilities(way, batch) for size, batch in batches.items()}
-            wanted = {size: _probabilities(ways[0], batch) for size, batch in batches.items()}
             way.max_difference = max((answers[size] - wanted[size]).abs().max().item() for size in sizes)
             way.turns_s = {size: [] for size in sizes}
         for _ in range(TURNS):

@@ -1,6 +1,5 @@
 """A model with its workers on a GPU, asked through gateway and TorchServe."""
 
-import asyncio
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from statistics import mean
 
 import uvloop
 
+from tools.bench.closed_loop import send
 from tools.bench.peers.machine import Meter, Usage
 from tools.throwaway_stack import ThrowawayStack, throwaway_stack
 from torchserve_gateway.load_test.clients import Client
@@ -66,18 +66,12 @@ async def _played(stack: ThrowawayStack, images: Sequence[bytes], round_s: float
         clients = [Client(sender, "/predictions/genre", each, TOLERANCE) for each in images]
         for client in clients:
             await client.learn()
-        await _send(clients, Tally(), min(WARM_UP_S, round_s))
+        await send(clients, Tally(), min(WARM_UP_S, round_s))
         with _gpu_samples() as samples:
             meter = Meter(stack.pid("gateway"), stack.pid("torchserve"))
-            await _send(clients, tally, round_s)
+            await send(clients, tally, round_s)
             usage = meter.usage()
     return Served(len(clients), tally, usage, mean(samples) / 100 if samples else None)
-
-
-async def _send(clients: Sequence[Client], tally: Tally, seconds: float) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().call_later(seconds, stop.set)
-    await asyncio.gather(*(client.run(tally, stop) for client in clients))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import takewhile
 
+from tools.bench.closed_loop import send
 from tools.bench.peers.machine import Meter, Usage
 from torchserve_gateway.load_test.clients import Client
 from torchserve_gateway.load_test.open_loop import send_at
@@ -73,10 +74,7 @@ async def _round(play: Callable[[Tally, float], Awaitable[None]], loop: Loop, se
 
 
 async def _closed(size: Size, tally: Tally, seconds: float) -> None:
-    """Each client sends its image again when it has an answer."""
-    stop = asyncio.Event()
-    asyncio.get_running_loop().call_later(seconds, stop.set)
-    await asyncio.gather(*(client.run(tally, stop) for client in size.clients))
+    await send(size.clients, tally, seconds)
 
 
 async def _open(size: Size, tally: Tally, seconds: float) -> None:

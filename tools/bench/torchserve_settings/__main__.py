@@ -3,7 +3,6 @@
 Exit codes: 0 every request was answered; 1 at least one was not, or a stack did not start; 130 interrupted.
 """
 
-import asyncio
 import contextlib
 import statistics
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import uvloop
 
+from tools.bench.closed_loop import send
 from tools.bench.peers.machine import Meter, described, resident_mb, warnings
 from tools.bench.peers.process_tree import stopped, trees, undisturbed_cleanup
 from tools.bench.torchserve_settings.variants import Variant, variants
@@ -58,13 +58,13 @@ class Row:
         """Learns the reference answers and lets Java compile; raises NoAnswerError without them."""
         for client in self.clients:
             await client.learn()
-        await self._send(Tally(), WARM_UP_S)
+        await send(self.clients, Tally(), WARM_UP_S)
 
     async def play(self) -> None:
         """Measures a round."""
         before, frontend_s, logged = self.tally.answered, self._frontend_s(), self._logged()
         meter = Meter(self.java)
-        await self._send(self.tally, ROUND_S)
+        await send(self.clients, self.tally, ROUND_S)
         usage, answered = meter.usage(), max(1, self.tally.answered - before)
         frontend_s = self._frontend_s() - frontend_s
         self.rates.append(answered / usage.seconds)
@@ -82,11 +82,6 @@ class Row:
         return (
             f"{self.variant.name:<26}{rate:>9.1f}{frontend:>11.2f}{workers:>11.2f}{log:>12.0f}{memory:>12.0f}"
         )
-
-    async def _send(self, tally: Tally, seconds: float) -> None:
-        stop = asyncio.Event()
-        asyncio.get_running_loop().call_later(seconds, stop.set)
-        await asyncio.gather(*(client.run(tally, stop) for client in self.clients))
 
     def _frontend_s(self) -> float:
         return next(each.cpu_s for each in trees(self.java) if each.pid == self.java)

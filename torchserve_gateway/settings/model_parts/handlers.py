@@ -35,11 +35,6 @@ def is_own_handler(handler: Path) -> bool:
     return handler.parts[-2:] == OWN_HANDLER.parts
 
 
-def engine_module(engine: str) -> Path:
-    """The file with the network's class of an engine."""
-    return PROJECT_ROOT / f"ts_serialize/engines/{engine}_network.py"
-
-
 def own_modules(files: Iterable[Path]) -> list[Path]:
     """Modules of `ts_serialize` that the files import, themselves or through each other, sorted by path."""
     found: set[Path] = set()
