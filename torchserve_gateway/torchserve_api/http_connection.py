@@ -58,7 +58,8 @@ class HttpConnection(asyncio.Protocol):
         answer: asyncio.Future[WholeAnswer] = asyncio.get_running_loop().create_future()
         self._answer = answer
         try:
-            self._transport.writelines((head, body))
+            # asyncio of Python 3.12 and later never ends sending an empty piece.
+            self._transport.writelines((head, body) if body else (head,))
             return await answer
         except BaseException:
             # A caller may be cancelled after its answer has arrived, too.
