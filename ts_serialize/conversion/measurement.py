@@ -17,8 +17,9 @@ from ts_serialize.conversion.errors import ConversionError
 from ts_serialize.conversion.gate import Comparison, compared
 from ts_serialize.conversion.network_files import converted
 from ts_serialize.engine_choice import FP32, TORCH_EXPORT, TORCHSCRIPT, keeps_checkpoint
-from ts_serialize.network_input import Expectation
-from ts_serialize.torchscript import load_torchscript, without_deprecation
+from ts_serialize.network_input import Expectation, images
+from ts_serialize.optimized_torchscript import optimized
+from ts_serialize.torchscript import load_torchscript
 
 logger = logging.getLogger(__name__)
 
@@ -122,20 +123,10 @@ def _loading(
 ) -> Callable[[], torch.nn.Module]:
     """Prepares the files and returns a function that loads them as a worker does."""
     if keeps_checkpoint(model.engine, model.precision):
-        return lambda: optimized(model.checkpoint.path)
+        example = images(expected)[0]
+        return lambda: optimized(load_torchscript(model.checkpoint.path), example)
     network = type(converted(model, original, expected, folder))
     return lambda: network(folder)
-
-
-def optimized(checkpoint: Path) -> torch.nn.Module:
-    """The checkpoint as the handler serves it."""
-    with without_deprecation():
-        network = load_torchscript(checkpoint)
-        try:
-            return torch.jit.optimize_for_inference(network)
-        # A model may use operations that freezing does not support; the handler serves it as it is.
-        except RuntimeError:
-            return network
 
 
 def _measured(

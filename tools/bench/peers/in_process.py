@@ -17,7 +17,8 @@ from tools.bench.peers.workload import IMAGES, Workload
 from ts_serialize.allocator import keep_freed_memory
 from ts_serialize.image_input import decode_image
 from ts_serialize.image_transform import image_transform
-from ts_serialize.torchscript import load_torchscript, without_deprecation
+from ts_serialize.optimized_torchscript import optimized
+from ts_serialize.torchscript import load_torchscript
 
 TURNS = 7
 MAX_PIXELS = 50_000_000
@@ -45,10 +46,10 @@ def cpu_ms(settings: dict[str, Any]) -> float:
     """CPU milliseconds of an image in batches, with one thread; changes this process's allocator."""
     keep_freed_memory()
     torch.set_num_threads(1)
-    with without_deprecation():
-        network = torch.jit.optimize_for_inference(load_torchscript(Path(settings["checkpoint"])))
     transform = image_transform(settings)
     images = list(islice(cycle(image.read_bytes() for image in IMAGES), settings["batch_size"]))
+    example = transform(decode_image(images[0], settings["max_pixels"]))
+    network = optimized(load_torchscript(Path(settings["checkpoint"])), example)
     # TorchScript compiles in the first two runs of a shape.
     times_s = [_seconds(network, transform, images) for _ in range(2 + TURNS)][2:]
     return statistics.median(times_s) / BATCHES / len(images) * 1000
