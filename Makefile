@@ -396,8 +396,8 @@ profile_gateway: .venv/.installed-dev ## where a request's CPU time goes in the 
 bench_engine: .venv/.installed-dev ## every engine and precision of this machine: images/s, parity, load time, size
 	@$(RUN) -m tools.bench.engines
 
-bench_gpu: .venv/.installed-dev ## a network on this machine's GPU: precisions, CUDA graphs, decoding, and the whole stack
-	@$(RUN) -m tools.bench.gpu
+bench_gpu: .venv/.installed-dev ## on this machine's GPU: precisions, CUDA graphs, decoding, the whole stack (ARGS=networks, compilers, decoding or served)
+	@$(RUN) -m tools.bench.gpu $(ARGS)
 
 bench_peers: .venv/.installed-dev ## the same model here, in LitServe, MLServer, BentoML, Ray Serve (ARGS=resnet18 or demo)
 	@$(RUN) -m tools.bench.peers $(ARGS)

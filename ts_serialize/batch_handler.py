@@ -126,7 +126,7 @@ class BatchHandler(BaseHandler):
                 if row.get("stream"):
                     # Ends a gRPC stream; otherwise TorchServe kills the worker.
                     self.context.set_response_header(position, "ts_stream_next", "false")
-            inputs, failures = decode_each(data, self._decoded, self._each)
+            inputs, failures = self._decode_all(data)
             batch = batched(Batch(len(data), list(inputs), None, failures), list(inputs.values()), self.batch)
         self.times.report("BatchSize", len(data), "count")
         return batch
@@ -186,6 +186,9 @@ class BatchHandler(BaseHandler):
             inputs = [torch.zeros(self.input_shape, dtype=self.dtype)] * size
             outputs = self._predicted(self.batch(inputs))
         split(outputs, self.batch_size, self.unbatch)
+
+    def _decode_all(self, rows: Sequence[Any]) -> tuple[dict[int, Any], dict[int, RequestError]]:
+        return decode_each(rows, self._decoded, self._each)
 
     def _decoded(self, row: Mapping[str, Any]) -> torch.Tensor:
         tensor = self.decode(row)

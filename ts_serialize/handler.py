@@ -18,10 +18,13 @@ from ts_serialize.batch import Batch
 from ts_serialize.batch_handler import BatchHandler
 from ts_serialize.cuda_graphs import with_cuda_graphs
 from ts_serialize.explanation import attributions, requested_class
+from ts_serialize.gpu_decoding import GpuDecoding
 from ts_serialize.image_header import InputError
 from ts_serialize.image_input import decode_image
 from ts_serialize.image_transform import image_transform
+from ts_serialize.optimized_torchscript import optimized
 from ts_serialize.preprocessing import check_preprocessing, decoded_for, input_size
+from ts_serialize.request_error import RequestError
 from ts_serialize.request_image import image_bytes
 
 logger = logging.getLogger(__name__)
@@ -35,6 +38,8 @@ class ImageClassificationHandler(BatchHandler):
     """
 
     model: torch.nn.Module
+    gpu_decoding: GpuDecoding | None = None
+    """Decodes on the worker's GPU; None: on the CPU."""
     top_k: int | None = None
     """Classes in an answer; None: all."""
 
@@ -57,14 +62,17 @@ class ImageClassificationHandler(BatchHandler):
         self.image_processing = image_transform(settings)
         self.decoded_for = decoded_for(settings)
         self.decode_threads = settings.get("decode_threads", 1)
-        # Networks of another engine, see ts_serialize/engines/, are no TorchScript.
-        if self.device.type == "cpu" and isinstance(self.model, torch.jit.ScriptModule):
-            self.model = _optimized(self.model)
         self.gives_logits: bool = settings.get("outputs", "logits") == "logits"
         self.preprocessing = settings
         self.input_shape = (len(settings["mean"]), *input_size(settings))
-        if settings.get("cuda_graphs"):
-            self.model = self._recorded(torch.zeros(self.input_shape, dtype=self.dtype, device=self.device))
+        example = torch.zeros(self.input_shape, dtype=self.dtype, device=self.device)
+        # Networks of another engine, see ts_serialize/engines/, are no TorchScript.
+        if isinstance(self.model, torch.jit.ScriptModule):
+            self.model = optimized(self.model, example)
+        if self._has_gpu_for("cuda_graphs"):
+            self.model = with_cuda_graphs(self.model, example, self.batch_size)
+        if self._has_gpu_for("gpu_decoding"):
+            self.gpu_decoding = GpuDecoding(settings, self.device)
 
     def decode(self, request: Mapping[str, Any]) -> torch.Tensor:
         """Decodes the image of a request to float32 (C, H, W), normalised."""
@@ -109,11 +117,17 @@ class ImageClassificationHandler(BatchHandler):
         """Metadata for `GET /models/{model}?customized=true` of the Management API."""
         return {"labels": self.labels, "image": self.preprocessing}
 
-    def _recorded(self, example: torch.Tensor) -> torch.nn.Module:
-        if self.device.type == "cuda":
-            return with_cuda_graphs(self.model, example, self.batch_size)
-        logger.warning("cuda_graphs: this worker has no GPU; the model runs without them")
-        return self.model
+    def _decode_all(self, rows: Sequence[Any]) -> tuple[dict[int, Any], dict[int, RequestError]]:
+        if self.gpu_decoding is None:
+            return super()._decode_all(rows)
+        return self.gpu_decoding.decode_rows(rows, self._decoded, self._each)
+
+    def _has_gpu_for(self, key: str) -> bool:
+        if not self.preprocessing.get(key):
+            return False
+        if self.device.type != "cuda":
+            logger.warning("%s: this worker has no GPU; it serves without", key)
+        return self.device.type == "cuda"
 
     def _probabilities(self, outputs: torch.Tensor) -> torch.Tensor:
         # A network that ends in a softmax has none to come.
@@ -128,13 +142,3 @@ class ImageClassificationHandler(BatchHandler):
             probabilities = {label: float(self._probabilities(self.predict(image[None]))[0, index])}
         grid = attributions(self.model, image, index, self.batch_size)
         return {"class": label, "probability": probabilities[label], "attributions": grid}
-
-
-def _optimized(model: torch.jit.ScriptModule) -> torch.nn.Module:
-    """Folds batch norms and selects CPU kernels; answers differ by float rounding only."""
-    try:
-        return torch.jit.optimize_for_inference(model)
-    # A model may use operations that freezing does not support.
-    except RuntimeError as exc:
-        logger.warning("serving the model unoptimized: %s", exc)
-        return model

@@ -39,9 +39,13 @@ class ResizeAndCrop:
         # Both libraries resize along the rows first, and keep all columns meanwhile.
         if width * max(height, image.height) > MAX_RESIZED_PIXELS:
             return pixels(self._crop_of_thin(image, width, height))
+        return self.cropped(self._resized(image, width, height))
+
+    def cropped(self, resized: torch.Tensor) -> torch.Tensor:
+        """The crop of a resized (C, H, W)."""
+        height, width = resized.shape[1:]
         left, top = self._offsets(width, height)
         crop = self._crop or max(width, height)
-        resized = self._resized(image, width, height)
         return resized[:, top : top + crop, left : left + crop]
 
     def _resized(self, image: Image.Image, width: int, height: int) -> torch.Tensor:

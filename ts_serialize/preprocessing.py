@@ -10,13 +10,14 @@ from typing import Any
 # An input of this height and width takes 201 MB.
 MAX_EDGE = 4096
 # Of the network's input: grey, or RGB.
-CHANNELS = (1, 3)
+RGB = 3
+CHANNELS = (1, RGB)
 
 
 def check_preprocessing(settings: Mapping[str, Any]) -> None:
     """Checks that every image gives a valid tensor of the same shape.
 
-    settings: `resize`, `crop`, `mean`, `std` as in `image_transform`.
+    settings: `resize`, `crop`, `mean`, `std` as in `image_transform`, and `gpu_decoding`.
 
     Raises:
         ValueError: the message names the wrong value and its remedy.
@@ -40,6 +41,11 @@ def check_preprocessing(settings: Mapping[str, Any]) -> None:
         raise ValueError(
             f"mean = {settings['mean']}, std = {settings['std']}: both have 3 numbers, for red, green and "
             "blue, or 1 for a network that takes grey images"
+        )
+    if settings.get("gpu_decoding") and len(settings["mean"]) != RGB:
+        raise ValueError(
+            f"gpu_decoding = true prepares RGB images, and mean = {settings['mean']} is for a network that "
+            "takes grey images; set gpu_decoding: false"
         )
     for name, least in (("mean", -math.inf), ("std", 0.0)):
         if not all(math.isfinite(value) and value > least for value in settings[name]):

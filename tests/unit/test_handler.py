@@ -16,6 +16,7 @@ from tests.handler_context import answers, context
 from torchserve_gateway.settings.project import ProjectSettings
 from torchserve_gateway.torchserve_api.handler_timing import batch_size, stages_s
 from ts_serialize.explanation import UnknownClassError, attributions, requested_class
+from ts_serialize.gpu_decoding import GpuDecoding
 from ts_serialize.handler import ImageClassificationHandler
 
 
@@ -37,17 +38,34 @@ def handler(model_dir: Path) -> ImageClassificationHandler:
     return handler
 
 
-def test_without_a_gpu_cuda_graphs_are_left_out_with_a_warning(
-    model_dir: Path, tmp_path: Path, images: list[Path], caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("key", ["cuda_graphs", "gpu_decoding"])
+def test_a_worker_without_a_gpu_serves_without_it_with_a_warning(
+    model_dir: Path, tmp_path: Path, images: list[Path], caplog: pytest.LogCaptureFixture, key: str
 ) -> None:
-    directory = shutil.copytree(model_dir, tmp_path / "graphs")
+    directory = shutil.copytree(model_dir, tmp_path / "with")
     described = directory / "preprocessing.json"
-    described.write_text(json.dumps(json.loads(described.read_text()) | {"cuda_graphs": True}))
+    described.write_text(json.dumps(json.loads(described.read_text()) | {key: True}))
     handler = ImageClassificationHandler()
     handler.initialize(context(directory, 0))
-    assert "cuda_graphs: this worker has no GPU; the model runs without them" in caplog.text
+    assert f"{key}: this worker has no GPU; it serves without" in caplog.text
     [(status, answer)] = answers(handler, directory, [{"body": images[0].read_bytes()}])
     assert (status, len(answer)) == (200, len(handler.labels))
+
+
+def test_with_gpu_decoding_a_mixed_batch_gets_the_same_answers(
+    handler: ImageClassificationHandler, model_dir: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"body": image.read_bytes()} for image in images]
+    rows.insert(2, {"body": b"no image"})
+    expected = answers(handler, model_dir, rows)
+    # TorchCodec decodes on the CPU by the same call.
+    decoding = GpuDecoding(handler.preprocessing, torch.device("cpu"))
+    monkeypatch.setattr(handler, "gpu_decoding", decoding)
+    found = answers(handler, model_dir, rows)
+    assert found[2] == expected[2]
+    for (status, answer), (_, wanted) in zip(found[:2] + found[3:], expected[:2] + expected[3:], strict=True):
+        assert status == 200
+        assert answer == pytest.approx(wanted, abs=0.05)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])

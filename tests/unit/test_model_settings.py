@@ -195,6 +195,10 @@ def test_a_thousand_labels_do_not_fill_the_terminal() -> None:
         (["model.model_file=net.py", "model.precision=bf16"], "model_file = net.py makes an eager network"),
         (["model.image.mean=[0.5,0.5]"], "both have 3 numbers, for red, green and blue, or 1"),
         (["model.image.mean=[0.5]"], "both have 3 numbers"),
+        (
+            ["model.image.mean=[0.5]", "model.image.std=[0.5]", "model.image.gpu_decoding=true"],
+            "gpu_decoding = true prepares RGB images, and mean = [0.5] is for a network that takes grey",
+        ),
         (["model.samples=[{}]"], "give the request's body: image: FILE, or input: FILE"),
         (["model.samples=[{image: a, input: b}]"], "image and input are both set (a, b); keep one"),
         (

@@ -7,11 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.shown_blocks import assert_same_words, shown_block
 from tools.bench import load_generator, memory, preprocessing, swaps
 from tools.bench.gateway_cost import __main__ as gateway_cost
 from tools.bench.gateway_cost import profile
+from tools.bench.gpu import __main__ as gpu
+from tools.bench.gpu import decoding
+from tools.bench.gpu.load import Answers
+from tools.bench.gpu.networks import Way, network_lines
+from tools.bench.gpu.served import Served, served_heading, served_line
 from tools.bench.image_load import __main__ as image_load
 from tools.bench.image_load.images import names
 from tools.bench.image_load.rounds import Loop, Size
@@ -28,7 +34,7 @@ from tools.sizing.settings import ScalingSettings
 from tools.sizing.simulation import ServiceTimes
 from tools.throwaway_stack import ThrowawayStack
 from torchserve_gateway.load_test.images import image_files
-from torchserve_gateway.load_test.statistics import Tally
+from torchserve_gateway.load_test.statistics import Latencies, Tally
 from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 
 
@@ -83,6 +89,27 @@ def test_preprocessing() -> None:
     ]
     page = shown_block("docs/performance.md", "                        torchvision ms ")
     assert_same_words("\n".join([preprocessing.HEADING, *rows]), page)
+
+
+def test_gpu() -> None:
+    page = shown_block("docs/gpu.md", "$ make bench_gpu ")
+    first, *_, last = page.splitlines()
+    networks = [Way(name, torch.nn.Identity(), {gpu.SERVED_BATCH: [1.0]}) for name in gpu.CHOICES]
+    ways = (decoding.ALONE, "on the CPU, 16 threads", "gpu_decoding")
+    latencies = Latencies()
+    latencies.add(3.1)
+    row = Served(16, 1024, Answers(4948, latencies, Counter(), 1.0), Usage(8.0, 1.0, 0.0, 0.0), 0.56)
+    names = [choice.name for choice in gpu.SERVED for _ in choice.workers]
+    printed = (
+        gpu.heading(first.split(";")[0])
+        .replace(platform.machine(), "x86_64")
+        .replace(torch.__version__, "2.11.0+cu130"),
+        *decoding.decoding_table(dict.fromkeys(ways, (0.3, 0.3)), 0.227),
+        *network_lines(networks, (gpu.SERVED_BATCH,)),
+        served_heading(),
+        *(served_line(name, row, 1.0, 1.0) for name in names[: 1 + names.index(re.split("  +", last)[0])]),
+    )
+    assert_same_words("\n".join(printed), page)
 
 
 def test_load_generator() -> None:

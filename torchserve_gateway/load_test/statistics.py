@@ -28,6 +28,10 @@ class Latencies:
         """Number of latencies."""
         return int(self._histogram.get_total_count())
 
+    def add_encoded(self, encoded: str) -> None:
+        """Adds what `encoded` gave, of another process."""
+        self._histogram.decode_and_add(encoded)
+
     def percentile_ms(self, percentile: float) -> float:
         """Milliseconds; NaN without a latency."""
         if not self.count:

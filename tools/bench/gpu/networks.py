@@ -1,9 +1,10 @@
-"""Ways to run a network on a device, timed one beside the other."""
+"""Ways to run a network on a device, timed in turns."""
 
 import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -15,6 +16,7 @@ from torch._inductor import aoti_compile_and_package, aoti_load_package
 from ts_serialize.cuda_graphs import with_cuda_graphs
 from ts_serialize.engines.torch_export_network import TorchExportNetwork
 from ts_serialize.engines.torchscript_network import TorchScriptNetwork
+from ts_serialize.optimized_torchscript import optimized
 from ts_serialize.torchscript import without_deprecation
 
 # Seconds that a turn measures at least, and turns of each network and batch size.
@@ -23,6 +25,8 @@ TURNS = 5
 WARM_UPS = 5
 
 Network = Callable[[torch.Tensor], torch.Tensor]
+Preparations = Mapping[str, Callable[[], Network]]
+"""Functions that prepare, by the name of the row."""
 
 
 @dataclass
@@ -65,14 +69,18 @@ class Ways:
         self._network, self._example, self._largest = network, example, largest
         self._device, self._folder = device, folder
         batch = torch.export.Dim("batch", max=1024)
-        self._traced, self._exported = folder / "network.pt", folder / "network.pt2"
+        self.traced, self._exported = folder / "network.pt", folder / "network.pt2"
         pair = torch.stack([example] * 2)
         with without_deprecation():
-            torch.jit.save(torch.jit.trace(network, pair), self._traced)  # type: ignore[no-untyped-call]
+            torch.jit.save(torch.jit.trace(network, pair), self.traced)  # type: ignore[no-untyped-call]
         torch.export.save(torch.export.export(network, (pair,), dynamic_shapes=({0: batch},)), self._exported)
 
-    def all(self) -> dict[str, Callable[[], Network]]:
-        """Functions that prepare, by the name of the row; the first is what a worker has by default."""
+    def reference(self) -> Network:
+        """The eager network in fp32."""
+        return copy.deepcopy(self._network).to(self._device)
+
+    def served(self) -> Preparations:
+        """Ways of a worker."""
         return {
             "torchscript fp32": self.scripted_fp32,
             "torchscript bf16": lambda: self.scripted("bf16"),
@@ -80,19 +88,26 @@ class Ways:
             "torchscript fp16, CUDA graphs": lambda: self.recorded(self.scripted("fp16")),
             "torch_export fp16": lambda: self.exported("fp16"),
             "torch_export fp16, CUDA graphs": lambda: self.recorded(self.exported("fp16")),
-            "torch.compile fp16": lambda: self.compiled("default"),
-            "torch.compile fp16, CUDA graphs": lambda: self.compiled("reduce-overhead"),
+        }
+
+    def compiled(self) -> Preparations:
+        """Compilers that the handler does not use, beside a way of a worker."""
+        return {
+            "torchscript fp16": lambda: self.scripted("fp16"),
+            "torch.compile fp16": lambda: self.just_in_time("default"),
+            "torch.compile fp16, CUDA graphs": lambda: self.just_in_time("reduce-overhead"),
             "AOTInductor fp16": self.ahead_of_time,
         }
 
     def scripted_fp32(self) -> torch.nn.Module:
-        """The checkpoint as TorchServe's loader loads it."""
+        """The checkpoint as the handler serves it."""
         with without_deprecation():
-            return torch.jit.load(self._traced, map_location=self._device).eval()  # type: ignore[no-untyped-call,no-any-return]
+            found = torch.jit.load(self.traced, map_location=self._device).eval()  # type: ignore[no-untyped-call]
+        return optimized(found, self._example.to(self._device))
 
     def scripted(self, precision: str) -> torch.nn.Module:
         """Engine torchscript."""
-        return TorchScriptNetwork(self._archive(self._traced, precision)).to(self._device).eval()
+        return TorchScriptNetwork(self._archive(self.traced, precision)).to(self._device).eval()
 
     def exported(self, precision: str) -> torch.nn.Module:
         """Engine torch_export."""
@@ -102,20 +117,37 @@ class Ways:
         """The same with `cuda_graphs: true`."""
         return with_cuda_graphs(network, self._example.to(self._device), self._largest)
 
-    def compiled(self, mode: str) -> Network:
-        """The eager network by torch.compile, which the handler does not use."""
+    def just_in_time(self, mode: str) -> Network:
+        """The eager network by torch.compile."""
         compiled = torch.compile(self._half(), mode=mode)
         # With CUDA graphs of its own the next call overwrites the output.
         return lambda batch: compiled(_reduced(batch)).float().clone()
 
     def ahead_of_time(self) -> Network:
-        """A package of AOTInductor, which the handler does not use."""
+        """A package of AOTInductor."""
         pair = _reduced(torch.stack([self._example] * 2).to(self._device))
         shapes = ({0: torch.export.Dim("batch", max=1024)},)
         program = torch.export.export(self._half(), (pair,), dynamic_shapes=shapes)
         package = aoti_compile_and_package(program, package_path=f"{self._folder}/aoti.pt2")
         loaded = aoti_load_package(package)
         return lambda batch: loaded(_reduced(batch)).float()
+
+    def prepared(self, preparations: Preparations) -> Iterator[Way]:
+        """Prepares rows, and runs each; a line says why one cannot be had here."""
+        largest = torch.stack([self._example] * self._largest).to(self._device)
+        for name, prepare in preparations.items():
+            # Shows where a compiler ends the process.
+            print(f"preparing {name}", file=sys.stderr)
+            try:
+                way = Way(name, prepare())
+                with torch.inference_mode():
+                    way.run(largest)
+            # Compilers raise anything.
+            except Exception as exc:  # noqa: BLE001
+                said = str(exc).strip() or type(exc).__name__
+                print(f"no row {name}: {said.splitlines()[0]}", flush=True)
+            else:
+                yield way
 
     def _half(self) -> torch.nn.Module:
         copied = copy.deepcopy(self._network).to(self._device, torch.half)
@@ -130,14 +162,18 @@ class Ways:
 
 
 def measured(
-    ways: Sequence[Way], example: torch.Tensor, sizes: Sequence[int], device: torch.device
+    ways: Sequence[Way],
+    reference: Network,
+    example: torch.Tensor,
+    sizes: Sequence[int],
+    device: torch.device,
 ) -> Iterator[Way]:
-    """Compares the answers with those of the first, then lets the ways take turns."""
+    """Compares the answers with the reference's, then lets the ways take turns."""
     batches = {size: torch.randn(size, *example.shape, device=device) for size in sizes}
     with torch.inference_mode():
-        wanted = {size: _probabilities(ways[0], batch) for size, batch in batches.items()}
+        wanted = {size: _probabilities(reference, batch) for size, batch in batches.items()}
         for way in ways:
-            answers = {size: _probabilities(way, batch) for size, batch in batches.items()}
+            answers = {size: _probabilities(way.run, batch) for size, batch in batches.items()}
             way.max_difference = max((answers[size] - wanted[size]).abs().max().item() for size in sizes)
             way.turns_s = {size: [] for size in sizes}
         for _ in range(TURNS):
@@ -147,9 +183,17 @@ def measured(
     yield from ways
 
 
-def _probabilities(way: Way, batch: torch.Tensor) -> torch.Tensor:
+def network_lines(found: Sequence[Way], sizes: Sequence[int]) -> Iterator[str]:
+    """The table of networks: images a second by batch size."""
+    yield f"{'images/s in batches of':<32}" + "".join(f"{size:>9}" for size in sizes) + f"{'max |Δp|':>10}"
+    for way in found:
+        rates = "".join(f"{way.images_s(size):>9.0f}" for size in sizes)
+        yield f"{way.name:<32}{rates}{way.max_difference:>10.4f}"
+
+
+def _probabilities(run: Network, batch: torch.Tensor) -> torch.Tensor:
     for _ in range(WARM_UPS):
-        logits = way.run(batch)
+        logits = run(batch)
     return torch.softmax(logits, dim=1).cpu()
 
 

@@ -27,6 +27,8 @@ class ImageSettings(Settings):
     """Decodes large JPEGs at a fraction of their size."""
     decode_threads: Annotated[PositiveInt, Field(le=256)] = 1
     """Threads of a worker that decode the images of a batch."""
+    gpu_decoding: bool = False
+    """Whether a worker on a GPU decodes JPEGs there."""
 
     @model_validator(mode="after")
     def _every_image_gives_a_tensor_of_one_shape(self) -> Self:
