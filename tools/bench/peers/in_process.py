@@ -48,7 +48,7 @@ def cpu_ms(settings: dict[str, Any]) -> float:
     torch.set_num_threads(1)
     transform = image_transform(settings)
     images = list(islice(cycle(image.read_bytes() for image in IMAGES), settings["batch_size"]))
-    example = transform(decode_image(images[0], settings["max_pixels"]))
+    example = transform(decode_image(images[0], MAX_PIXELS))
     network = optimized(load_torchscript(Path(settings["checkpoint"])), example)
     # TorchScript compiles in the first two runs of a shape.
     times_s = [_seconds(network, transform, images) for _ in range(2 + TURNS)][2:]

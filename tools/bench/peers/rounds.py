@@ -11,8 +11,8 @@ from tools.bench.peers.process_tree import stopped
 CLIENTS = 16
 ROUNDS = 5
 ROUND_S = 3.0
-# Java compiles what it runs often.
-WARM_UP_S = 5.0
+# Java compiles what it runs often, and is not done after 5 s under load.
+WARM_UP_S = 30.0
 # Load before a measurement, after the server stood still.
 SETTLE_S = 0.5
 
