@@ -11,14 +11,12 @@ from typing import Any
 
 import torch
 from PIL.JpegImagePlugin import JpegImageFile
-from torch.nn.functional import interpolate
 
 from ts_serialize.batch import decode_each
 from ts_serialize.image_header import open_image
-from ts_serialize.image_input import TURNED, orientation
-from ts_serialize.image_transform import MAX_RESIZED_PIXELS, ResizeAndCrop
+from ts_serialize.image_input import is_turned
+from ts_serialize.image_transform import Normalize, ResizeAndCrop
 from ts_serialize.jpeg_tables import has_its_tables
-from ts_serialize.preprocessing import resized_size
 from ts_serialize.request_error import RequestError
 from ts_serialize.request_image import image_bytes
 
@@ -57,12 +55,9 @@ class GpuDecoding:
             raise ValueError(
                 f"gpu_decoding = true needs the package torchcodec in the worker: {exc}"
             ) from exc
-        self._settings, self._device = settings, device
+        self._max_pixels, self._device = settings["max_pixels"], device
         self._resize_and_crop = ResizeAndCrop(settings["resize"], settings["crop"])
-        shape = (-1, 1, 1)
-        self._mean, self._std = (
-            torch.tensor(settings[key], device=device).view(shape) for key in ("mean", "std")
-        )
+        self._normalize = Normalize(settings, device)
 
     def decode_rows(
         self,
@@ -87,22 +82,16 @@ class GpuDecoding:
         # nvJPEG names no image, or the GPU's memory is full: Pillow finds the broken image, or decodes it.
         except RuntimeError as exc:
             logger.warning("decoding a batch on the CPU, as the GPU does not: %s", exc)
-            again, failed = decode_each([rows[position] for position in jpegs], on_cpu, each)
-            positions = list(jpegs)
-            found = {each: one for each, one in found.items() if each not in jpegs}
-            found |= {positions[index]: one for index, one in again.items()}
-            failures |= {positions[index]: error for index, error in failed.items()}
-        return {position: found[position].to(self._device) for position in sorted(found)}, failures
+            found, failures = decode_each(rows, on_cpu, each)
+        return {position: one.to(self._device) for position, one in found.items()}, failures
 
     def _plain_jpeg(self, encoded: bytes) -> EncodedJpeg | None:
-        image = open_image(encoded, self._settings["max_pixels"])
+        image = open_image(encoded, self._max_pixels)
         if not (isinstance(image, JpegImageFile) and _is_plain(image) and _is_whole(encoded)):
             return None
-        turned = orientation(image) in TURNED
-        width, height = image.size[::-1] if turned else image.size
-        wide, high = resized_size(self._settings["resize"], (width, height))
+        width, height = image.size[::-1] if is_turned(image) else image.size
         pixels = width * height
-        if pixels > MAX_PIXELS or wide * max(high, height) > MAX_RESIZED_PIXELS:
+        if pixels > MAX_PIXELS or self._resize_and_crop.is_thin((width, height)):
             return None
         return EncodedJpeg(encoded, pixels)
 
@@ -111,15 +100,11 @@ class GpuDecoding:
             return ()
         # Rounded, as a resized image on the CPU is.
         inputs = torch.stack([image for some in _chunks(jpegs) for image in self._resized(some)]).round_()
-        return inputs.div_(255).sub_(self._mean).div_(self._std).unbind()
+        return self._normalize(inputs).unbind()
 
     def _resized(self, jpegs: Sequence[EncodedJpeg]) -> Iterator[torch.Tensor]:
         for decoded in self._decode_jpeg([one.encoded for one in jpegs], mode="RGB", device=self._device):
-            height, width = decoded.shape[1:]
-            wide, high = resized_size(self._settings["resize"], (width, height))
-            size = (high, wide)
-            resized = interpolate(decoded[None].float(), size, mode="bilinear", antialias=True)[0]
-            yield self._resize_and_crop.cropped(resized)
+            yield self._resize_and_crop.of_pixels(decoded.float())
 
 
 def _is_plain(image: JpegImageFile) -> bool:

@@ -46,15 +46,14 @@ def decode_image(encoded: bytes, max_pixels: int, resize: int | Sequence[int] | 
         raise undecodable(exc) from exc
 
 
-def orientation(image: Image.Image) -> int | None:
-    """EXIF orientation, 1 to 8 if it is valid."""
-    found: int | None = image.getexif().get(ExifTags.Base.Orientation)
-    return found
+def is_turned(image: Image.Image) -> bool:
+    """Whether the upright image has width and height exchanged."""
+    return image.getexif().get(ExifTags.Base.Orientation) in TURNED
 
 
 def _scale_while_decoding(image: ImageFile, resize: int | Sequence[int]) -> None:
     """Chooses the smallest scale of libjpeg that leaves DECODED_EDGES times the edges of `resize`."""
-    turned = orientation(image) in TURNED
+    turned = is_turned(image)
     width, height = image.size
     size = resized_size(resize, (height, width) if turned else (width, height))
     across, down = size[::-1] if turned else size

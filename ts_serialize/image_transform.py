@@ -11,10 +11,9 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from ts_serialize.image_pixels import pixels, stored_pixels
-from ts_serialize.preprocessing import resized_size
+from ts_serialize.preprocessing import RGB, resized_size
 
 BILINEAR = Image.Resampling.BILINEAR
-RGB = 3
 # 134 MB. Resizing a very long and thin image can take gigabytes.
 MAX_RESIZED_PIXELS = 2**25
 # torch may resize a copy of the image, of 7 bytes per pixel.
@@ -36,13 +35,22 @@ class ResizeAndCrop:
     def __call__(self, image: Image.Image) -> torch.Tensor:
         """Returns uint8 (C, H, W) at the size of the network's input."""
         width, height = resized_size(self._resize, image.size)
-        # Both libraries resize along the rows first, and keep all columns meanwhile.
-        if width * max(height, image.height) > MAX_RESIZED_PIXELS:
+        if self.is_thin(image.size):
             return pixels(self._crop_of_thin(image, width, height))
-        return self.cropped(self._resized(image, width, height))
+        return self._cropped(self._resized(image, width, height))
 
-    def cropped(self, resized: torch.Tensor) -> torch.Tensor:
-        """The crop of a resized (C, H, W)."""
+    def is_thin(self, size: tuple[int, int]) -> bool:
+        """Whether an image of this width and height takes too much memory to be resized as a whole."""
+        width, height = resized_size(self._resize, size)
+        # Both libraries resize along the rows first, and keep all columns meanwhile.
+        return width * max(height, size[1]) > MAX_RESIZED_PIXELS
+
+    def of_pixels(self, values: torch.Tensor) -> torch.Tensor:
+        """Resizes and crops float32 (C, H, W) on its device; the image is not thin."""
+        height, width = values.shape[1:]
+        return self._cropped(_interpolated(values, *resized_size(self._resize, (width, height))))
+
+    def _cropped(self, resized: torch.Tensor) -> torch.Tensor:
         height, width = resized.shape[1:]
         left, top = self._offsets(width, height)
         crop = self._crop or max(width, height)
@@ -52,8 +60,7 @@ class ResizeAndCrop:
         small = image.width * image.height <= MAX_COPIED_PIXELS
         if not (self._vectorized and small and image.mode == "RGB"):
             return pixels(image.resize((width, height), BILINEAR))
-        size = (height, width)
-        return interpolate(stored_pixels(image)[None], size, mode="bilinear", antialias=True)[0, :RGB]
+        return _interpolated(stored_pixels(image), width, height)[:RGB]
 
     def _offsets(self, width: int, height: int) -> tuple[int, int]:
         if not self._crop:
@@ -74,20 +81,37 @@ class ResizeAndCrop:
         return image.resize(size, BILINEAR, (0, rows[0], size[0], rows[1]))
 
 
+class Normalize:
+    """Normalises values of pixels by `mean` and `std` of the settings."""
+
+    def __init__(self, settings: Mapping[str, Any], device: torch.device | None = None) -> None:
+        self._mean, self._std = (
+            torch.tensor(settings[key], device=device).view(-1, 1, 1) for key in ("mean", "std")
+        )
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """Changes and returns float32 (..., C, H, W), from 0..255."""
+        return values.div_(255).sub_(self._mean).div_(self._std)
+
+
 def image_transform(settings: Mapping[str, Any]) -> Callable[[Image.Image], torch.Tensor]:
     """PIL RGB image -> float32 (C, H, W), normalised; C = 1, grey, for a `mean` and a `std` of length 1.
 
     settings: `resize` (shorter edge or [height, width]), `crop` (edge or None), `mean`, `std` per channel.
     """
-    mean, std = (torch.tensor(settings[key]).view(-1, 1, 1) for key in ("mean", "std"))
+    normalize = Normalize(settings)
     resize_and_crop = ResizeAndCrop(settings["resize"], settings["crop"])
-    mode = "L" if len(mean) == 1 else "RGB"
+    mode = "L" if len(settings["mean"]) == 1 else "RGB"
 
     def transform(image: Image.Image) -> torch.Tensor:
         # Pillow copies an image that has the mode already.
         pixels = resize_and_crop(image if image.mode == mode else image.convert(mode))
         # `to` alone would keep channels last in memory, and each batch would be reordered.
         network_input = pixels.to(torch.float32, memory_format=torch.contiguous_format)
-        return network_input.div_(255).sub_(mean).div_(std)
+        return normalize(network_input)
 
     return transform
+
+
+def _interpolated(values: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    return interpolate(values[None], (height, width), mode="bilinear", antialias=True)[0]

@@ -29,7 +29,7 @@ def optimized(network: torch.jit.ScriptModule, example: torch.Tensor) -> torch.n
 
     Args:
         network: in evaluation mode, on the device of the example.
-        example: an input without the batch dimension.
+        example: an input (C, H, W).
     """
     try:
         with without_deprecation():
@@ -38,7 +38,7 @@ def optimized(network: torch.jit.ScriptModule, example: torch.Tensor) -> torch.n
     except RuntimeError as exc:
         logger.warning("serving the model unoptimized: %s", exc)
         return network
-    if not (example.is_cuda and example.dim() == len("CHW")):
+    if not example.is_cuda:
         return compiled
     try:
         return _run(ChannelsLast(compiled), example)

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from tests.needs_gpu import needs_gpu
 from ts_serialize.cuda_graphs import FixedBatches, Recording, batch_sizes, with_cuda_graphs
 
 WIDTH = 5
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
 
 class Doubling(torch.nn.Module):

@@ -13,6 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.jpeg_segments import without_segments
+from tests.needs_gpu import needs_gpu
 from ts_serialize import gpu_decoding
 from ts_serialize.gpu_decoding import GpuDecoding
 from ts_serialize.image_header import InputError, UnsupportedFormatError
@@ -30,7 +32,7 @@ SETTINGS = {
     "max_pixels": MAX_PIXELS,
 }
 SHOWN = IMAGES[0].read_bytes()
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+QUANTIZATION_TABLES = b"\xff\xdb"
 DEVICES = ["cpu", pytest.param("cuda:0", marks=needs_gpu)]
 # Of a normalised value: 1 of 255. nvJPEG rounds otherwise, at edges of colour by more.
 ROUNDING = 0.02
@@ -63,14 +65,6 @@ def jpeg(image: Image.Image, **options: Any) -> bytes:
 
 def shown(mode: str = "RGB") -> Image.Image:
     return Image.open(io.BytesIO(SHOWN)).convert(mode)
-
-
-def without_tables(encoded: bytes) -> bytes:
-    """The image without its quantization tables."""
-    begin = encoded.index(b"\xff\xdb")
-    length = int.from_bytes(encoded[begin + 2 : begin + 4], "big")
-    rest = encoded[:begin] + encoded[begin + 2 + length :]
-    return without_tables(rest) if b"\xff\xdb" in rest[:1000] else rest
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -123,7 +117,7 @@ def test_another_kind_of_image_takes_the_way_over_the_cpu(device: str, encoded: 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_bad_image_fails_alone_with_the_error_of_the_cpu(device: str) -> None:
-    bad = {1: SHOWN[: len(SHOWN) // 2], 3: b"no image", 4: without_tables(SHOWN)}
+    bad = {1: SHOWN[: len(SHOWN) // 2], 3: b"no image", 4: without_segments(SHOWN, QUANTIZATION_TABLES)}
     encoded = [bad.get(position, SHOWN) for position in range(6)]
     inputs, failures = decoded(device, encoded)
     assert list(inputs) == [0, 2, 5]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.jpeg_segments import without_segments
 from ts_serialize.jpeg_tables import has_its_tables
 
 SHOWN = (Path(__file__).parents[2] / "imgs/drama.jpg").read_bytes()
@@ -19,14 +20,6 @@ def saved(**options: Any) -> bytes:
     file = io.BytesIO()
     Image.open(io.BytesIO(SHOWN)).save(file, "JPEG", **options)
     return file.getvalue()
-
-
-def without(encoded: bytes, marker: bytes) -> bytes:
-    """The image without all segments of a kind in its header."""
-    begin = encoded.index(marker)
-    length = int.from_bytes(encoded[begin + 2 : begin + 4], "big")
-    rest = encoded[:begin] + encoded[begin + 2 + length :]
-    return without(rest, marker) if marker in rest[:1000] else rest
 
 
 @pytest.mark.parametrize(
@@ -52,9 +45,9 @@ def test_what_encoders_write_has_its_tables(options: dict[str, Any]) -> None:
         b"",
         b"\xff\xd8\xff\xd9",
         SHOWN[: SHOWN.index(TABLES) + 9],
-        without(SHOWN, TABLES),
-        without(SHOWN, b"\xff\xdb"),
-        without(SHOWN, b"\xff\xc0"),
+        without_segments(SHOWN, TABLES),
+        without_segments(SHOWN, b"\xff\xdb"),
+        without_segments(SHOWN, b"\xff\xc0"),
         # 255 codes of one bit.
         SHOWN.replace(TABLES, TABLES + b"\x00\x14\x00\xff" + bytes(16), 1),
         # In the pixels' data.
@@ -68,7 +61,7 @@ def test_a_table_that_is_damaged_or_missing_is_found(damaged: bytes) -> None:
 
 
 def test_a_progressive_image_needs_the_tables_of_each_scan() -> None:
-    assert not has_its_tables(without(saved(progressive=True), TABLES))
+    assert not has_its_tables(without_segments(saved(progressive=True), TABLES))
 
 
 @given(st.integers(2, 700), st.binary(min_size=1, max_size=8))

@@ -1,6 +1,7 @@
 """The load test sees what is wrong: swapped answers, errors, nothing to send."""
 
 import asyncio
+import pickle
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,19 @@ def test_the_lines_are_the_ones_scripts_look_for() -> None:
     for each in [0.1] * 98 + [0.2] * 2:
         latencies.add(each)
     assert latency_line(latencies) == "Latency: p50 100 ms, p95 100 ms, p99 200 ms"
+
+
+def test_latencies_of_several_processes_are_counted_together() -> None:
+    processes = [Latencies() for _ in range(2)]
+    for number, each in enumerate(processes):
+        for ms in range(number * 50 + 1, number * 50 + 51):
+            each.add(ms / 1000)
+    whole = Latencies()
+    for each in processes:
+        sent: Latencies = pickle.loads(pickle.dumps(each))
+        whole.add_all(sent)
+    assert whole.count == 100
+    assert whole.percentile_ms(99) == pytest.approx(99, rel=1e-3)
 
 
 def test_answers_are_the_same_up_to_rounding() -> None:

@@ -28,9 +28,9 @@ class Latencies:
         """Number of latencies."""
         return int(self._histogram.get_total_count())
 
-    def add_encoded(self, encoded: str) -> None:
-        """Adds what `encoded` gave, of another process."""
-        self._histogram.decode_and_add(encoded)
+    def add_all(self, other: "Latencies") -> None:
+        """Counts those of another."""
+        self._histogram.decode_and_add(other.encoded())
 
     def percentile_ms(self, percentile: float) -> float:
         """Milliseconds; NaN without a latency."""
@@ -50,6 +50,14 @@ class Latencies:
     def encoded(self) -> str:
         """HdrHistogram's own compressed form in base64, which its other tools read."""
         return str(self._histogram.encode().decode())
+
+    def __getstate__(self) -> str:
+        """For another process: the histogram itself is not made for pickling."""
+        return self.encoded()
+
+    def __setstate__(self, encoded: str) -> None:
+        """Reads what `__getstate__` gave."""
+        self._histogram = HdrHistogram.decode(encoded)
 
 
 @dataclass

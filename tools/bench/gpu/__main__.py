@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torchvision
 
-from tools.bench.gpu.decoding import decoding_lines, images_s, on_all_cores, on_device
+from tools.bench.gpu.decoding import by_handler, decoding_lines, images_s, on_device
 from tools.bench.gpu.networks import TURNS, Preparations, Ways, measured, network_lines
 from tools.bench.gpu.served import served, served_heading, served_line
 from tools.bench.peers.machine import described
@@ -110,10 +110,11 @@ def stack(device: torch.device, folder: Path) -> Iterator[str]:
         f"model.image.crop={EDGE}",
     )
     images, failed = [image.read_bytes() for image in IMAGES], list[str]()
+    preprocessing = _preprocessing()
     yield served_heading()
     for choice in (each for each in SERVED if each.network in networks):
         network = networks[choice.network]
-        prepare = (on_device if choice.gpu_decoding else on_all_cores)(_preprocessing(), device)
+        prepare = (on_device if choice.gpu_decoding else by_handler)(preprocessing, device)
         in_process = images_s(prepare, network.run, images, SERVED_BATCH, device)
         decoding = (ON_GPU,) if choice.gpu_decoding else ()
         for row in served((*mine, *CHOICES[choice.network], *decoding), SERVED_BATCH, choice.workers, images):

@@ -25,12 +25,7 @@ ALONE = "on the CPU, 1 thread"
 Prepare = Callable[[Sequence[bytes]], torch.Tensor]
 
 
-def on_all_cores(settings: dict[str, Any], device: torch.device) -> Prepare:
-    """The handler's way on the CPU, an image a core, then moved to the device."""
-    return by_handler(settings, device, CORES)
-
-
-def by_handler(settings: dict[str, Any], device: torch.device, threads: int = 1) -> Prepare:
+def by_handler(settings: dict[str, Any], device: torch.device, threads: int = CORES) -> Prepare:
     """The handler's way: decoded and prepared on the CPU, then moved to the device."""
     transform, resize = image_transform(settings), decoded_for(settings)
     each = map if threads == 1 else ThreadPoolExecutor(threads).map
@@ -59,8 +54,8 @@ def decoding_lines(settings: dict[str, Any], device: torch.device) -> Iterator[s
     """The handler's decoding on the CPU beside that on the device."""
     encoded = _batch([image.read_bytes() for image in IMAGES], BATCH)
     ways = {
-        ALONE: by_handler(settings, device),
-        f"on the CPU, {CORES} threads": on_all_cores(settings, device),
+        ALONE: by_handler(settings, device, threads=1),
+        f"on the CPU, {CORES} threads": by_handler(settings, device),
         "gpu_decoding": on_device(settings, device),
     }
     times_s = {name: _seconds(partial(prepare, encoded), device) for name, prepare in ways.items()}

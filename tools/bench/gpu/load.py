@@ -33,16 +33,6 @@ class Answers:
     """CPU seconds of the clients."""
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Answers of a process, as it sends them."""
-
-    images_s: float
-    latencies: str
-    errors: Counter[str]
-    cpu_s: float
-
-
 def started(processes: Executor, count: int) -> None:
     """Waits until the processes run: starting Python in the round would count as the clients' work."""
     # Each is busy long enough for all to get a call.
@@ -76,20 +66,20 @@ def play(
     running = [processes.submit(_part, path, images, share, begin, seconds) for _ in range(count)]
     parts, latencies = [each.result() for each in running], Latencies()
     for part in parts:
-        latencies.add_encoded(part.latencies)
+        latencies.add_all(part.latencies)
     errors: Counter[str] = sum((part.errors for part in parts), Counter())
     return Answers(sum(part.images_s for part in parts), latencies, errors, sum(part.cpu_s for part in parts))
 
 
 def _part(
     path: tuple[str, str], images: Sequence[bytes], clients: int, begin: float, seconds: float
-) -> _Part:
+) -> Answers:
     return uvloop.run(_played(*path, images, clients, begin, seconds))
 
 
 async def _played(
     url: str, path: str, images: Sequence[bytes], clients: int, begin: float, seconds: float
-) -> _Part:
+) -> Answers:
     async with Sender(url, TIMEOUT_S) as sender:
         by_image = [Client(sender, path, image, TOLERANCE) for image in images]
         for client in by_image:
@@ -100,4 +90,4 @@ async def _played(
         await send(playing, tally, seconds)
         passed = perf_counter() - start
     answered = tally.answered / passed
-    return _Part(answered, tally.latencies.encoded(), tally.errors, process_time() - cpu_start)
+    return Answers(answered, tally.latencies, tally.errors, process_time() - cpu_start)
