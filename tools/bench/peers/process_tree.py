@@ -16,6 +16,7 @@ from torchserve_gateway.settings.composition import PROJECT_ROOT
 
 START_S = 120.0
 STOP_S = 10.0
+POLL_S = 0.01
 LOG_CHARACTERS = 1500
 
 
@@ -32,6 +33,8 @@ class Process:
     started: int
     """Clock ticks since the machine's start."""
     cpu_s: float
+    is_zombie: bool
+    """Whether it has ended, with its files closed, and its parent has not read the exit code."""
 
 
 def _processes() -> dict[int, Process]:
@@ -43,7 +46,8 @@ def _processes() -> dict[int, Process]:
                 # proc(5): fields after the program's name, which may hold spaces.
                 fields = (each / "stat").read_text().rpartition(")")[2].split()
                 cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-                found[int(each.name)] = Process(int(each.name), int(fields[1]), int(fields[19]), cpu_s)
+                pid, parent, started = int(each.name), int(fields[1]), int(fields[19])
+                found[pid] = Process(pid, parent, started, cpu_s, is_zombie=fields[0] == "Z")
     return found
 
 
@@ -143,9 +147,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOP_S)
-    there = _processes()
-    for each in tree:
-        if (now := there.get(each.pid)) and now.started == each.started:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(each.pid, signal.SIGKILL)
+    _send([each.pid for each in _still_running(tree)], signal.SIGKILL)
     process.wait()
+    # A killed process holds its port until it has ended, and only its parent can wait for it.
+    give_up = monotonic() + STOP_S
+    while _still_running(tree) and monotonic() < give_up:
+        sleep(POLL_S)
+
+
+def _still_running(tree: Sequence[Process]) -> list[Process]:
+    there = _processes()
+    return [
+        each
+        for each in tree
+        if (now := there.get(each.pid)) and now.started == each.started and not now.is_zombie
+    ]
