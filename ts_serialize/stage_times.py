@@ -1,5 +1,6 @@
 """Durations of the stages of a batch, as metrics and as a header. Part of the model archive."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -7,22 +8,32 @@ from typing import Any
 
 from ts.metrics.metric_type_enum import MetricTypes
 
+# A metric is a line that the worker prints and TorchServe parses; a scrape sees the last value alone.
+REPORT_INTERVAL_S = 1.0
+
 
 class StageTimes:
-    """Measures the stages of one batch after the other."""
+    """Measures the stages of one batch after the other.
 
-    def __init__(self) -> None:
+    interval_s: seconds between the batches of which TorchServe gets the metrics, at least.
+    """
+
+    def __init__(self, interval_s: float = REPORT_INTERVAL_S) -> None:
         self._durations_ms: dict[str, float] = {}
         self._metrics: Any = None
+        self._interval_s, self._reported = interval_s, -math.inf
 
     def begin(self, metrics: Any) -> None:
         """Forgets the batch before; metrics: TorchServe's, of this batch."""
         self._durations_ms.clear()
-        self._metrics = metrics
+        is_due = perf_counter() - self._reported >= self._interval_s
+        self._metrics = metrics if is_due else None
+        if is_due:
+            self._reported = perf_counter()
 
     @contextmanager
     def measured(self, stage: str) -> Iterator[None]:
-        """Reports the duration of a stage as metric `<Stage>Time` and in `header`."""
+        """Reports the duration of a stage as metric `<Stage>Time`, and in `header`."""
         start = perf_counter()
         yield
         duration_ms = round((perf_counter() - start) * 1000, 3)
@@ -30,7 +41,7 @@ class StageTimes:
         self.report(f"{stage.capitalize()}Time", duration_ms, "ms")
 
     def report(self, name: str, value: float, unit: str) -> None:
-        """Reports the last value of something to TorchServe."""
+        """Reports a value of this batch to TorchServe, unless the interval has not passed."""
         if self._metrics is not None:
             self._metrics.add_metric(name, value, unit, metric_type=MetricTypes.GAUGE)
 

@@ -200,6 +200,20 @@ def test_answers_carry_their_type_times_version_and_batch_size(
     assert {"PreprocessTime", "InferenceTime", "PostprocessTime"} <= reported.keys()
 
 
+@pytest.mark.parametrize(("config", "reported"), [({}, False), ({"handler": {"profile": True}}, True)])
+def test_torchserve_gets_the_metrics_of_every_batch_where_the_archive_asks_for_a_profile(
+    tmp_path: Path, config: dict[str, Any], reported: bool
+) -> None:
+    loaded = context(tmp_path, 0)
+    loaded.model_yaml_config = config
+    handler = Sums()
+    handler.initialize(loaded)
+    handler.handle([numbers(1)], context(tmp_path, 1))
+    second = context(tmp_path, 1)
+    handler.handle([numbers(1)], second)
+    assert ("BatchSize" in second.metrics.values) == reported
+
+
 def test_the_type_of_answers_can_be_chosen(tmp_path: Path) -> None:
     class Pictures(Sums):
         content_type = "image/png"

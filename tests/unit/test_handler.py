@@ -18,6 +18,7 @@ from torchserve_gateway.torchserve_api.handler_timing import batch_size, stages_
 from ts_serialize.explanation import UnknownClassError, attributions, requested_class
 from ts_serialize.gpu_decoding import GpuDecoding
 from ts_serialize.handler import ImageClassificationHandler
+from ts_serialize.stage_times import StageTimes
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,7 @@ def test_times_and_batch_size_are_reported(
     handler: ImageClassificationHandler, model_dir: Path, images: list[Path]
 ) -> None:
     batch = context(model_dir, 2)
+    handler.times = StageTimes()
     handler.handle([{"body": image.read_bytes()} for image in images[:2]], batch)
     reported = batch.metrics.values
     assert reported["BatchSize"] == 2

@@ -49,6 +49,16 @@ def test_each_batch_is_read_once(tmp_path: Path, names: tuple[str, str, str]) ->
     assert [each["inference"] for each in log.batches(2, 0)] == [21, 31]
 
 
+def test_a_stage_that_a_handler_of_ours_takes_from_torchserve_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "ts_log.log").write_text(
+        batch(10, ("PreprocessTime", "InferenceTime", "PostprocessTime"))
+        + 2 * LINE.format(name="ts_handler_inference", value=9, id=10)
+    )
+    assert StageLog(tmp_path / "ts_log.log").batches(1, 0) == [
+        {"preprocess": 10, "inference": 11, "postprocess": 12}
+    ]
+
+
 def test_a_handler_that_does_not_report_is_an_error(tmp_path: Path) -> None:
     log = StageLog(tmp_path / "ts_log.log")
     with pytest.raises(StageLogError, match="it must report PreprocessTime"):
@@ -65,13 +75,17 @@ def test_the_page_has_the_columns_of_the_table() -> None:
     assert f"| model | batch size | {' | '.join(STAGES)} | inference of all |" in page
 
 
-def test_stock_handlers_are_made_to_report(tmp_path: Path) -> None:
-    settings = load("profile", ProfileSettings)
+@pytest.mark.parametrize("model", ["densenet161", "digits"])
+def test_handlers_are_made_to_report_every_batch(tmp_path: Path, model: str) -> None:
+    settings = load("profile", ProfileSettings, [f"model={model}"])
     file = with_profile(settings, tmp_path).model.model_config_file
     assert file
     assert file.read_text() == "handler:\n  profile: true\n"
-    own = load("profile", ProfileSettings, ["model=digits"])
-    assert with_profile(own, tmp_path) is own
+
+
+def test_the_configuration_of_a_foreign_archive_is_not_replaced(tmp_path: Path) -> None:
+    settings = load("profile", ProfileSettings, ["model=foreign", "model.name=pets"])
+    assert with_profile(settings, tmp_path) is settings
 
 
 @pytest.mark.parametrize("override", ["workers=[]", "workers=[0]", "clients=0"])

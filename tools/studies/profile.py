@@ -28,7 +28,7 @@ from tools.throwaway_stack import StackCommandError, ThrowawayStack, throwaway_s
 from torchserve_gateway.deployment.errors import ArchiveBuildError
 from torchserve_gateway.load_test.images import NoImagesError
 from torchserve_gateway.settings.command import run
-from torchserve_gateway.settings.model_parts.handlers import STOCK_HANDLERS
+from torchserve_gateway.settings.model_parts.handlers import FOREIGN_HANDLER
 from ts_serialize.checkpoint import CheckpointError
 
 FAILURES = (
@@ -56,7 +56,8 @@ def profile(settings: ProfileSettings) -> None:
         for device in devices:
             facts.append(loading(profiled, device))
             gpus = torch.cuda.device_count() if device == "cuda" else 0
-            with throwaway_stack(f"+torchserve.properties.number_of_gpu={gpus}") as stack:
+            in_log = "torchserve.log_config=null"  # TorchServe's own has the metrics
+            with throwaway_stack(f"+torchserve.properties.number_of_gpu={gpus}", in_log) as stack:
                 study = DeviceStudy(stack, profiled, device)
                 for size, number in batches.items():
                     rows.append(study.measured(size, number, lambda done: progress.advance(task, done)))
@@ -120,9 +121,10 @@ class DeviceStudy:
 
 
 def with_profile(settings: ProfileSettings, folder: Path) -> ProfileSettings:
-    """Settings under which TorchServe's own handlers report their times, as ours always do."""
+    """Settings under which our handlers and TorchServe's own report the times of every batch."""
     model = settings.model
-    if str(model.handler) not in STOCK_HANDLERS:
+    if str(model.handler) == FOREIGN_HANDLER:
+        # It may have a model-config.yaml, which this file would replace.
         return settings
     config = yaml.safe_load(model.model_config_file.read_text("utf-8")) if model.model_config_file else {}
     file = folder / "model-config.yaml"
