@@ -30,8 +30,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     --no-input -r requirements-torchserve.txt ${ENGINES:+-r requirements-engines.txt} -c requirements.lock \
     ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} \
     && rm -rf /opt/pip
-ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp \
-    LOG4J_CONFIGURATION_FILE=/app/docker/log4j2.xml
+ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 # The same user in all images, because containers share these directories as volumes.
 RUN install -d -o serving -g serving var/model_store var/deployments
 COPY . .

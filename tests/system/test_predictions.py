@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import json
+import re
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -186,6 +187,25 @@ def test_health_and_metrics(stack: RunningStack) -> None:
     metrics = HTTP.get(f"{stack.settings.torchserve.metrics_url}/metrics").text
     for name in ("PreprocessTime", "InferenceTime", "PostprocessTime", "BatchSize"):
         assert f'{name}{{ModelName="genre"' in metrics
+
+
+def test_torchserves_log_has_the_life_of_workers_and_no_line_of_a_request(
+    stack: RunningStack, images: list[Path]
+) -> None:
+    logs = stack.directory / "var" / "log"
+    before = {file: file.stat().st_size for file in logs.glob("*.log")}
+    for _ in range(3):
+        url = f"{stack.settings.gateway.url}/predictions/genre"
+        HTTP.post(url, content=images[0].read_bytes()).raise_for_status()
+    assert before[logs / "ts_log.log"] > 0
+    for name in ("ts_log", "model_log", "torchserve"):
+        file = logs / f"{name}.log"
+        added = file.read_bytes()[before[file] :].decode()
+        assert not re.findall(r"job|[Bb]ackend|METRICS|Waiting|predictions", added), added
+    assert (logs / "access_log.log").read_text().count("POST /predictions/genre") >= 3
+    states = [line for line in (logs / "ts_log.log").read_text().splitlines() if "State change" in line]
+    assert states
+    assert len(states) == len(set(states))
 
 
 def test_torchserve_listens_to_this_machine_only(stack: RunningStack) -> None:

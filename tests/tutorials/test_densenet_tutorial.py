@@ -23,7 +23,7 @@ ARCHIVER = (
 )
 START = (
     "exec torchserve --start --ncs --model-store model_store --models densenet161.mar --foreground "
-    f"--ts-config config.properties --log-config {PROJECT_ROOT}/docker/log4j2.xml"
+    f"--ts-config config.properties --log-config {PROJECT_ROOT}/config/torchserve/log4j2-console.xml"
 )
 
 

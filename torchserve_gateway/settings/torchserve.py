@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from torchserve_gateway.settings.composition import Settings, WorkingPath
+from torchserve_gateway.settings.composition import ResourcePath, Settings, WorkingPath
 
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -63,6 +63,8 @@ class TorchServeSettings(Settings):
     """Folder of the deployment record and of the gateways' reports."""
     log_dir: WorkingPath | None
     """Folder of TorchServe's logs; None: on another machine."""
+    log_config: ResourcePath | None
+    """Log4j 2's configuration for a TorchServe that is started here; None: TorchServe's own."""
     management_timeout_s: PositiveFloat
     """Seconds a call of the Management API may take."""
     register_timeout_s: PositiveFloat

@@ -13,8 +13,8 @@ ROUNDS = 5
 ROUND_S = 3.0
 # Java compiles what it runs often, and is not done after 5 s under load.
 WARM_UP_S = 30.0
-# Load before a measurement, after the server stood still.
-SETTLE_S = 0.5
+# Load before a measurement: after it stood still, a server's first seconds cost a tenth more.
+SETTLE_S = 2.0
 
 
 def checked(rows: Sequence[Contender], others: Sequence[Contender] = ()) -> list[Contender]:

@@ -25,7 +25,7 @@ CLIENTS = 16
 ROUNDS = 5
 ROUND_S = 3.0
 # Java compiles what is called often; before that an image costs several times as much.
-WARM_UP_S = 15.0
+WARM_UP_S = 45.0
 TIMEOUT_S = 60.0
 TOLERANCE = 1e-4
 

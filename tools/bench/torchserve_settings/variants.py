@@ -7,7 +7,7 @@ from torchserve_gateway.settings.composition import as_override
 
 JAVA_OPTIONS = "torchserve.environment.JAVA_TOOL_OPTIONS"
 PROPERTIES = "torchserve.properties"
-# TorchServe's own configuration, but for warnings alone: it logs each request, job and metric.
+LOG_CONFIG = "torchserve.log_config"
 QUIET_LOG = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration>
   <Appenders>
@@ -50,7 +50,8 @@ def variants(directory: Path) -> list[Variant]:
             "Netty threads: 2",
             (*_property("number_of_netty_threads", 2), *_property("netty_client_threads", 2)),
         ),
-        Variant("log: warnings alone", _java(f"-Dlog4j.configurationFile=file://{quiet}")),
+        Variant("log: TorchServe's own", (f"{LOG_CONFIG}=null",)),
+        Variant("log: warnings alone", (as_override(LOG_CONFIG, str(quiet)),)),
         Variant("no system metrics", _property("disable_system_metrics", "true")),
         Variant("-XX:+UseSerialGC", _java("-XX:+UseSerialGC")),
         Variant("-XX:TieredStopAtLevel=1", _java("-XX:TieredStopAtLevel=1")),
