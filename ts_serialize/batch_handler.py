@@ -31,7 +31,7 @@ from ts_serialize.batch import (
     split,
 )
 from ts_serialize.request_error import NotExplainedError, RequestError
-from ts_serialize.stage_times import REPORT_INTERVAL_S, StageTimes
+from ts_serialize.stage_times import StageTimes
 from ts_serialize.torchvision_operators import with_operators
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class BatchHandler(BaseHandler):
         self.batch_size: int = properties["batch_size"] or 1
         self.version_header = str(context.manifest["model"]["modelVersion"])
         is_profiled = (context.model_yaml_config.get("handler") or {}).get("profile")
-        self.times = StageTimes(0.0 if is_profiled else REPORT_INTERVAL_S)
+        self.times = StageTimes(interval_s=0) if is_profiled else StageTimes()
         with_operators(lambda: self.load(context))
         threads = self.decode_threads
         self._each = map if threads == 1 else ThreadPoolExecutor(threads, "decode").map

@@ -26,10 +26,9 @@ class StageTimes:
     def begin(self, metrics: Any) -> None:
         """Forgets the batch before; metrics: TorchServe's, of this batch."""
         self._durations_ms.clear()
-        is_due = perf_counter() - self._reported >= self._interval_s
-        self._metrics = metrics if is_due else None
-        if is_due:
-            self._reported = perf_counter()
+        now, self._metrics = perf_counter(), None
+        if now - self._reported >= self._interval_s:
+            self._metrics, self._reported = metrics, now
 
     @contextmanager
     def measured(self, stage: str) -> Iterator[None]:
